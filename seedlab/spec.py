@@ -1,0 +1,227 @@
+"""`RunSpec`: everything that decides what a run computes, frozen, hashable and typed.
+
+It never holds what does not: engine, width, device, threads and launcher are
+provenance and live in the record. This module imports the standard library alone,
+so that engines can be used on a machine that has only torch, transformers and numpy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+# Raised whenever the meaning of a field changes, so that old runs are never taken
+# for new ones.
+SPEC_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task: where its examples come from and how they are cut to length."""
+
+    name: str = "acceptability"
+    """label of the task in every table"""
+    reader: str = "embedded"
+    """embedded | glue | table"""
+    path: str | None = None
+    """folder (glue, table) or file holding the data; None: the hub (glue). Not identity."""
+    metric: str | None = None
+    """primary metric; None: the task's own"""
+    max_length: int = 128
+    """longest text in tokens, special tokens included; longer ones are cut and counted"""
+    train_size: int | None = None
+    """train on a class-balanced subset of this many examples, drawn by seed.subsample"""
+    train_file: str | None = None
+    """table: the training file, relative to `path`"""
+    dev_file: str | None = None
+    """table: the validation file"""
+    test_file: str | None = None
+    """table: the test file, if any"""
+    text: str | None = None
+    """table: column of the text"""
+    text_pair: str | None = None
+    """table: column of the second text, if any"""
+    label: str | None = None
+    """table: column of the label or target"""
+    labels: tuple[str, ...] | None = None
+    """table: allowed labels in order; None: the sorted values of the training file"""
+    kind: str = "classification"
+    """table: classification | regression"""
+    examples: int = 1000
+    """embedded: training examples"""
+    dev_examples: int = 500
+    """embedded: validation examples"""
+    noise: float = 0.05
+    """embedded: share of labels replaced by noise, in [0, 1)"""
+    data_seed: int = 0
+    """embedded: seed of the generator (which sentences there are)"""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A pre-trained model: where its weights come from and how it computes."""
+
+    name: str = "embedded"
+    """hub name, or a label when `path` is given; 'embedded' is the shipped encoder"""
+    path: str | None = None
+    """folder of a local checkpoint. Not identity: the weights' content is."""
+    dtype: str = "float32"
+    """float32 | bfloat16 (autocast, float32 master weights) | float64"""
+    allow_pickle: bool = False
+    """accept weights in pickle format (runs code from the file when loaded)"""
+    trust_remote_code: bool = False
+    """accept a model class shipped with the checkpoint (runs its code)"""
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """Hyperparameters of AdamW, with bias correction (Adam) or without (BERTAdam)."""
+
+    learning_rate: float = 2e-5
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-6
+    weight_decay: float = 0.01
+    """decoupled; biases and normalisation layers are exempt, by module type"""
+    bias_correction: bool = True
+
+
+@dataclass(frozen=True)
+class ScheduleSpec:
+    """How the learning rate moves over the steps."""
+
+    name: str = "linear"
+    """linear | constant | dodge2020_as_released"""
+    warmup_ratio: float = 0.1
+    """share of the steps over which the rate rises from 0"""
+    warmup_steps: int | None = None
+    """the same in steps; overrides the ratio"""
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """Gradient clipping before every update."""
+
+    mode: str = "global"
+    """global (one norm over all gradients) | tensor (one per parameter) | none"""
+    norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class RecipeSpec:
+    """How a model is fine-tuned: optimiser, schedule, length and techniques."""
+
+    name: str = "devlin"
+    optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
+    schedule: ScheduleSpec = field(default_factory=ScheduleSpec)
+    clip: ClipSpec = field(default_factory=ClipSpec)
+    batch_size: int = 16
+    """examples per update"""
+    accumulation: int = 1
+    """parts into which a batch is cut to save memory; the update is the same"""
+    epochs: int = 3
+    max_steps: int | None = None
+    """number of updates; overrides `epochs`"""
+    dropout: float | None = None
+    """None: as the model's own configuration says"""
+    dropout_active: str = "always"
+    """always | epoch_start (the first step of every epoch alone, as Dodge et al. released)"""
+
+
+@dataclass(frozen=True)
+class EvaluationSpec:
+    """When the validation set is scored; the last step always is."""
+
+    per_epoch: int = 1
+    """evaluations per epoch; 0: at the end alone"""
+    every: int | None = None
+    """every so many steps; overrides `per_epoch`"""
+    at_start: bool = True
+    """score the model before its first update (step 0)"""
+    batch_size: int = 64
+    """examples per forward pass"""
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """One seed per stream of random numbers; None follows `order`."""
+
+    init: int = 0
+    order: int = 0
+    dropout: int | None = None
+    mixout: int | None = None
+    mask: int = 0
+    augment: int = 0
+    subsample: int = 0
+
+    def resolved(self) -> Seeds:
+        """Return the seeds with every default filled in (dropout and mixout follow order)."""
+        return dataclasses.replace(
+            self,
+            dropout=self.order if self.dropout is None else self.dropout,
+            mixout=self.order if self.mixout is None else self.mixout,
+        )
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run: a task, a model, a recipe, an evaluation schedule and seeds.
+
+    Parameters
+    ----------
+    task, model, recipe, evaluation, seeds
+        The parts; see their own classes.
+    data_hash : str
+        Hash of the encoded examples (token ids and labels of every split).
+    weights_hash : str
+        Hash of the pre-trained weights and of the model's configuration.
+    """
+
+    task: TaskSpec = field(default_factory=TaskSpec)
+    model: ModelSpec = field(default_factory=ModelSpec)
+    recipe: RecipeSpec = field(default_factory=RecipeSpec)
+    evaluation: EvaluationSpec = field(default_factory=EvaluationSpec)
+    seeds: Seeds = field(default_factory=Seeds)
+    data_hash: str = ""
+    weights_hash: str = ""
+
+    @property
+    def run_id(self) -> str:
+        """Twenty hexadecimal digits that name the run: same computation, same name."""
+        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the run's name is a hash of: all but the places things lie in."""
+        values: dict[str, Any] = self.to_dict()
+        del values["task"]["path"]
+        for key in ("path", "allow_pickle", "trust_remote_code"):
+            del values["model"][key]
+        return {"version": SPEC_VERSION, **values}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the specification as nested plain values, seeds resolved."""
+        return dataclasses.asdict(dataclasses.replace(self, seeds=self.seeds.resolved()))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RunSpec:
+        """Rebuild a specification from `to_dict` (for example from a record)."""
+        task = dict(values["task"])
+        if task.get("labels") is not None:
+            task["labels"] = tuple(task["labels"])
+        recipe = dict(values["recipe"])
+        recipe["optimizer"] = OptimizerSpec(**recipe["optimizer"])
+        recipe["schedule"] = ScheduleSpec(**recipe["schedule"])
+        recipe["clip"] = ClipSpec(**recipe["clip"])
+        return cls(
+            task=TaskSpec(**task),
+            model=ModelSpec(**values["model"]),
+            recipe=RecipeSpec(**recipe),
+            evaluation=EvaluationSpec(**values["evaluation"]),
+            seeds=Seeds(**values["seeds"]),
+            data_hash=values["data_hash"],
+            weights_hash=values["weights_hash"],
+        )
