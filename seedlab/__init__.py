@@ -1,0 +1,1 @@
+"""Grids of fine-tuning seeds: trained together, stored safely, exported as tables."""

@@ -1,0 +1,1 @@
+"""How a pack is computed: the serial engine is the specification."""

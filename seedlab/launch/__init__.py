@@ -1,0 +1,1 @@
+"""Where packs run: Hydra's launcher and sweeper, worker processes, the application."""

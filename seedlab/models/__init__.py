@@ -1,0 +1,1 @@
+"""Pre-trained weights, what is newly initialised, dropout, parameter groups."""

@@ -1,0 +1,1 @@
+"""Run folders: written once, claimed while in work, exported as tidy tables."""

@@ -1,0 +1,101 @@
+"""Cells and packs: which runs are trained together.
+
+A pack is a list of runs that one worker trains in one go. Runs of one pack differ in
+nothing that changes a tensor's shape, and a pack is filled from one column (one order
+seed) before it takes from the next, because runs of a column see the same batches.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from seedlab.errors import SeedlabError
+from seedlab.spec import RunSpec, Seeds
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """How a pack is computed: recorded with every run, never part of its identity."""
+
+    name: str = "serial"
+    """serial: one run after another, any architecture"""
+    width: int = 1
+    """runs per pack"""
+    threads: int | None = None
+    """CPU threads per worker; None: the machine's cores divided by the launcher's slots"""
+    device: str = "auto"
+    """auto (the first CUDA device if there is one) | cpu | cuda"""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Runs that are trained together, and the engine that trains them."""
+
+    runs: tuple[RunSpec, ...]
+    engine: EngineSpec
+
+    def split(self) -> tuple[Pack, Pack]:
+        """Return the two halves of a pack, to find the run that kills its worker."""
+        if len(self.runs) < 2:
+            raise SeedlabError("a pack of one run can't be split; retry it or give it up.")
+        middle = len(self.runs) // 2
+        return Pack(self.runs[:middle], self.engine), Pack(self.runs[middle:], self.engine)
+
+    def without(self, run_ids: Iterable[str]) -> Pack | None:
+        """Return the pack without the named runs; None when nothing is left."""
+        gone = set(run_ids)
+        left = tuple(run for run in self.runs if run.run_id not in gone)
+        return Pack(left, self.engine) if left else None
+
+
+def cell(run: RunSpec) -> tuple[int, int]:
+    """Return a run's place in the grid: (init seed, order seed)."""
+    return run.seeds.init, run.seeds.order
+
+
+def shape_key(run: RunSpec) -> RunSpec:
+    """Return the run without its seeds: runs with equal keys may share a pack."""
+    return dataclasses.replace(run, seeds=Seeds(subsample=run.seeds.subsample))
+
+
+def form_packs(runs: Sequence[RunSpec], engine: EngineSpec) -> list[Pack]:
+    """Return packs of at most `engine.width` runs, columns kept together.
+
+    Parameters
+    ----------
+    runs : sequence of RunSpec
+        Distinct runs; their order is kept between columns.
+    engine : EngineSpec
+
+    Returns
+    -------
+    list of Pack
+        Every run is in exactly one pack.
+
+    Raises
+    ------
+    SeedlabError
+        When a run appears twice.
+    """
+    seen: dict[str, RunSpec] = {}
+    groups: dict[RunSpec, dict[int, list[RunSpec]]] = {}
+    for run in runs:
+        if run.run_id in seen:
+            raise SeedlabError(
+                f"the grid names one run twice (init seed {run.seeds.init}, order seed "
+                f"{run.seeds.order}, recipe '{run.recipe.name}', task '{run.task.name}'); every "
+                "combination of overrides must be a run of its own: remove the repeated value."
+            )
+        seen[run.run_id] = run
+        columns = groups.setdefault(shape_key(run), {})
+        columns.setdefault(run.seeds.order, []).append(run)
+    packs = []
+    for columns in groups.values():
+        ordered = [run for column in columns.values() for run in column]
+        packs += [
+            Pack(tuple(ordered[start : start + engine.width]), engine)
+            for start in range(0, len(ordered), engine.width)
+        ]
+    return packs

@@ -1,0 +1,70 @@
+"""`RunResult`: what training one run produced, before anything is judged or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seedlab.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One scoring of one split by one metric.
+
+    Parameters
+    ----------
+    step : int
+        Updates made before it; 0 is the model before training.
+    epoch : float
+        The same in passes over the training set.
+    split, metric : str
+    value : float
+    """
+
+    step: int
+    epoch: float
+    split: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The outcome of one run.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    status : str
+        ``finished``; ``diverged`` when the loss or the logits stopped being finite numbers
+        (training ends there; the curve up to that step is kept).
+    evaluations : tuple of Evaluation
+        In the order in which they were made.
+    losses, learning_rates, grad_norms : (step,) arrays of float64
+        Mean training loss of every batch, the learning rate of its update (that of the
+        first group), and the L2 norm of the gradient before clipping.
+    logits : mapping of split to (example, class) array of float32
+        After the last step, for every evaluated split, in the order of the split.
+    total_steps : int
+        Steps that the recipe asked for.
+    seconds : float
+        Wall-clock time of the run's own training and evaluation.
+    provenance : mapping
+        engine, width, slot, threads, device, and what else the engine wants on record.
+    """
+
+    spec: RunSpec
+    status: str
+    evaluations: tuple[Evaluation, ...]
+    losses: npt.NDArray[np.float64]
+    learning_rates: npt.NDArray[np.float64]
+    grad_norms: npt.NDArray[np.float64]
+    logits: Mapping[str, npt.NDArray[np.float32]]
+    total_steps: int
+    seconds: float
+    provenance: Mapping[str, Any]
