@@ -1,0 +1,144 @@
+"""Checkpoints: the folder a model's files lie in, and what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from seedlab.errors import SeedlabError, nearest
+
+EMBEDDED = Path(__file__).parent.parent / "assets" / "encoder"
+"""The encoder that seedlab ships."""
+
+_PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+
+
+def locate(name: str, path: str | None, allow_pickle: bool = False) -> Path:
+    """Return the folder of a checkpoint, downloading it from the hub if need be.
+
+    Parameters
+    ----------
+    name : str
+        ``"embedded"``, or a hub name such as ``"bert-large-uncased"``.
+    path : str, optional
+        A local folder; it wins over `name`.
+    allow_pickle : bool
+        Accept weights in pickle format, which can run code when they are loaded.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    SeedlabError
+        No folder, no configuration, no weights, weights only as a pickle, hub out of reach.
+    """
+    if path is not None:
+        folder = Path(path).expanduser()
+        if not folder.is_dir():
+            siblings = [p.name for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
+            raise SeedlabError(
+                f"model.path={path} is not a folder; it must be a checkpoint folder with config.json "
+                f"and model.safetensors.{nearest(folder.name, siblings)}"
+            )
+    elif name == "embedded":
+        folder = EMBEDDED
+    else:
+        folder = _download(name, allow_pickle)
+    if not (folder / "config.json").is_file():
+        raise SeedlabError(
+            f"{folder} has no config.json; a checkpoint folder holds config.json, weights and "
+            "tokenizer files, as written by save_pretrained."
+        )
+    if not list(folder.glob("*.safetensors")):
+        pickled = [file for file in _PICKLED if (folder / file).is_file()]
+        if not pickled:
+            raise SeedlabError(
+                f"{folder} has no weights; expected model.safetensors, as written by save_pretrained."
+            )
+        if not allow_pickle:
+            raise SeedlabError(
+                f"{folder} has its weights in pickle format alone ({pickled[0]}), which can run code "
+                "when loaded; allowed are safetensors. Convert them, or trust the file with "
+                "model.allow_pickle=true."
+            )
+    return folder
+
+
+def _download(name: str, allow_pickle: bool) -> Path:
+    """Return the hub's snapshot of a model, from the local cache where it is there."""
+    from huggingface_hub import snapshot_download
+
+    patterns = [*_FILES, "*.bin"] if allow_pickle else _FILES
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns))
+    except Exception as error:
+        raise SeedlabError(
+            f"model '{name}' could not be fetched from the hub ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}); allowed are hub names, 'embedded', or a local folder "
+            "with model.path=FOLDER."
+        ) from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the checkpoint's config.json.
+
+    Raises
+    ------
+    SeedlabError
+        When it is not valid JSON.
+    """
+    try:
+        values: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    except json.JSONDecodeError as error:
+        raise SeedlabError(
+            f"{folder / 'config.json'} is not valid JSON ({error}); restore the file."
+        ) from error
+    return values
+
+
+def max_positions(folder: Path) -> int | None:
+    """Return the longest input in tokens that the model's position table allows, or None.
+
+    RoBERTa's table starts at the padding index + 1, which its configuration counts in.
+    """
+    config = read_config(folder)
+    positions = config.get("max_position_embeddings")
+    if positions is None or positions <= 0:
+        return None
+    offset = config.get("pad_token_id", 1) + 1
+    return int(positions) - (offset if "roberta" in config.get("model_type", "") else 0)
+
+
+def weights_hash(folder: Path, cache: Path) -> str:
+    """Return 32 hexadecimal digits over the weights and config.json of a checkpoint.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    cache : pathlib.Path
+        Folder in which hashes are remembered by (path, size, modification time), because
+        hashing a large model takes seconds.
+    """
+    files = sorted(folder.glob("*.safetensors")) or [
+        file for name in _PICKLED if (file := folder / name).is_file()
+    ]
+    files.append(folder / "config.json")
+    stamp = [[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
+    memory = cache / "weights" / f"{hashlib.sha256(json.dumps(stamp).encode()).hexdigest()}.txt"
+    if memory.is_file() and len(known := memory.read_text()) == 32:
+        return known
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    value = digest.hexdigest()[:32]
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    beside = memory.with_suffix(f".{hashlib.sha256(str(id(stamp)).encode()).hexdigest()[:8]}")
+    beside.write_text(value)
+    beside.replace(memory)
+    return value

@@ -1,0 +1,50 @@
+"""The guard that refuses a model which draws from a global generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from seedlab.errors import SeedlabError
+
+
+def forbid_global_draws(run: Callable[[], object], what: str) -> None:
+    """Call `run` and refuse if it draws from a global generator.
+
+    Parameters
+    ----------
+    run : callable
+        A forward pass in training mode.
+    what : str
+        Names the model in the message.
+
+    Raises
+    ------
+    SeedlabError
+        Naming the operation, for example a functional dropout that can't be replaced.
+    """
+    with torch.random.fork_rng(devices=[]), _Guard(what):
+        run()
+
+
+class _Guard(TorchDispatchMode):
+    """Raises on the first operation that would draw from a generator."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.what = what
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise SeedlabError(
+                f"{self.what} draws random numbers inside its forward pass ({func}), which can't "
+                "be keyed by a seed; allowed are models whose dropouts are torch.nn.Dropout "
+                "modules or go through the transformers attention interface: set that dropout to "
+                "0 in the model's configuration, or recipe.dropout=0."
+            )
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,46 @@
+"""New tensors of a model, drawn from the `init` stream by parameter name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from seedlab.seeds import normal
+
+
+def initialise(model: nn.Module, names: Iterable[str], seed: int, std: float) -> None:
+    """Overwrite the named parameters with what the init seed says, in place.
+
+    Weights of two or more dimensions are normal with mean 0 and standard deviation `std`
+    (BERT's ``initializer_range``), weights of normalisation layers 1, biases and other
+    vectors 0. A tensor depends on its name, shape and the seed alone.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    names : iterable of str
+        Parameter names as in ``model.named_parameters()``.
+    seed : int
+        The init seed.
+    std : float
+        Positive.
+    """
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name in names:
+            parameter = parameters[name]
+            module_name, _, leaf = name.rpartition(".")
+            if parameter.ndim >= 2:
+                drawn = torch.from_numpy(normal(seed, name, tuple(parameter.shape)) * std)
+                parameter.copy_(drawn.to(parameter.dtype))
+            elif leaf == "weight" and is_norm(model.get_submodule(module_name)):
+                parameter.fill_(1.0)
+            else:
+                parameter.zero_()
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module is a normalisation layer (by type, whatever its name in the model)."""
+    return "Norm" in type(module).__name__

@@ -1,0 +1,53 @@
+"""Philox4x32-10 on arrays: random words that are a pure function of (counter, key).
+
+Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". Written in 64-bit
+integer operations, which wrap around and shift alike in torch (int64, on every device,
+eager or compiled) and in numpy (uint64, two to three times faster than torch on a CPU);
+it matches the known-answer vectors of the authors' library.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Array = TypeVar("Array", torch.Tensor, npt.NDArray[np.integer[Any]])
+
+_M0, _M1 = 0xD2511F53, 0xCD9E8D57
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_LOW = 0xFFFFFFFF
+
+
+def philox4x32(
+    c0: Array, c1: Array, c2: Array, c3: Array, key: tuple[int, int]
+) -> tuple[Array, Array, Array, Array]:
+    """Return four random 32-bit words for every counter.
+
+    Parameters
+    ----------
+    c0, c1, c2, c3 : int64 tensors or uint64 arrays that broadcast together
+        Words of the counter, each in [0, 2**32), least significant first.
+    key : two int
+        In [0, 2**32).
+
+    Returns
+    -------
+    four tensors or arrays
+        In [0, 2**32), of the broadcast shape.
+    """
+    k0, k1 = key
+    for _ in range(10):
+        # The product of two 32-bit words overflows 63 bits: it wraps, and its upper half
+        # is right after an arithmetic shift and a mask.
+        p0, p1 = c0 * _M0, c2 * _M1
+        c0, c1, c2, c3 = (
+            ((p1 >> 32) & _LOW) ^ c1 ^ k0,
+            p1 & _LOW,
+            ((p0 >> 32) & _LOW) ^ c3 ^ k1,
+            p0 & _LOW,
+        )
+        k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    return c0, c1, c2, c3
