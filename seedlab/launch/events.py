@@ -1,0 +1,61 @@
+"""What travels from a worker to the launcher: events while a pack runs, outcomes after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["started", "stepped", "evaluated", "finished", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to one run.
+
+    Parameters
+    ----------
+    kind : str
+        ``started``; ``stepped`` (a step count and nothing else, at most a few a second);
+        ``evaluated`` (`step`, `score`); ``finished`` (`score`; sent *after* the run's record
+        is in the store, because a run that was announced is not trained again when its
+        worker dies a moment later); ``failed`` (`message`); ``skipped`` (another process
+        trains it).
+    run_id : str
+    step, total_steps : int
+        Updates made and updates that the recipe asks for; 0 when unknown.
+    score : float or None
+        Of the primary metric on the validation set.
+    message : str
+        For the reader.
+    higher_is_better : bool
+        Direction of `score`.
+    """
+
+    kind: Kind
+    run_id: str
+    step: int = 0
+    total_steps: int = 0
+    score: float | None = None
+    message: str = ""
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one run of a pack ended.
+
+    Parameters
+    ----------
+    status : str
+        ``finished``: its result is in the store, now or from before (a diverged run is a
+        result too). ``failed``: it raised, `error` says what. ``skipped``: another process
+        holds its claim; the launcher asks again later.
+    score : float or None
+        What the job returns.
+    error : str
+        The traceback of a failed run.
+    """
+
+    status: Literal["finished", "failed", "skipped"]
+    score: float | None = None
+    error: str = ""
