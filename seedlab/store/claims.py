@@ -1,0 +1,130 @@
+"""Claims: which process trains which run, so that two never train the same.
+
+A claim is a lock on a file in ``claims/``. The system releases it when its holder
+dies, however it dies; its age plays no part. It says nothing about what is finished.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from seedlab.errors import SeedlabError
+from seedlab.store.files import FULL, disk_full
+from seedlab.store.locks import study_lock
+
+
+class Claim:
+    """A run that this process trains; released by `release`, by ``with``, or by death.
+
+    Attributes
+    ----------
+    run_id : str
+    """
+
+    def __init__(self, study: Path, run_id: str, lock: FileLock):
+        self.run_id = run_id
+        self._study = study
+        self._lock = lock
+
+    def release(self) -> None:
+        """Give the run back; a second call does nothing."""
+        if not self._lock.is_locked:
+            return
+        try:
+            # Files are only ever opened for locking under the study's lock, so that
+            # nobody can come to hold a lock on a file that has lost its name.
+            with study_lock(self._study):
+                _owner_file(self._study, self.run_id).unlink(missing_ok=True)
+                Path(self._lock.lock_file).unlink(missing_ok=True)
+                self._lock.release()
+        finally:
+            self._lock.release()
+
+    def __enter__(self) -> Claim:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def take(study: Path, run_id: str) -> Claim | None:
+    """Claim a run without waiting.
+
+    Parameters
+    ----------
+    study : Path
+        The study's folder.
+    run_id : str
+
+    Returns
+    -------
+    Claim or None
+        None when a living process (this one included) holds the run.
+    """
+    with study_lock(study):
+        lock = _try_lock(study, run_id)
+        if lock is None:
+            return None
+        try:
+            _owner_file(study, run_id).write_text(f"{socket.gethostname()} {os.getpid()}")
+        except OSError as error:
+            lock.release()
+            if error.errno in FULL:
+                raise disk_full(study, f"claiming run {run_id}", error) from error
+            raise
+    return Claim(study, run_id, lock)
+
+
+def owners(study: Path) -> dict[str, str]:
+    """Return the runs that living processes hold, each with its holder's ``"host pid"``.
+
+    Claims of the dead are tidied away. A study that may not be written shows none.
+    """
+    folder = study / "claims"
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        return {}
+    held = {}
+    with study_lock(study):
+        for path in sorted(folder.glob("*.lock")):
+            lock = _try_lock(study, path.stem)
+            owner = _owner_file(study, path.stem)
+            if lock is None:
+                held[path.stem] = owner.read_text() if owner.exists() else ""
+                continue
+            owner.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            lock.release()
+    return held
+
+
+def _try_lock(study: Path, run_id: str) -> FileLock | None:
+    path = study / "claims" / f"{run_id}.lock"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        # A claim may be released by another thread than the one that took it.
+        lock = FileLock(path, thread_local=False)
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    except OSError as error:
+        if error.errno in FULL:
+            raise disk_full(study, f"claiming run {run_id}", error) from error
+        raise SeedlabError(
+            f"run {run_id} can't be claimed in {path.parent}: {error}; the folder must be "
+            "writable and its file system must support locks."
+        ) from error
+    return lock
+
+
+def _owner_file(study: Path, run_id: str) -> Path:
+    return study / "claims" / f"{run_id}.owner"

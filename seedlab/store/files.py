@@ -1,0 +1,82 @@
+"""Bytes on disk that survive a crash: written, synced and put in place, or not there at all.
+
+It knows nothing of studies and runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from seedlab.errors import SeedlabError
+
+# A quota and a file-size limit are the same to the user: nothing more can be written.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a file and wait until the disk has it.
+
+    Raises
+    ------
+    OSError
+        As the system says; the file may be half there.
+    """
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has the folder's entries (a rename is one), where the system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems do not sync folders; they order renames themselves.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace a file so that a reader sees the old or the new content, whatever happens.
+
+    The caller sees to it that no other process replaces the same file meanwhile.
+    """
+    beside = path.with_name(path.name + ".tmp")
+    try:
+        write_synced(beside, data)
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def dump_json(value: Any, *, indent: int | None = 1) -> bytes:
+    """Return strict JSON (no NaN) in ASCII, floats in full, keys in their order."""
+    return json.dumps(value, indent=indent, allow_nan=False).encode()
+
+
+def digest(data: bytes) -> str:
+    """Return the SHA-256 of some bytes in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def disk_full(folder: Path, doing: str, error: OSError) -> SeedlabError:
+    """Return the refusal for a disk that takes no more, to be raised from `error`."""
+    return SeedlabError(
+        f"no space left in {folder} while {doing} ({error.strerror}). What was written before "
+        "is intact; free some space (or raise the quota) and issue the same command again: it "
+        "continues where it stopped."
+    )
