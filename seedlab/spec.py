@@ -17,6 +17,9 @@ from typing import Any
 # for new ones.
 SPEC_VERSION = 1
 
+DTYPES = ("float32", "bfloat16", "float64")
+CLIP_MODES = ("global", "tensor", "none")
+
 
 @dataclass(frozen=True)
 class TaskSpec:

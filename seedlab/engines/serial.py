@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from seedlab.errors import SeedlabError
 from seedlab.models.groups import decay_groups
 from seedlab.models.weights import Weights, accepts_types
 from seedlab.seeds import philox_key
@@ -26,9 +25,6 @@ from seedlab.train.loop import Floats, Score, train_column
 from seedlab.train.optim import make_optimizer
 from seedlab.train.plan import make_plan
 from seedlab.train.result import RunResult
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
-"""Type of the (master) weights for every `model.dtype`."""
 
 
 class SerialTrainee:
@@ -73,7 +69,7 @@ class SerialTrainee:
             part = batch.part(start, start + size).to(self.device)
             state.row = start
             loss = self._losses(self._forward(part), part.labels).sum() / rows
-            loss.backward()
+            torch.autograd.backward(loss)
             total += float(loss.detach())
         norm = clip_gradients(self.parameters, recipe.clip.mode, recipe.clip.norm)
         for group in self.optimizer.param_groups:
@@ -150,10 +146,6 @@ class SerialEngine:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
         for run in runs:
-            if run.model.dtype not in DTYPES:
-                raise SeedlabError(
-                    f"model.dtype={run.model.dtype} is not known; allowed: {', '.join(DTYPES)}."
-                )
             plan = make_plan(run.recipe, run.evaluation, len(task.splits["train"]))
             run_id = run.run_id
             (trace,) = train_column(

@@ -16,6 +16,13 @@ from seedlab.models.dropout import DropoutState, install
 from seedlab.models.guard import forbid_global_draws
 from seedlab.models.initialise import initialise
 
+MASTER_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.float32,
+    "float64": torch.float64,
+}
+"""Type in which weights are held and updated, for every `model.dtype`."""
+
 
 @dataclass(frozen=True)
 class Weights:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-MODES = ("global", "tensor", "none")
-
 
 def clip_gradients(parameters: Sequence[nn.Parameter], mode: str, limit: float) -> float:
     """Scale gradients down to norm `limit`, in place, and return their norm before.

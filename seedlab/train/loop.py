@@ -89,7 +89,7 @@ def train_column(
     def evaluate(step: int, name: str) -> None:
         split = task.splits[name]
         logits = trainee.logits(split)
-        bad = ~np.isfinite(logits).all(axis=(1, 2))
+        bad = np.array([not np.isfinite(slot).all() for slot in logits])
         epoch = step / plan.steps_per_epoch
         for slot, run in enumerate(running):
             if not bad[slot]:
@@ -113,7 +113,7 @@ def train_column(
         for slot, run in enumerate(running):
             traces[run].losses.append(float(losses[slot]))
             traces[run].grad_norms.append(float(norms[slot]))
-        part(~np.isfinite(losses))
+        part(np.asarray(~np.isfinite(losses)))
         if step + 1 in due and running:
             evaluate(step + 1, "dev")
         elif running:

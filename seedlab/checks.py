@@ -1,0 +1,101 @@
+"""Checks of a run's values, made before anything is read or trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from seedlab.engines import ENGINES
+from seedlab.errors import SeedlabError, nearest
+from seedlab.grid import EngineSpec
+from seedlab.spec import CLIP_MODES, DTYPES, RunSpec
+from seedlab.train.schedule import SCHEDULES
+
+_AT_LEAST_1 = (lambda x: x is None or x >= 1, "at least 1")
+_AT_LEAST_0 = (lambda x: x is None or x >= 0, "at least 0")
+_SHARE = (lambda x: 0.0 <= x <= 1.0, "between 0 and 1")
+
+_RANGES: tuple[tuple[str, tuple[Callable[[Any], bool], str]], ...] = (
+    ("task.max_length", (lambda x: x >= 4, "at least 4 (two special tokens and some text)")),
+    ("task.train_size", _AT_LEAST_1),
+    ("task.examples", _AT_LEAST_1),
+    ("task.dev_examples", _AT_LEAST_1),
+    ("task.noise", (lambda x: 0.0 <= x < 1.0, "at least 0 and below 1")),
+    ("recipe.optimizer.learning_rate", (lambda x: x > 0.0, "above 0, for example 2e-5")),
+    ("recipe.optimizer.beta1", (lambda x: 0.0 <= x < 1.0, "at least 0 and below 1")),
+    ("recipe.optimizer.beta2", (lambda x: 0.0 <= x < 1.0, "at least 0 and below 1")),
+    ("recipe.optimizer.eps", (lambda x: x > 0.0, "above 0")),
+    ("recipe.optimizer.weight_decay", (lambda x: x >= 0.0, "at least 0")),
+    ("recipe.schedule.warmup_ratio", _SHARE),
+    ("recipe.schedule.warmup_steps", _AT_LEAST_0),
+    ("recipe.clip.norm", (lambda x: x > 0.0, "above 0; switch clipping off with clip.mode=none")),
+    ("recipe.batch_size", _AT_LEAST_1),
+    ("recipe.accumulation", _AT_LEAST_1),
+    ("recipe.epochs", _AT_LEAST_1),
+    ("recipe.max_steps", _AT_LEAST_1),
+    ("recipe.dropout", (lambda x: x is None or 0.0 <= x < 1.0, "at least 0 and below 1, or null")),
+    ("evaluation.per_epoch", _AT_LEAST_0),
+    ("evaluation.every", _AT_LEAST_1),
+    ("evaluation.batch_size", _AT_LEAST_1),
+    *((f"seeds.{stream}", _AT_LEAST_0) for stream in ("init", "order", "dropout", "mixout")),
+    *((f"seeds.{stream}", _AT_LEAST_0) for stream in ("mask", "augment", "subsample")),
+)
+
+_CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("task.reader", ("embedded", "glue", "table")),
+    ("task.kind", ("classification", "regression")),
+    ("model.dtype", DTYPES),
+    ("recipe.schedule.name", tuple(SCHEDULES)),
+    ("recipe.clip.mode", CLIP_MODES),
+    ("recipe.dropout_active", ("always", "epoch_start")),
+)
+
+
+def check_run(run: RunSpec) -> None:
+    """Refuse a run whose values can't be trained.
+
+    Raises
+    ------
+    SeedlabError
+        Naming the key, what it got and what is allowed.
+    """
+    for key, (holds, allowed) in _RANGES:
+        if not holds(value := _get(run, key)):
+            raise SeedlabError(
+                f"{_as_override(key)}={value} is out of range; it must be {allowed}."
+            )
+    for key, choices in _CHOICES:
+        _check_choice(_as_override(key), _get(run, key), choices)
+    if run.recipe.accumulation > run.recipe.batch_size:
+        raise SeedlabError(
+            f"recipe.accumulation={run.recipe.accumulation} cuts a batch into more parts than it has "
+            f"examples (recipe.batch_size={run.recipe.batch_size}); it must be at most that."
+        )
+
+
+def check_engine(engine: EngineSpec) -> None:
+    """Refuse engine settings that can't be used."""
+    _check_choice("engine.name", engine.name, tuple(ENGINES))
+    _check_choice("engine.device", engine.device, ("auto", "cpu", "cuda"))
+    for key, value in (("width", engine.width), ("threads", engine.threads)):
+        if value is not None and value < 1:
+            raise SeedlabError(f"engine.{key}={value} is out of range; it must be at least 1.")
+
+
+def _check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SeedlabError(
+            f"{key}={value} is not known; allowed: {', '.join(choices)}.{nearest(value, choices)}"
+        )
+
+
+def _as_override(key: str) -> str:
+    """Return the key as a user writes it (the section of the seeds is called `seed`)."""
+    return key.replace("seeds.", "seed.")
+
+
+def _get(run: RunSpec, key: str) -> Any:
+    value: Any = run
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value

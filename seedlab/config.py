@@ -1,0 +1,196 @@
+"""Configuration: what Hydra composed, checked and turned into typed specifications."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+
+from seedlab.errors import SeedlabError, nearest
+from seedlab.grid import EngineSpec
+from seedlab.spec import (
+    EvaluationSpec,
+    ModelSpec,
+    RecipeSpec,
+    RunSpec,
+    Seeds,
+    TaskSpec,
+)
+
+SECTIONS: dict[str, type] = {
+    "task": TaskSpec,
+    "model": ModelSpec,
+    "recipe": RecipeSpec,
+    "evaluation": EvaluationSpec,
+    "seed": Seeds,
+    "engine": EngineSpec,
+}
+"""Sections of a configuration and the dataclasses that define their keys and defaults."""
+
+OTHER_KEYS = ("study", "studies_dir", "dry", "score")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one composed configuration asks for.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        Hashes not filled in.
+    engine : EngineSpec
+    study : pathlib.Path
+        The study's folder.
+    dry : bool
+        Print the plan and train nothing.
+    score : str
+        ``best`` or ``final``: which validation score a job returns.
+    """
+
+    spec: RunSpec
+    engine: EngineSpec
+    study: Path
+    dry: bool
+    score: str
+
+
+def defaults() -> dict[str, Any]:
+    """Return every key of every section with its default, for Hydra to compose upon."""
+    return {name: dataclasses.asdict(kind()) for name, kind in SECTIONS.items()}
+
+
+def cache_folder() -> Path:
+    """Return the folder for tokenised tasks and hashes: $SEEDLAB_CACHE or ~/.cache/seedlab."""
+    return Path(os.environ.get("SEEDLAB_CACHE") or Path.home() / ".cache" / "seedlab")
+
+
+def read_settings(cfg: DictConfig) -> Settings:
+    """Turn a composed configuration into typed settings.
+
+    Raises
+    ------
+    SeedlabError
+        For an unknown key, a value of the wrong type or out of range; it names the key,
+        what it got, what is allowed and the nearest valid name.
+    """
+    values = {key: cfg[key] for key in cfg if key != "hydra"}
+    allowed = [*SECTIONS, *OTHER_KEYS]
+    for key in values:
+        if key not in allowed:
+            raise SeedlabError(
+                f"configuration key '{key}' is not known; allowed: {', '.join(allowed)}."
+                f"{nearest(str(key), allowed)}"
+            )
+    built: dict[str, Any] = {}
+    for name, kind in SECTIONS.items():
+        node = values.get(name)
+        plain = OmegaConf.to_container(node, resolve=True) if node is not None else {}
+        built[name] = build(kind, typing.cast("Mapping[str, Any]", plain), name)
+    model: ModelSpec = built["model"]
+    if model.path is not None and model.name == "embedded":
+        built["model"] = dataclasses.replace(model, name=Path(model.path).name)
+    score = values.get("score", "best")
+    if score not in ("best", "final"):
+        raise SeedlabError(f"score={score} is not known; allowed: best, final.")
+    study = values.get("study")
+    if not study:
+        raise SeedlabError("the study has no name; give it one with study=NAME.")
+    spec = RunSpec(
+        task=built["task"],
+        model=built["model"],
+        recipe=built["recipe"],
+        evaluation=built["evaluation"],
+        seeds=built["seed"].resolved(),
+    )
+    return Settings(
+        spec=spec,
+        engine=built["engine"],
+        study=Path(str(values.get("studies_dir", "studies"))) / str(study),
+        dry=bool(values.get("dry", False)),
+        score=str(score),
+    )
+
+
+def known_keys() -> list[str]:
+    """Return every key that an override may set, in dotted form."""
+
+    def walk(values: Mapping[str, Any], prefix: str) -> list[str]:
+        keys = []
+        for key, value in values.items():
+            keys.append(prefix + key)
+            if isinstance(value, dict):
+                keys += walk(value, f"{prefix}{key}.")
+        return keys
+
+    return [*walk(defaults(), ""), *OTHER_KEYS, "grid", "experiment"]
+
+
+def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Build a specification from plain values, checking every key and type.
+
+    Parameters
+    ----------
+    kind : dataclass type
+    values : mapping
+        Keys may be missing: they take their defaults.
+    where : str
+        Dotted name of the section, for messages.
+
+    Returns
+    -------
+    an instance of `kind`
+
+    Raises
+    ------
+    SeedlabError
+    """
+    hints = typing.get_type_hints(kind)
+    made: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise SeedlabError(
+                f"configuration key '{where}.{key}' is not known; allowed in '{where}': "
+                f"{', '.join(hints)}.{nearest(str(key), hints)}"
+            )
+        made[key] = _convert(hints[key], value, f"{where}.{key}")
+    return kind(**made)
+
+
+_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """Return `value` as the type that `hint` asks for."""
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and types.NoneType in options:
+        return None
+    wanted = next(option for option in options if option is not types.NoneType)
+    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
+        if isinstance(value, Mapping):
+            return build(wanted, value, where)
+    elif typing.get_origin(wanted) is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(str(item) for item in value)
+    elif wanted is float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    elif wanted is bool:
+        if isinstance(value, bool):
+            return value
+    elif wanted is int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    expected = _NAMES.get(wanted, "a list" if typing.get_origin(wanted) is tuple else "a section")
+    nothing = " or null" if len(options) > 1 else ""
+    raise SeedlabError(f"{where}={value!r} is of the wrong type; it must be {expected}{nothing}.")

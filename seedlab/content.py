@@ -1,0 +1,47 @@
+"""Content: the task and weights that a run's names and paths stand for, and their hashes."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+
+from seedlab.config import cache_folder
+from seedlab.models.checkpoint import locate, max_positions, weights_hash
+from seedlab.spec import ModelSpec, RunSpec, TaskSpec
+from seedlab.tasks import load_task
+from seedlab.tasks.encoded import EncodedTask
+
+
+@lru_cache(maxsize=4)
+def load_encoded(task: TaskSpec, model: ModelSpec, subsample_seed: int) -> EncodedTask:
+    """Return a task tokenised for a model: read and tokenised once, then from the cache.
+
+    Raises
+    ------
+    seedlab.errors.SeedlabError
+        Everything that can be wrong with the data or with the checkpoint's files.
+    """
+    folder = locate(model.name, model.path, model.allow_pickle)
+    return load_task(
+        task,
+        tokenizer=folder,
+        max_positions=max_positions(folder),
+        subsample_seed=subsample_seed,
+        cache_dir=cache_folder(),
+    )
+
+
+@lru_cache(maxsize=16)
+def hashes(task: TaskSpec, model: ModelSpec, subsample_seed: int) -> tuple[str, str]:
+    """Return the content hashes of a task and of a model's weights."""
+    folder = locate(model.name, model.path, model.allow_pickle)
+    return (
+        load_encoded(task, model, subsample_seed).content_hash(),
+        weights_hash(folder, cache_folder()),
+    )
+
+
+def with_hashes(run: RunSpec) -> RunSpec:
+    """Return the run with its content hashes filled in: only now does it have its identity."""
+    data, weights = hashes(run.task, run.model, run.seeds.subsample)
+    return dataclasses.replace(run, data_hash=data, weights_hash=weights)

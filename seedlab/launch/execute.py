@@ -1,0 +1,201 @@
+"""`execute`: train a pack in this process and put its runs on record.
+
+The task is tokenised once per study (cached on disk) and the weights are loaded once per
+worker; both stay in memory for the packs that follow.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seedlab.content import load_encoded
+from seedlab.engines import ENGINES
+from seedlab.errors import SeedlabError
+from seedlab.grid import EngineSpec, Pack
+from seedlab.launch.events import Event, Outcome
+from seedlab.spec import ModelSpec, RunSpec
+from seedlab.store.record import Record
+from seedlab.store.study import Study
+from seedlab.train.plan import make_plan
+
+if TYPE_CHECKING:
+    from seedlab.models.weights import Weights
+    from seedlab.tasks.encoded import EncodedTask
+    from seedlab.train.result import RunResult
+
+_EVENT_SECONDS = 0.25
+"""A step count is sent at most this often per pack."""
+
+
+def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict[str, Outcome]:
+    """Train the runs of a pack that nobody trains and that are not on record yet.
+
+    Parameters
+    ----------
+    pack : Pack
+    folder : pathlib.Path
+        The study's.
+    on_event : callable
+
+    Returns
+    -------
+    dict of run id to Outcome
+    """
+    study = Study(folder)
+    outcomes: dict[str, Outcome] = {}
+    with ExitStack() as stack:
+        claimed = {}
+        for run in pack.runs:
+            claim = study.claim(run.run_id)
+            if claim is not None:
+                claimed[run.run_id] = stack.enter_context(claim)
+        recorded = study.finished() if len(claimed) < len(pack.runs) else {}
+        for run in pack.runs:
+            run_id = run.run_id
+            if run_id not in claimed:
+                found = recorded.get(run_id)
+                outcomes[run_id] = (
+                    Outcome("finished", found.best_score) if found else Outcome("skipped")
+                )
+                on_event(_ended(found, run_id))
+        todo = [run for run in pack.runs if run.run_id in claimed]
+        if todo:
+            task = load_task_of(todo[0])
+            for result in train(todo, task, pack.engine, on_event):
+                record = study.write(result, task)
+                claimed[record.run_id].release()
+                outcomes[record.run_id] = Outcome("finished", record.best_score)
+                on_event(_ended(record, record.run_id))
+    return outcomes
+
+
+def train(
+    runs: list[RunSpec],
+    task: EncodedTask,
+    engine: EngineSpec,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> Iterator[RunResult]:
+    """Train runs of one shape with an engine; an iterator over their `RunResult`.
+
+    Nothing is written: `seedlab verify` and `seedlab save` train through this as well.
+    """
+    import torch
+
+    from seedlab.tasks.metrics import METRICS
+
+    if engine.threads is not None:
+        torch.set_num_threads(engine.threads)
+    weights = load_weights_of(runs[0], task, _device(engine))
+    metrics = [METRICS[name] for name in task.metrics]
+    specs = {run.run_id: run for run in runs}
+    last = 0.0
+
+    def score(logits: Any, split: Any) -> dict[str, float]:
+        return {metric.name: metric.score(logits, split.labels) for metric in metrics}
+
+    def observe(run_id: str, step: int, value: float | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if value is None and now - last < _EVENT_SECONDS:
+            return
+        last = now
+        kind = "stepped" if value is None else "evaluated"
+        on_event(
+            Event(
+                kind,  # type: ignore[arg-type]
+                run_id,
+                step=step,
+                total_steps=totals[run_id],
+                score=value,
+                higher_is_better=metrics[0].higher_is_better,
+            )
+        )
+
+    n_train = len(task.splits["train"])
+    totals = {
+        run_id: make_plan(run.recipe, run.evaluation, n_train).total_steps
+        for run_id, run in specs.items()
+    }
+    for run in runs:
+        on_event(Event("started", run.run_id, total_steps=totals[run.run_id]))
+    module, _, name = ENGINES[engine.name].partition(":")
+    trainer = getattr(importlib.import_module(module), name)()
+    yield from trainer.train(runs, task, weights, score=score, observe=observe)
+
+
+def load_task_of(run: RunSpec) -> EncodedTask:
+    """Return the run's task, and check that it still is what the run was planned on."""
+    task = load_encoded(run.task, run.model, run.seeds.subsample)
+    if run.data_hash and task.content_hash() != run.data_hash:
+        raise SeedlabError(
+            f"the data of task '{run.task.name}' has changed since run {run.run_id} was planned "
+            f"(content {task.content_hash()}, expected {run.data_hash}); restore the files, or plan "
+            "anew by issuing the command again."
+        )
+    return task
+
+
+def load_weights_of(run: RunSpec, task: EncodedTask, device: str) -> Weights:
+    """Return the run's pre-trained model on a device, loaded once per process."""
+    return _weights(
+        run.model, task.n_labels, task.pad_id, task.max_length, run.recipe.dropout, device
+    )
+
+
+@lru_cache(maxsize=1)
+def _weights(
+    model: ModelSpec,
+    n_labels: int,
+    pad_id: int,
+    max_length: int,
+    dropout: float | None,
+    device: str,
+) -> Weights:
+    from seedlab.models.checkpoint import locate
+    from seedlab.models.weights import MASTER_DTYPES, load_weights
+
+    weights = load_weights(
+        locate(model.name, model.path, model.allow_pickle),
+        n_labels=n_labels,
+        pad_id=pad_id,
+        max_length=max_length,
+        dtype=MASTER_DTYPES[model.dtype],
+        dropout=dropout,
+        trust_remote_code=model.trust_remote_code,
+    )
+    weights.model.to(device)
+    return weights
+
+
+def _device(engine: EngineSpec) -> str:
+    """Return the device that the engine's settings mean on this machine."""
+    import torch
+
+    if engine.device == "cpu" or (engine.device == "auto" and not torch.cuda.is_available()):
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise SeedlabError(
+            "engine.device=cuda, but torch sees no CUDA device; use engine.device=auto or cpu, or "
+            "install a CUDA build of torch."
+        )
+    return "cuda:0"
+
+
+def _ended(record: Record | None, run_id: str) -> Event:
+    if record is None:
+        return Event("skipped", run_id, message="another process trains it")
+    return Event(
+        "finished",
+        run_id,
+        step=record.steps,
+        total_steps=record.total_steps,
+        score=record.best_score,
+        message="failed run" if record.failed else "",
+        higher_is_better=record.direction == "max",
+    )

@@ -1,0 +1,22 @@
+"""Where the configuration and the ready studies lie: beside the package, or inside a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def _folder(name: str) -> Path:
+    inside = _PACKAGE / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def conf_folder() -> Path:
+    """Return the folder of Hydra's configuration groups."""
+    return _folder("conf")
+
+
+def experiments_folder() -> Path:
+    """Return the folder of the ready studies, one folder with a study.yaml each."""
+    return _folder("experiments")
