@@ -91,7 +91,7 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
         final_scores=final,
         steps=len(result.losses),
         total_steps=int(result.total_steps),
-        epochs=float(result.evaluations[-1].epoch) if result.evaluations else 0.0,
+        epochs_made=float(result.evaluations[-1].epoch) if result.evaluations else 0.0,
         train_examples=len(task.splits["train"]),
         seconds=float(result.seconds),
         truncated={name: int(split.truncated) for name, split in task.splits.items()},

@@ -65,7 +65,7 @@ class Record:
     """updates made"""
     total_steps: int
     """updates that the recipe asked for"""
-    epochs: float
+    epochs_made: float
     """passes over the training set at the last evaluation"""
     train_examples: int
     seconds: float

@@ -118,14 +118,23 @@ class Study:
         files = {"config.json": dump_json(record.spec), **encode(result, task)}
         return runs.publish(self.folder, record, files)
 
-    def finished(self) -> dict[str, Record]:
+    def run_folder(self, run_id: str) -> Path:
+        """Return where a run's files lie once it is on record."""
+        return self.folder / "runs" / run_id
+
+    def finished(self, *, full: bool = False) -> dict[str, Record]:
         """Return every run on record by id (diverged and stopped ones too), sorted by id.
 
-        Records are checked against their own checksum and the sizes of the files beside
-        them. Damaged folders are reported, set aside in ``corrupt/`` and left out.
+        Damaged folders are reported, set aside in ``corrupt/`` and left out.
+
+        Parameters
+        ----------
+        full : bool
+            Check every file by its hash. Otherwise records are checked against their own
+            checksum and the other files by their sizes.
         """
         found = {
-            run_id: runs.load_or_set_aside(self.folder, run_id)
+            run_id: runs.load_or_set_aside(self.folder, run_id, full=full)
             for run_id in runs.run_ids(self.folder)
         }
         return {run_id: record for run_id, record in found.items() if record is not None}
@@ -141,7 +150,7 @@ class Study:
         """
         from seedlab.store.arrays import NAMES, decode
 
-        folder = self.folder / "runs" / run_id
+        folder = self.run_folder(run_id)
         if not folder.is_dir():
             raise SeedlabError(
                 f"study '{self.name}' has no finished run '{run_id}'.{self._hint(run_id)}"

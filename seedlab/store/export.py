@@ -1,0 +1,214 @@
+"""Tidy tables of a study: `runs`, `evaluations`, `steps`, `predictions`, and their schema.
+
+They are the interface to every analysis. Damaged runs are never in them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from seedlab.errors import SeedlabError, nearest
+from seedlab.store.arrays import flat_logits, from_parquet
+from seedlab.store.files import FULL, disk_full, dump_json, write_synced
+from seedlab.store.schema import SCHEMA_VERSION, TABLES, Columns, flattened
+
+if TYPE_CHECKING:
+    from seedlab.store.record import Record
+    from seedlab.store.study import Study
+
+FORMATS = ("csv", "parquet")
+# A row group per run would make large files slow to read; this is a few megabytes.
+ROWS_PER_WRITE = 200_000
+_TYPES = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "list of number": pa.list_(pa.float32()),
+}
+
+
+def export(study: Study, out: str | os.PathLike[str] | None = None, format: str = "csv") -> Path:
+    """Write a study's tables.
+
+    Parameters
+    ----------
+    study : Study
+    out : path, optional
+        Folder of the tables; the study's own ``tables`` by default.
+    format : {"csv", "parquet"}
+        Logits are a list in Parquet and columns ``logit_0``, ``logit_1``, ... in CSV.
+
+    Returns
+    -------
+    Path
+        The folder, with ``schema.json`` beside the tables. Every file is replaced whole;
+        tables of the other format that an earlier export left are removed.
+
+    Raises
+    ------
+    SeedlabError
+        When there is no finished run, the format is unknown or the disk is full.
+    """
+    if format not in FORMATS:
+        raise SeedlabError(
+            f"table format '{format}' does not exist; allowed: {', '.join(FORMATS)}."
+            f"{nearest(format, FORMATS)}"
+        )
+    folder = Path(out) if out is not None else study.folder / "tables"
+    # Every file is hashed first: a damaged run must be in none of the tables.
+    records = study.finished(full=True).values()
+    sources = [_Source(study, record) for record in records]
+    if not sources:
+        raise SeedlabError(
+            f"study '{study.name}' has no finished run to export; 'seedlab status' shows what is "
+            "running."
+        )
+    widest = max(source.record.n_labels for source in sources)
+    schema = TABLES if format == "parquet" else {n: flattened(c, widest) for n, c in TABLES.items()}
+    beside = folder / f".writing-{uuid.uuid4().hex[:12]}"
+    try:
+        beside.mkdir(parents=True)
+        for name, columns in schema.items():
+            rows = (getattr(source, name)(columns) for source in sources)
+            _write(rows, columns, beside / f"{name}.{format}")
+        write_synced(beside / "schema.json", dump_json(_described(schema), indent=2))
+        for name in (*(f"{name}.{format}" for name in schema), "schema.json"):
+            os.replace(beside / name, folder / name)
+        for other in set(FORMATS) - {format}:
+            for name in schema:
+                (folder / f"{name}.{other}").unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno in FULL:
+            raise disk_full(folder, "writing the tables", error) from error
+        raise
+    finally:
+        for left in beside.glob("*"):
+            left.unlink()
+        if beside.exists():
+            beside.rmdir()
+    return folder
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """A run and its place; each method returns its rows of one table."""
+
+    study: Study
+    record: Record
+
+    def runs(self, columns: Columns) -> pa.Table:
+        values = run_row(self.record, self.study.name)
+        return pa.table([pa.array([values[n]], t) for n, t in _types(columns).items()], [*columns])
+
+    def evaluations(self, columns: Columns) -> pa.Table:
+        table = self._read("evaluations.parquet")
+        # A run that was asked for no step has been at its end from the start.
+        fraction = table["step"].to_numpy() / max(self.record.total_steps, 1)
+        return _conform(table.append_column("fraction", pa.array(fraction)), columns)
+
+    def steps(self, columns: Columns) -> pa.Table:
+        return _conform(self._read("steps.parquet"), columns)
+
+    def predictions(self, columns: Columns) -> pa.Table:
+        table = self._read("predictions.parquet")
+        if "logits" not in columns:
+            logits = flat_logits(table)
+            for index in range(sum(name.startswith("logit_") for name in columns)):
+                there = index < logits.shape[1]
+                values = pa.array(logits[:, index]) if there else pa.nulls(len(table), pa.float32())
+                table = table.append_column(f"logit_{index}", values)
+        return _conform(table, columns)
+
+    def _read(self, name: str) -> pa.Table:
+        run_id = self.record.run_id
+        table = from_parquet((self.study.run_folder(run_id) / name).read_bytes())
+        return table.append_column("run", pa.array([run_id] * len(table), pa.string()))
+
+
+def run_row(record: Record, study: str) -> dict[str, Any]:
+    """Return a run's row of the table `runs`, by column."""
+    recipe, task = record.spec["recipe"], record.spec["task"]
+    values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    return {
+        **values,
+        "run": record.run_id,
+        "study": study,
+        **{f"{stream}_seed": seed for stream, seed in record.seeds.items()},
+        **{name: recipe[name] for name in ("batch_size", "epochs", "max_steps", "accumulation")},
+        **recipe["optimizer"],
+        "schedule": recipe["schedule"]["name"],
+        "warmup_ratio": recipe["schedule"]["warmup_ratio"],
+        "warmup_steps": recipe["schedule"]["warmup_steps"],
+        "clip_mode": recipe["clip"]["mode"],
+        "clip_norm": recipe["clip"]["norm"],
+        "dropout": recipe["dropout"],
+        "max_length": task["max_length"],
+        "dtype": record.spec["model"]["dtype"],
+        "setting": setting_of(record),
+    }
+
+
+def setting_of(record: Record) -> str:
+    """Return twelve hexadecimal digits that runs share when only their seeds differ."""
+    identity = record.run_spec().identity()
+    del identity["seeds"]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _types(columns: Columns) -> dict[str, pa.DataType]:
+    # Logits stay float32: CSV then shows the digits that matter and no more.
+    return {
+        name: pa.float32() if name.startswith("logit_") else _TYPES[kind]
+        for name, (kind, _) in columns.items()
+    }
+
+
+def _conform(table: pa.Table, columns: Columns) -> pa.Table:
+    """Return the columns in their order and types."""
+    return table.select([*columns]).cast(pa.schema(_types(columns)))
+
+
+def _write(parts: Iterable[pa.Table], columns: Columns, path: Path) -> None:
+    schema = pa.schema(_types(columns))
+    with path.open("wb") as file:
+        writer = (
+            pq.ParquetWriter(file, schema)
+            if path.suffix == ".parquet"
+            else pyarrow.csv.CSVWriter(file, schema)
+        )
+        with writer:
+            for table in _batched(parts):
+                writer.write_table(table)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _batched(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    waiting: list[pa.Table] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(len(table) for table in waiting) >= ROWS_PER_WRITE:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _described(schema: dict[str, Columns]) -> dict[str, Any]:
+    tables = {
+        table: {name: {"type": kind, "meaning": text} for name, (kind, text) in columns.items()}
+        for table, columns in schema.items()
+    }
+    return {"schema_version": SCHEMA_VERSION, "tables": tables}

@@ -1,0 +1,130 @@
+"""The columns of the exported tables: names, types, meanings. A contract with a version.
+
+A column may be added under the same version; one that goes or changes its meaning
+raises it.
+"""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 1
+Columns = dict[str, tuple[str, str]]
+"""column -> (type: string | integer | number | boolean | list of number, meaning)"""
+
+_SEEDS: Columns = {
+    "init_seed": ("integer", "seed of every newly initialised tensor"),
+    "order_seed": ("integer", "seed of the order of the training examples"),
+    "dropout_seed": ("integer", "seed of the dropout masks"),
+    "mixout_seed": ("integer", "seed of the mixout masks"),
+    "mask_seed": ("integer", "seed of random masking"),
+    "augment_seed": ("integer", "seed of augmentation"),
+    "subsample_seed": ("integer", "seed of the choice of training examples"),
+}
+
+_SETTINGS: Columns = {
+    "learning_rate": ("number", "peak learning rate"),
+    "batch_size": ("integer", "examples per update"),
+    "epochs": ("integer", "passes over the training set that the recipe asks for"),
+    "max_steps": ("integer", "updates that the recipe asks for in place of epochs; empty if none"),
+    "accumulation": ("integer", "parts into which a batch is cut"),
+    "schedule": ("string", "how the learning rate moves"),
+    "warmup_ratio": ("number", "share of the steps with rising learning rate"),
+    "warmup_steps": ("integer", "the same in steps, in place of the ratio; empty if none"),
+    "beta1": ("number", "Adam's decay of the first moment"),
+    "beta2": ("number", "Adam's decay of the second moment"),
+    "eps": ("number", "Adam's epsilon"),
+    "weight_decay": ("number", "decoupled weight decay"),
+    "bias_correction": ("boolean", "Adam with bias correction, or BERTAdam without"),
+    "clip_mode": ("string", "gradient clipping: global, tensor or none"),
+    "clip_norm": ("number", "largest gradient norm"),
+    "dropout": ("number", "dropout probability; empty if the model's own"),
+    "max_length": ("integer", "longest text in tokens"),
+    "train_examples": ("integer", "examples in the training set"),
+    "dtype": ("string", "float32, bfloat16 or float64"),
+    "setting": ("string", "hash of all but the seeds: runs that share it differ in seeds alone"),
+}
+
+RUNS: Columns = {
+    "run": ("string", "id of the run"),
+    "study": ("string", "name of the study"),
+    "task": ("string", "task"),
+    "model": ("string", "pre-trained model"),
+    "recipe": ("string", "recipe"),
+    **_SEEDS,
+    "status": ("string", "finished, diverged (trained until it was no number) or stopped (early)"),
+    "failed": ("boolean", "the final score does not beat majority, or the run diverged"),
+    "constant": ("boolean", "the final predictions are the same for every example"),
+    "metric": ("string", "the metric that decides"),
+    "direction": ("string", "max if higher is better, min if lower is"),
+    "majority": ("number", "score of the best constant prediction"),
+    "n_examples": ("integer", "examples in the split that is scored"),
+    "split": ("string", "split of best_score and final_score"),
+    "best_score": ("number", "best of all evaluations"),
+    "best_step": ("integer", "first step at which it was reached"),
+    "final_score": ("number", "score after the last step; chance if the run diverged"),
+    "test_score": ("number", "final score on the test split; empty if there is none"),
+    "steps": ("integer", "updates made"),
+    "total_steps": ("integer", "updates that the recipe asked for"),
+    "seconds": ("number", "wall-clock seconds of training and evaluation"),
+    "engine": ("string", "engine"),
+    "width": ("integer", "runs trained together"),
+    "slot": ("integer", "place among them"),
+    "threads": ("integer", "CPU threads; empty if unknown"),
+    "device": ("string", "device"),
+    **_SETTINGS,
+    "hostname": ("string", "machine"),
+    "started": ("string", "start, ISO 8601 in UTC"),
+    "finished": ("string", "end, ISO 8601 in UTC"),
+}
+
+EVALUATIONS: Columns = {
+    "run": ("string", "id of the run"),
+    "step": ("integer", "updates made before it; 0 is the model before training"),
+    "fraction": ("number", "the same as a share of total_steps, in [0, 1]"),
+    "epoch": ("number", "the same in passes over the training set"),
+    "split": ("string", "split that was scored"),
+    "metric": ("string", "metric"),
+    "value": ("number", "score; NaN if there is none"),
+}
+
+STEPS: Columns = {
+    "run": ("string", "id of the run"),
+    "step": ("integer", "update, counted from 1"),
+    "train_loss": ("number", "mean training loss of its batch; NaN where it was no number"),
+    "learning_rate": ("number", "its learning rate (first parameter group)"),
+    "grad_norm": ("number", "L2 norm of the gradient before clipping"),
+}
+
+PREDICTIONS: Columns = {
+    "run": ("string", "id of the run"),
+    "split": ("string", "split"),
+    "example": ("integer", "place of the example in its split, counted from 0"),
+    "label": ("number", "index of the true class, or the target"),
+    "logits": ("list of number", "one per class after the last step; one in all for regression"),
+}
+
+TABLES: dict[str, Columns] = {
+    "runs": RUNS,
+    "evaluations": EVALUATIONS,
+    "steps": STEPS,
+    "predictions": PREDICTIONS,
+}
+
+
+def flattened(columns: Columns, n_labels: int) -> Columns:
+    """Return the columns with the list of logits as ``logit_0``, ``logit_1``, ...
+
+    Parameters
+    ----------
+    columns
+        Columns of a table.
+    n_labels : int
+        The largest number of classes in the study.
+    """
+    flat: Columns = {}
+    for name, (kind, meaning) in columns.items():
+        if kind != "list of number":
+            flat[name] = (kind, meaning)
+            continue
+        for index in range(n_labels):
+            flat[f"logit_{index}"] = ("number", f"logit of class {index}; empty if there is none")
+    return flat
