@@ -82,7 +82,7 @@ def read_settings(cfg: DictConfig) -> Settings:
         For an unknown key, a value of the wrong type or out of range; it names the key,
         what it got, what is allowed and the nearest valid name.
     """
-    values = {key: cfg[key] for key in cfg if key != "hydra"}
+    values = {str(key): cfg[key] for key in cfg if key != "hydra"}
     allowed = [*SECTIONS, *OTHER_KEYS]
     for key in values:
         if key not in allowed:

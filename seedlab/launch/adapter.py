@@ -42,7 +42,7 @@ class Plan(Protocol):
 class TaskAdapter(Protocol):
     """Turns configurations into runs, and trains packs of them.
 
-    `plan`, `finished` and `describe` are called in the parent process, `execute` in a
+    `plan`, `begin`, `finished` and `describe` are called in the parent process, `execute` in a
     worker. The adapter travels to the workers with its task function, so it holds no state
     that cannot be pickled.
     """
@@ -50,9 +50,24 @@ class TaskAdapter(Protocol):
     def plan(self, cfg: DictConfig) -> Plan:
         """Return the run that a composed configuration (without `hydra`) asks for.
 
-        It is called once for all jobs that differ in plain integer ``seed.*`` overrides
-        alone, unless the configuration refers to a seed elsewhere; those jobs get the same
-        `RunSpec` with other `Seeds`.
+        It is called once for every job of a batch, finished or not, so what takes longer than
+        a millisecond (hashes of data and weights) is to be remembered between the calls.
+
+        Raises
+        ------
+        SeedlabError
+            A refusal; nothing of the batch is run then.
+        """
+        ...
+
+    def begin(self, study: Path, specs: Sequence[RunSpec]) -> None:
+        """Open a study for writing, before the first of its packs is handed out.
+
+        Parameters
+        ----------
+        study : Path
+        specs : sequence of RunSpec
+            All runs that the batch asks of it, finished ones included.
         """
         ...
 

@@ -85,13 +85,9 @@ def train(
 
     Nothing is written: `seedlab verify` and `seedlab save` train through this as well.
     """
-    import torch
-
     from seedlab.tasks.metrics import METRICS
 
-    if engine.threads is not None:
-        torch.set_num_threads(engine.threads)
-    weights = load_weights_of(runs[0], task, _device(engine))
+    weights = load_weights_of(runs[0], task, prepare(engine))
     metrics = [METRICS[name] for name in task.metrics]
     specs = {run.run_id: run for run in runs}
     last = 0.0
@@ -173,10 +169,18 @@ def _weights(
     return weights
 
 
-def _device(engine: EngineSpec) -> str:
-    """Return the device that the engine's settings mean on this machine."""
+def prepare(engine: EngineSpec) -> str:
+    """Set the number of CPU threads and return the device that the engine's settings mean.
+
+    Raises
+    ------
+    SeedlabError
+        When a CUDA device is asked for and there is none.
+    """
     import torch
 
+    if engine.threads is not None:
+        torch.set_num_threads(engine.threads)
     if engine.device == "cpu" or (engine.device == "auto" and not torch.cuda.is_available()):
         return "cpu"
     if not torch.cuda.is_available():

@@ -1,0 +1,1 @@
+"""Conformance suites: an implementation passes by subclassing (see each module)."""

@@ -1,0 +1,221 @@
+"""`EngineSuite`: what every engine promises. Subclass it and say how to make the engine.
+
+class TestMyEngine(EngineSuite):
+    def engine(self):
+        return MyEngine()
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seedlab.spec import (
+    ClipSpec,
+    EvaluationSpec,
+    ModelSpec,
+    OptimizerSpec,
+    RecipeSpec,
+    RunSpec,
+    ScheduleSpec,
+    Seeds,
+)
+from seedlab.tasks.encoded import EncodedTask, Split
+from seedlab.train.result import RunResult
+from tests.suites.reference import reference_run
+from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
+
+RECIPE = RecipeSpec(
+    name="suite",
+    optimizer=OptimizerSpec(learning_rate=3e-3, bias_correction=False),
+    schedule=ScheduleSpec(warmup_ratio=0.2),
+    batch_size=8,
+    epochs=4,
+)
+EVALUATION = EvaluationSpec(per_epoch=2, batch_size=5)
+
+
+def make_run(init: int = 0, order: int = 0, **changes: Any) -> RunSpec:
+    """Return a run of the suite's recipe."""
+    return dataclasses.replace(
+        RunSpec(recipe=RECIPE, evaluation=EVALUATION, seeds=Seeds(init, order).resolved()),
+        **changes,
+    )
+
+
+def accuracy(logits: np.ndarray, split: Split) -> dict[str, float]:
+    """Score as the suite does; the engines know no metric."""
+    if logits.shape[1] == 1:
+        return {"rmse": float(np.sqrt(np.mean((logits[:, 0] - split.labels) ** 2)))}
+    return {"accuracy": float(np.mean(logits.argmax(1) == split.labels))}
+
+
+class EngineSuite:
+    """The contract of an engine, on small random models."""
+
+    def engine(self) -> Any:
+        """Return the engine under test."""
+        raise AssertionError("a suite's subclass must say which engine it tests")
+
+    def train(
+        self,
+        runs: list[RunSpec],
+        folder: Path,
+        architecture: str = "bert",
+        task: EncodedTask | None = None,
+        **load: Any,
+    ) -> list[RunResult]:
+        """Train runs and return their results in the order of the runs."""
+        task = task or tiny_task()
+        weights = tiny_weights(folder, architecture, n_labels=task.n_labels, **load)
+        results = list(
+            self.engine().train(
+                runs, task, weights, score=accuracy, observe=lambda run_id, step, value: None
+            )
+        )
+        by_id = {result.spec.run_id: result for result in results}
+        assert len(by_id) == len(runs)
+        return [by_id[run.run_id] for run in runs]
+
+    @pytest.mark.parametrize("architecture", ARCHITECTURES)
+    def test_float64_training_equals_a_plain_loop(self, architecture: str, tmp_path: Path) -> None:
+        """A whole training without dropout, in float64: the losses agree to 1e-9.
+
+        The two sum in different orders (foreach against one tensor at a time), which costs a
+        few ulps of 2e-16 per step; 1e-9 leaves room for their growth over 20 steps.
+        """
+        run = make_run(init=3, order=4, model=ModelSpec(dtype="float64"))
+        (result,) = self.train([run], tmp_path, architecture, dtype=torch.float64, dropout=0.0)
+        losses, logits = reference_run(
+            tmp_path / architecture, run, tiny_task(), dtype=torch.float64
+        )
+        np.testing.assert_allclose(result.losses, losses, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(result.logits["dev"], logits, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("bias_correction", [True, False])
+    @pytest.mark.parametrize("mode", ["global", "tensor", "none"])
+    def test_float32_losses_equal_a_plain_loop(
+        self, bias_correction: bool, mode: str, tmp_path: Path
+    ) -> None:
+        """The first 20 losses in float32 agree to 1e-4: rounding (6e-8) amplified by Adam."""
+        recipe = dataclasses.replace(
+            RECIPE,
+            optimizer=OptimizerSpec(learning_rate=1e-3, bias_correction=bias_correction),
+            clip=ClipSpec(mode=mode, norm=0.5),
+        )
+        run = make_run(recipe=recipe)
+        (result,) = self.train([run], tmp_path, dropout=0.0)
+        losses, _ = reference_run(tmp_path / "bert", run, tiny_task())
+        np.testing.assert_allclose(result.losses, losses, rtol=1e-4, atol=1e-5)
+
+    def test_regression_equals_a_plain_loop(self, tmp_path: Path) -> None:
+        """Squared error on one output, float64 (tolerance as above)."""
+        task = tiny_task(n_labels=1)
+        run = make_run(model=ModelSpec(dtype="float64"))
+        (result,) = self.train([run], tmp_path, task=task, dtype=torch.float64, dropout=0.0)
+        losses, _ = reference_run(tmp_path / "bert", run, task, dtype=torch.float64)
+        np.testing.assert_allclose(result.losses, losses, rtol=1e-9, atol=1e-12)
+
+    def test_accumulation_makes_the_same_update(self, tmp_path: Path) -> None:
+        """Cutting a batch into parts changes sums by rounding alone, dropout included."""
+        whole, parts = make_run(), make_run(recipe=dataclasses.replace(RECIPE, accumulation=3))
+        load = {"dtype": torch.float64}
+        first = self.train([whole], tmp_path, **load)[0]
+        second = self.train([parts], tmp_path, **load)[0]
+        np.testing.assert_allclose(first.losses, second.losses, rtol=1e-9)
+
+    def test_replay_is_bitwise(self, tmp_path: Path) -> None:
+        """L0: the same runs in the same pack give the same bits."""
+        runs = [make_run(init, order) for order in (0, 1) for init in (0, 1)]
+        for a, b in zip(self.train(runs, tmp_path), self.train(runs, tmp_path), strict=True):
+            assert_same(a, b)
+
+    def test_neighbours_do_not_matter(self, tmp_path: Path) -> None:
+        """L1: a run's bits do not depend on which runs share its pack, nor on its place."""
+        a, b, c = make_run(0, 5), make_run(1, 5), make_run(2, 5)
+        first = self.train([a, b], tmp_path)[0]
+        second = self.train([c, a], tmp_path)[1]
+        assert_same(first, second)
+
+    def test_no_global_generator_is_read_or_set(self, tmp_path: Path) -> None:
+        """The states of torch's, numpy's and Python's global generators stay as they were."""
+        weights = tiny_weights(tmp_path)
+        states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+        engine = self.engine()
+        list(
+            engine.train(
+                [make_run()], tiny_task(), weights, score=accuracy, observe=lambda *_: None
+            )
+        )
+        after = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+        assert torch.equal(states[0], after[0])
+        assert all(np.array_equal(x, y) for x, y in zip(states[1], after[1], strict=True))
+        assert states[2] == after[2]
+
+    def test_evaluating_more_often_changes_nothing(self, tmp_path: Path) -> None:
+        """Evaluation advances no stream and leaves no mode changed: the same losses, bitwise."""
+        often = make_run(evaluation=EvaluationSpec(every=1, batch_size=5))
+        seldom = make_run(evaluation=EvaluationSpec(per_epoch=0, at_start=False, batch_size=5))
+        a, b = self.train([often], tmp_path)[0], self.train([seldom], tmp_path)[0]
+        assert np.array_equal(a.losses, b.losses)
+        assert np.array_equal(a.logits["dev"], b.logits["dev"])
+        assert [e.step for e in a.evaluations] == list(range(21))
+        assert [e.step for e in b.evaluations] == [20]
+
+    def test_dropout_changes_the_losses_but_not_the_order(self, tmp_path: Path) -> None:
+        """Toggling dropout keeps the first batch: its loss is the only one that can agree."""
+        with_dropout = self.train([make_run()], tmp_path)[0]
+        without = self.train([make_run()], tmp_path, dropout=0.0)[0]
+        assert not np.array_equal(with_dropout.losses, without.losses)
+        other = make_run(seeds=Seeds(0, 0, dropout=9).resolved())
+        assert not np.array_equal(self.train([other], tmp_path)[0].losses, with_dropout.losses)
+        np.testing.assert_array_equal(
+            self.train([other], tmp_path, dropout=0.0)[0].losses, without.losses
+        )
+
+    def test_a_diverged_run_ends_alone(self, tmp_path: Path) -> None:
+        """A loss that is no number ends its run, with its curve kept; the others go on."""
+        wild = dataclasses.replace(
+            RECIPE,
+            optimizer=OptimizerSpec(learning_rate=1e38, bias_correction=False),
+            schedule=ScheduleSpec(warmup_ratio=0.0),
+            clip=ClipSpec(mode="none"),
+        )
+        runs = [make_run(0), make_run(1, recipe=wild), make_run(2)]
+        calm, bad, other = self.train(runs, tmp_path)
+        assert (calm.status, bad.status, other.status) == ("finished", "diverged", "finished")
+        assert len(bad.losses) < 20
+        assert bad.evaluations[0].step == 0
+        assert_same(calm, self.train([runs[0], make_run(3)], tmp_path)[0])
+
+    def test_other_splits_are_scored_once_at_the_end(self, tmp_path: Path) -> None:
+        """Only the validation set is looked at on the way."""
+        task = tiny_task(splits=("train", "dev", "dev_mismatched", "test"))
+        (result,) = self.train([make_run()], tmp_path, task=task)
+        assert set(result.logits) == {"dev", "dev_mismatched", "test"}
+        assert [e.step for e in result.evaluations if e.split == "test"] == [20]
+
+    def test_bfloat16_learns_and_repeats(self, tmp_path: Path) -> None:
+        """Mixed precision: the same bits twice, losses near those of float32."""
+        run = make_run(model=ModelSpec(dtype="bfloat16"))
+        a, b = (self.train([run], tmp_path)[0] for _ in range(2))
+        assert_same(a, b)
+        full = self.train([make_run()], tmp_path)[0]
+        # bfloat16 has 8 bits: 0.4 % per operation; 5 % over the first steps is generous.
+        np.testing.assert_allclose(a.losses[:5], full.losses[:5], rtol=0.05)
+
+
+def assert_same(a: RunResult, b: RunResult) -> None:
+    """Check that two results are equal bit for bit."""
+    assert a.status == b.status
+    assert np.array_equal(a.losses, b.losses)
+    assert np.array_equal(a.grad_norms, b.grad_norms)
+    assert a.evaluations == b.evaluations
+    assert set(a.logits) == set(b.logits)
+    assert all(np.array_equal(a.logits[name], b.logits[name]) for name in a.logits)
