@@ -1,0 +1,1 @@
+"""seedlab's launcher and sweeper, where Hydra looks for them; the substance is in `seedlab`."""

@@ -1,0 +1,92 @@
+"""``hydra/launcher=seedlab``: trains the runs of a batch in packs, in worker processes."""
+
+# No postponed annotations: Hydra runs this file before it is in sys.modules, where
+# dataclasses would look them up.
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+@dataclass
+class SeedlabLauncherConf:
+    """Configuration of the launcher: ``hydra.launcher.*``."""
+
+    _target_: str = "hydra_plugins.hydra_seedlab.launcher.SeedlabLauncher"
+
+    # Worker processes at a time. null: one per GPU; without GPUs the CPU cores divided by
+    # engine.threads.
+    slots: int | None = None
+
+    # GPUs to use, as CUDA_VISIBLE_DEVICES names them, one worker each. null: all that are
+    # visible; []: none.
+    gpus: list[Any] | None = None
+
+    # How often a run is tried again when its worker dies (out of memory, a crash, a kill)
+    # while it is alone; a pack whose worker dies is halved first.
+    retries: int = 1
+
+    # Seconds that a worker may take until it is ready for its first pack.
+    start_timeout: float = 300.0
+
+    # auto (live on a terminal, otherwise lines), live, lines or none.
+    progress: str = "auto"
+
+    # Seconds between two status lines where there is no terminal.
+    heartbeat: float = 60.0
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher", name="seedlab", node=SeedlabLauncherConf, provider="seedlab"
+)
+
+
+class SeedlabLauncher(Launcher):
+    """Hydra's view of `seedlab.launch.launcher.launch`.
+
+    Parameters
+    ----------
+    **settings
+        The values of `SeedlabLauncherConf`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
+
+    def setup(
+        self,
+        *,
+        hydra_context: HydraContext,
+        task_function: TaskFunction,
+        config: DictConfig,
+    ) -> None:
+        """Keep what Hydra hands over before the launch."""
+        self._hydra_context = hydra_context
+        self._task_function = task_function
+        self._config = config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run a batch of jobs; see `seedlab.launch.launcher.launch`."""
+        # Hydra imports this module at every start, whichever launcher is chosen.
+        from seedlab.launch.launcher import LauncherSettings, launch
+
+        gpus = self._settings["gpus"]
+        settings = LauncherSettings(
+            **{**self._settings, "gpus": None if gpus is None else tuple(gpus)}
+        )
+        return launch(
+            settings,
+            self._hydra_context,
+            self._task_function,
+            self._config,
+            job_overrides,
+            initial_job_idx,
+        )

@@ -1,0 +1,123 @@
+"""Composed configurations: one by Hydra per group of jobs, the others from copies of it.
+
+Composing takes Hydra 36 to 65 ms, copying and setting a few seeds 3 to 5 ms, and a job
+whose run is finished needs neither.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from seedlab.errors import SeedlabError
+
+_SEED = re.compile(r"seed\.([a-z_]+)=(0|[1-9][0-9]*)")
+
+
+def swept_seeds(overrides: Sequence[str]) -> dict[str, int]:
+    """Return the plain integer ``seed.*`` overrides of a job, by name without ``seed.``."""
+    found = (_SEED.fullmatch(override) for override in overrides)
+    return {match[1]: int(match[2]) for match in found if match}
+
+
+def group_key(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return what the jobs of a group share: the overrides with the seeds' values left out."""
+    return tuple(
+        f"seed.{match[1]}=" if (match := _SEED.fullmatch(override)) else override
+        for override in overrides
+    )
+
+
+def compose_template(
+    loader: ConfigLoader, master: DictConfig, overrides: Sequence[str]
+) -> DictConfig:
+    """Compose a job's configuration with Hydra, to copy for the others of its group.
+
+    The sweep folder is taken from the parent's configuration, resolved: an environment
+    variable or a time in it may have another value in the worker.
+    """
+    template = loader.load_sweep_config(master, list(overrides))
+    template.hydra.sweep.dir = str(master.hydra.sweep.dir)
+    return template
+
+
+def job_config(
+    template: DictConfig, overrides: Sequence[str], *, number: int, identifier: str
+) -> DictConfig:
+    """Return the configuration of one job of a group, as Hydra would have composed it.
+
+    Parameters
+    ----------
+    template : DictConfig
+        The group's; left as it is.
+    overrides : sequence of str
+        The job's, ``hydra.*`` ones included.
+    number, identifier
+        ``hydra.job.num`` and ``hydra.job.id``.
+    """
+    cfg = copy.deepcopy(template)
+    set_seeds(cfg, swept_seeds(overrides))
+    with open_dict(cfg):
+        job = cfg.hydra.job
+        job.num = number
+        job.id = identifier
+        cfg.hydra.overrides.task = [line for line in overrides if not _is_hydra(line)]
+        job.override_dirname = _dirname(cfg.hydra.overrides.task, job.config.override_dirname)
+    return cfg
+
+
+def set_seeds(cfg: DictConfig, seeds: Mapping[str, int]) -> None:
+    """Set seeds in a configuration, in place."""
+    for name, value in seeds.items():
+        OmegaConf.update(cfg, f"seed.{name}", value)
+
+
+@contextmanager
+def task_config(cfg: DictConfig) -> Iterator[DictConfig]:
+    """Give a copy of the application's part of a configuration, as a task function gets it.
+
+    Inside the block ``${hydra:...}`` resolves from this configuration.
+    """
+    before = HydraConfig.instance().cfg
+    view = copy.deepcopy(cfg)
+    HydraConfig.instance().set_config(view)
+    try:
+        yield OmegaConf.masked_copy(view, [str(key) for key in view if key != "hydra"])
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+def refuse_chdir(cfg: DictConfig) -> None:
+    """Refuse ``hydra.job.chdir=true``: a pack is many jobs in one process.
+
+    Raises
+    ------
+    SeedlabError
+    """
+    if cfg.hydra.job.chdir:
+        raise SeedlabError(
+            "hydra.job.chdir is true, but runs that are trained together share one process and "
+            "thus one working directory; only false is allowed with hydra/launcher=seedlab: "
+            "leave hydra.job.chdir out (every result has its own folder anyway), or use "
+            "hydra/launcher=basic."
+        )
+
+
+def _is_hydra(override: str) -> bool:
+    return override.lstrip("+~").startswith(("hydra.", "hydra/"))
+
+
+def _dirname(overrides: Sequence[str], style: DictConfig) -> str:
+    """Return ``hydra.job.override_dirname``, which Hydra computes in a private function."""
+    lines = (
+        line
+        for line in overrides
+        if re.split("[=@]", line.lstrip("+~"), maxsplit=1)[0] not in style.exclude_keys
+    )
+    return str(style.item_sep).join(sorted(lines)).replace("=", str(style.kv_sep))

@@ -1,0 +1,276 @@
+"""The local executor: one worker process per slot, which takes pack after pack.
+
+A worker's start (imports, loading) is paid once. A worker that dies is replaced; what it
+had finished is kept, the rest of its pack is halved and tried again until the run to blame
+is alone, and that run is given up after some retries. Everything else goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from typing import Any
+
+import cloudpickle
+from hydra.core.utils import JobReturn, JobStatus
+
+from seedlab.errors import SeedlabError
+from seedlab.launch.display import Display
+from seedlab.launch.events import Event
+from seedlab.launch.failure import WorkerDiedError, completed_return, failed_return
+from seedlab.launch.messages import Broken, Done, Hello, Message, PackFailed, Ready, Session
+from seedlab.launch.process import Output, WorkerProcess
+from seedlab.launch.slots import Slot
+from seedlab.launch.work import Job, Work
+
+_TICK_SECONDS = 0.2
+# A run that another process trains is asked for again after so long.
+_CLAIM_SECONDS = 10.0
+# Workers that die before they are ready, one after the other: then it is no accident.
+_START_ATTEMPTS = 3
+_GOODBYE_SECONDS = 5.0
+
+
+@dataclass
+class _Attempt:
+    work: Work
+    tries: int = 0
+    not_before: float = 0.0
+
+
+@dataclass
+class _Seat:
+    """A slot, its worker and what that is doing."""
+
+    slot: Slot
+    worker: WorkerProcess | None = None
+    ready: bool = False
+    attempt: _Attempt | None = None
+    announced: dict[str, float | None] = field(default_factory=dict)
+    """scores of the runs that the current work has finished"""
+
+
+class LocalExecutor:
+    """Runs work in worker processes of this machine.
+
+    Parameters
+    ----------
+    session : Session
+    slots : sequence of Slot
+        One worker each.
+    task_name : str
+        Hydra's name of the job, for the JobReturns of runs whose worker died after them.
+    retries : int
+        How often a lone run is tried again after its worker died.
+    start_timeout : float
+        Seconds that a worker may take until it is ready.
+    display : Display
+    search_path : sequence of str
+        `sys.path` of the workers.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        slots: Sequence[Slot],
+        *,
+        task_name: str,
+        retries: int,
+        start_timeout: float,
+        display: Display,
+        search_path: Sequence[str],
+    ) -> None:
+        self._packed_session = cloudpickle.dumps((list(search_path), cloudpickle.dumps(session)))
+        self._seats = [_Seat(slot) for slot in slots]
+        self._task_name = task_name
+        self._retries = retries
+        self._start_timeout = start_timeout
+        self._display = display
+        self._queue: deque[_Attempt] = deque()
+        self._returns: dict[int, JobReturn] = {}
+        self._failed_starts = 0
+
+    def run(self, works: Sequence[Work]) -> Mapping[int, JobReturn]:
+        """Do all the work and return a JobReturn for every job, by position in the batch.
+
+        Raises
+        ------
+        SeedlabError
+            When no worker can be started.
+        KeyboardInterrupt
+            On Ctrl-C, after the workers have been ended.
+        """
+        self._queue.extend(_Attempt(work) for work in works)
+        with self._workers_ended():
+            while self._queue or any(seat.attempt for seat in self._seats):
+                for seat in self._seats:
+                    self._serve(seat)
+                self._listen()
+                self._display.tick()
+        return self._returns
+
+    @contextmanager
+    def _workers_ended(self) -> Iterator[None]:
+        patience = 0.0
+        try:
+            yield
+            patience = _GOODBYE_SECONDS
+        finally:
+            workers = [seat.worker for seat in self._seats if seat.worker]
+            for worker in workers:
+                worker.hang_up()
+            for worker in workers:
+                worker.stop(patience)
+                self._show_output(worker)
+                worker.close_outputs()
+
+    def _serve(self, seat: _Seat) -> None:
+        """Give an idle seat its next work, starting a worker if there is none."""
+        if seat.attempt is None:
+            seat.attempt = self._next()
+            if seat.attempt is None:
+                return
+            if seat.ready:
+                self._hand_out(seat)
+        if seat.worker is None:
+            seat.worker = WorkerProcess(seat.slot)
+        elif not seat.ready and time.monotonic() - seat.worker.started > self._start_timeout:
+            raise SeedlabError(
+                f"the worker of {seat.slot.label} was not ready after {self._start_timeout:g} "
+                f"seconds (hydra.launcher.start_timeout); it wrote:\n{seat.worker.tail()}\n"
+                "Set a longer hydra.launcher.start_timeout if imports are slow here."
+            )
+
+    def _next(self) -> _Attempt | None:
+        now = time.monotonic()
+        due = next((attempt for attempt in self._queue if attempt.not_before <= now), None)
+        if due is not None:
+            self._queue.remove(due)
+        return due
+
+    def _hand_out(self, seat: _Seat) -> None:
+        if seat.attempt is None or seat.worker is None:
+            return
+        seat.announced = {}
+        self._display.assigned(seat.slot, seat.attempt.work)
+        seat.worker.send(seat.attempt.work)
+
+    def _listen(self) -> None:
+        """Wait a moment for messages and output, and deal with what has come."""
+        sources: dict[Any, _Seat] = {}
+        for seat in self._seats:
+            if seat.worker is not None:
+                sources[seat.worker.connection] = seat
+                sources |= {out: seat for out in seat.worker.outputs if not out.ended}
+        if not sources:
+            time.sleep(_TICK_SECONDS)
+            return
+        for source in wait(list(sources), _TICK_SECONDS):
+            seat = sources[source]
+            if seat.worker is None:
+                continue
+            if isinstance(source, Output):
+                self._display.output(source.lines())
+            elif source is seat.worker.connection:
+                message = seat.worker.receive()
+                if message is None:
+                    self._worker_died(seat, seat.worker)
+                else:
+                    self._heard(seat, seat.worker, message)
+
+    def _heard(self, seat: _Seat, worker: WorkerProcess, message: Message) -> None:
+        match message:
+            case Hello():
+                worker.send_packed(self._packed_session)
+            case Ready():
+                seat.ready = True
+                self._failed_starts = 0
+                self._hand_out(seat)
+            case Broken(error):
+                raise SeedlabError(f"a worker could not be set up:\n{error}")
+            case Event():
+                if message.kind == "finished":
+                    seat.announced[message.run_id] = message.score
+                self._display.event(seat.slot, message)
+            case PackFailed(error):
+                self._display.note(
+                    f"a pack failed as a whole and is split ({error.rstrip().splitlines()[-1]})"
+                )
+                self._salvage(seat, error)
+            case Done():
+                self._done(seat, message)
+
+    def _done(self, seat: _Seat, done: Done) -> None:
+        if seat.attempt is None:
+            return
+        work = seat.attempt.work
+        for job in work.jobs:
+            if job.position in done.returns:
+                returned = done.returns[job.position]
+                self._returns[job.position] = returned
+                self._display.event(seat.slot, _final_event(job.run_id, returned))
+        if done.skipped:
+            later = time.monotonic() + _CLAIM_SECONDS
+            self._queue.append(_Attempt(work.only(done.skipped), not_before=later))
+        self._release(seat)
+
+    def _worker_died(self, seat: _Seat, worker: WorkerProcess) -> None:
+        how = worker.reap()
+        self._show_output(worker)
+        worker.close_outputs()
+        was_ready, seat.worker, seat.ready = seat.ready, None, False
+        tail = f"; it wrote:\n{worker.tail()}" if worker.tail() else ""
+        if was_ready:
+            self._display.note(f"the worker of {seat.slot.label} {how}; a new one is started")
+            self._salvage(seat, f"the worker process {how}{tail}")
+            return
+        self._failed_starts += 1
+        if self._failed_starts >= _START_ATTEMPTS:
+            raise SeedlabError(f"workers die before they are ready: the last one {how}{tail}")
+
+    def _salvage(self, seat: _Seat, why: str) -> None:
+        """Keep what a dead pack had finished and try the rest again, in halves."""
+        attempt = seat.attempt
+        if attempt is None:
+            return
+        work = attempt.work
+        for job in work.jobs:
+            if job.run_id in seat.announced:
+                score = seat.announced[job.run_id]
+                self._returns[job.position] = completed_return(job, score, self._task_name)
+        left = work.only([job.run_id for job in work.jobs if job.run_id not in seat.announced])
+        if len(left.jobs) > 1:
+            self._queue.extendleft(_Attempt(half) for half in reversed(left.split()))
+        elif left.jobs:
+            # Being the last one of a pack proves nothing: the retries count from here.
+            tries = attempt.tries + 1 if len(work.jobs) == 1 else 0
+            if tries <= self._retries:
+                self._queue.appendleft(_Attempt(left, tries))
+            else:
+                self._give_up(seat, left.jobs[0], f"given up after {tries} tries: {why}")
+        self._release(seat)
+
+    def _give_up(self, seat: _Seat, job: Job, why: str) -> None:
+        error = WorkerDiedError(why)
+        self._returns[job.position] = failed_return(job, error)
+        self._display.event(seat.slot, Event("failed", job.run_id, message=why))
+
+    def _release(self, seat: _Seat) -> None:
+        seat.attempt = None
+        self._display.released(seat.slot)
+
+    def _show_output(self, worker: WorkerProcess) -> None:
+        for output in worker.outputs:
+            self._display.output(output.lines())
+
+
+def _final_event(run_id: str, returned: JobReturn) -> Event:
+    value = returned._return_value
+    if returned.status is JobStatus.COMPLETED:
+        score = float(value) if isinstance(value, int | float) else None
+        return Event("finished", run_id, score=score)
+    return Event("failed", run_id, message=f"{type(value).__name__}: {value}")

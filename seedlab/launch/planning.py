@@ -1,0 +1,157 @@
+"""Planning: Hydra's batch of jobs into work for the workers, and what needs none."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig, OmegaConf
+
+from seedlab.grid import EngineSpec, Pack, form_packs
+from seedlab.launch.adapter import Plan, TaskAdapter
+from seedlab.launch.compose import (
+    compose_template,
+    group_key,
+    refuse_chdir,
+    set_seeds,
+    swept_seeds,
+    task_config,
+)
+from seedlab.launch.work import Job, Work
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job and the run that it asks for."""
+
+    job: Job
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What a batch asks for.
+
+    Parameters
+    ----------
+    jobs : tuple of Job
+        All of them, in Hydra's order.
+    planned : tuple of PlannedJob
+        The same with their runs; empty for a foreign application.
+    finished : mapping of position to score
+        Jobs whose run is in the store.
+    templates : mapping of group to DictConfig
+    """
+
+    jobs: tuple[Job, ...]
+    planned: tuple[PlannedJob, ...]
+    finished: Mapping[int, float | None]
+    templates: Mapping[int, DictConfig]
+
+    @property
+    def dry(self) -> bool:
+        """Whether the configuration says ``dry=true``."""
+        return bool(self.planned) and any(
+            OmegaConf.select(template, "dry", default=False) for template in self.templates.values()
+        )
+
+    @property
+    def engines(self) -> list[EngineSpec]:
+        """The engines that the batch asks for, each once."""
+        return list(dict.fromkeys(item.plan.engine for item in self.planned))
+
+
+def plan_batch(
+    loader: ConfigLoader,
+    master: DictConfig,
+    batch: Sequence[Sequence[str]],
+    first_number: int,
+    adapter: TaskAdapter | None,
+) -> BatchPlan:
+    """Turn a batch into jobs and, where there is an adapter, into runs.
+
+    Hydra composes once per group of jobs that differ in plain integer ``seed.*`` overrides
+    alone.
+
+    Raises
+    ------
+    SeedlabError
+        When the adapter refuses a run, two jobs ask for one run of one study, or the
+        configuration can't be trained in packs.
+    """
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for position, overrides in enumerate(batch):
+        groups.setdefault(group_key(overrides), []).append(position)
+    templates: dict[int, DictConfig] = {}
+    jobs: dict[int, Job] = {}
+    plans: dict[int, Plan] = {}
+    for group, positions in enumerate(groups.values()):
+        template = compose_template(loader, master, batch[positions[0]])
+        templates[group] = template
+        if adapter is not None:
+            refuse_chdir(template)
+            plans |= _plans(template, {at: batch[at] for at in positions}, adapter)
+        for at in positions:
+            number = first_number + at
+            run_id = plans[at].spec.run_id if adapter is not None else str(number)
+            jobs[at] = Job(at, number, tuple(batch[at]), run_id, group)
+    ordered = tuple(jobs[at] for at in range(len(batch)))
+    planned = tuple(PlannedJob(job, plans[job.position]) for job in ordered if plans)
+    finished: dict[int, float | None] = {}
+    for study, items in _by_study(planned):
+        # Finished runs are dropped below, so a run that is asked for twice is found here.
+        form_packs([item.plan.spec for item in items], EngineSpec())
+        known = adapter.finished(study) if adapter is not None else {}
+        finished |= {
+            item.job.position: known[item.job.run_id] for item in items if item.job.run_id in known
+        }
+    return BatchPlan(ordered, planned, finished, templates)
+
+
+def make_works(plan: BatchPlan, threads: int) -> list[Work]:
+    """Return the work of a batch: packs of the runs that are not finished, or single jobs.
+
+    Parameters
+    ----------
+    plan : BatchPlan
+    threads : int
+        CPU threads per worker, to be recorded with every run.
+    """
+    if not plan.planned:
+        return [Work((job,), {job.group: plan.templates[job.group]}) for job in plan.jobs]
+    works = []
+    for study, items in _by_study(plan.planned):
+        todo = [item for item in items if item.job.position not in plan.finished]
+        jobs = {item.job.run_id: item.job for item in todo}
+        for engine in dict.fromkeys(item.plan.engine for item in todo):
+            specs = [item.plan.spec for item in todo if item.plan.engine == engine]
+            told = dataclasses.replace(engine, threads=threads)
+            for pack in form_packs(specs, told):
+                works.append(_work(pack, study, jobs, plan.templates))
+    return works
+
+
+def _work(
+    pack: Pack, study: Path, jobs: Mapping[str, Job], templates: Mapping[int, DictConfig]
+) -> Work:
+    mine = tuple(jobs[run.run_id] for run in pack.runs)
+    return Work(mine, {job.group: templates[job.group] for job in mine}, pack, study)
+
+
+def _plans(
+    template: DictConfig, overrides: Mapping[int, Sequence[str]], adapter: TaskAdapter
+) -> dict[int, Plan]:
+    plans = {}
+    with task_config(template) as cfg:
+        for position, lines in overrides.items():
+            set_seeds(cfg, swept_seeds(lines))
+            plans[position] = adapter.plan(cfg)
+    return plans
+
+
+def _by_study(planned: Sequence[PlannedJob]) -> Iterator[tuple[Path, list[PlannedJob]]]:
+    for study in dict.fromkeys(item.plan.study for item in planned):
+        yield study, [item for item in planned if item.plan.study == study]

@@ -1,0 +1,91 @@
+"""The worker process: takes pack after pack from the launcher until it hangs up.
+
+It is started with two arguments, the file descriptor of its connection and the launcher's
+process id. Nothing heavy is imported before the first work asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+
+import cloudpickle
+
+# Seconds between two looks at whether the launcher is still there.
+_WATCH_SECONDS = 0.5
+ORPHANED = 113
+"""exit status of a worker whose launcher is gone"""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve the launcher at the other end of a connection.
+
+    Parameters
+    ----------
+    arguments : (descriptor, process id of the launcher)
+    """
+    descriptor, launcher = int(arguments[0]), int(arguments[1])
+    # Ctrl-C goes to the whole process group; the launcher alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    threading.Thread(target=_watch, args=(launcher,), daemon=True).start()
+    # The launcher hung up: there is nobody left to work for.
+    with contextlib.suppress(EOFError, ConnectionError):
+        _serve(Connection(descriptor))
+
+
+def _watch(launcher: int) -> None:
+    """End this process, whatever it is doing, when the launcher is gone (kill -9 included)."""
+    while os.getppid() == launcher:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(ORPHANED)
+
+
+def _serve(connection: Connection) -> None:
+    from seedlab.launch.messages import Broken, Hello, Ready
+
+    send = _sender(connection)
+    send(Hello())
+    search_path, packed_session = cloudpickle.loads(connection.recv_bytes())
+    sys.path[:] = search_path
+    try:
+        # Imports the application, so the search path has to be set before.
+        session = cloudpickle.loads(packed_session)
+        _restore(session.singletons)
+        from seedlab.launch.jobs import run_work
+    except BaseException:
+        send(Broken(traceback.format_exc()))
+        return
+    send(Ready())
+    while True:
+        work = cloudpickle.loads(connection.recv_bytes())
+        send(run_work(work, session, emit=send))
+
+
+def _sender(connection: Connection) -> Callable[[object], None]:
+    # Events may come from a thread of the engine.
+    lock = threading.Lock()
+
+    def send(message: object) -> None:
+        packed = cloudpickle.dumps(message)
+        with lock:
+            connection.send_bytes(packed)
+
+    return send
+
+
+def _restore(singletons: object) -> None:
+    """Put Hydra into the state it has in the launcher."""
+    from hydra.core.singleton import Singleton
+    from hydra.core.utils import setup_globals
+
+    setup_globals()
+    Singleton.set_state(singletons)
