@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.reading import refuse_rows
-from analysis.study import COMPLETE_STATUSES, Study, refuse_duplicate_cells
+from analysis.study import COMPLETE_STATUSES, refuse_duplicate_cells
 
 LEADING_COLUMNS = (
     "run",
@@ -133,9 +133,3 @@ def _failed(runs: pd.DataFrame) -> pd.Series:
         given = runs["failed"]
         judged = judged.where(given.isna(), given.fillna(False).astype("bool"))
     return judged.astype("bool")
-
-
-def has_failure_rule(study: Study) -> bool:
-    """Whether failures of this study mean anything: a majority value, or marks of its own."""
-    runs = study.runs
-    return bool(runs["majority"].notna().any() or runs["failed"].any())
