@@ -90,6 +90,10 @@ class Record:
         """Whether the run was trained to its end (a diverged one was), not stopped early."""
         return self.status != "stopped"
 
+    def reported(self, score: str) -> float:
+        """Return the validation score of that name: ``best`` or ``final``."""
+        return self.final_score if score == "final" else self.best_score
+
     def run_spec(self) -> RunSpec:
         """Return the specification, to train the run again."""
         return RunSpec.from_dict(self.spec)

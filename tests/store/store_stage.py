@@ -1,0 +1,121 @@
+"""Processes that the fault tests start, and kill: ``python store_stage.py ROLE STUDY ...``.
+
+Each prints one line when it is ready. Nothing here is collected by pytest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+from store_cases import make_result, make_spec, make_task
+
+from seedlab.errors import SeedlabError
+from seedlab.store import Study
+
+TASK = make_task(dev=3000)
+SMALL = make_task()
+
+
+def write_forever(study: Study, first: int) -> None:
+    """Write one new run after the other until killed."""
+    for init in itertools.count(first):
+        study.write(make_result(TASK, init), TASK)
+
+
+def killed_writers(study: Study, kills: int, seed: int) -> None:
+    """Start a writer and kill it -9 after a random while, many times over.
+
+    Prints how many kills left an unfinished folder behind: those that came in the midst
+    of writing.
+    """
+    rng = random.Random(seed)
+    write_one = make_result(TASK, 10**6), TASK
+    study.write(*write_one)  # import everything before the first fork
+    interrupted = 0
+    for kill in range(kills):
+        child = os.fork()
+        if child == 0:
+            write_forever(study, 1000 * kill)
+        time.sleep(rng.uniform(0.0, 0.04))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        interrupted += any(study.folder.glob("tmp/*/*/"))
+        if any(
+            not r.is_dir() or not (r / "record.json").exists() for r in study.folder.glob("runs/*")
+        ):
+            raise SystemExit("a run folder without a record came into being")
+        if kill % 2:
+            study.plan([])
+            if any(study.folder.glob("tmp/*")):
+                raise SystemExit("a dead writer's folder was not swept")
+    print(json.dumps({"interrupted": interrupted}), flush=True)
+
+
+def race(study: Study, runs: int, tag: str) -> None:
+    """Write the same runs as the other racer; print whose result each run ended with."""
+    start_line(study)
+    won = {}
+    for init in range(runs):
+        record = study.write(make_result(SMALL, init, tag=tag), SMALL)
+        won[record.run_id] = record.provenance["tag"]
+    print(json.dumps(won), flush=True)
+
+
+def share(study: Study, runs: int, tag: str) -> None:
+    """Claim, 'train' and write; print the runs that this process trained."""
+    start_line(study)
+    trained = []
+    while len(study.finished()) < runs:
+        for init in range(runs):
+            claim = study.claim(make_spec(init).run_id)
+            if claim is None:
+                continue
+            with claim:
+                trained.append(claim.run_id)
+                time.sleep(0.001)
+                study.write(make_result(SMALL, init, tag=tag), SMALL)
+    print(json.dumps(trained), flush=True)
+
+
+def hold(study: Study, runs: int) -> None:
+    """Claim the first runs and keep them until killed."""
+    held = [study.claim(make_spec(init).run_id) for init in range(runs)]
+    print(json.dumps([claim is not None for claim in held]), flush=True)
+    time.sleep(600)
+
+
+def peek(study: Study) -> None:
+    """Look who holds claims, without a pause, until killed."""
+    print("ready", flush=True)
+    while True:
+        study.claimed()
+
+
+def small_files_only(study: Study, limit: int) -> None:
+    """Try to write a large run under a file-size limit; print the refusal."""
+    study.write(make_result(SMALL, 0), SMALL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    try:
+        study.write(make_result(TASK, 1), TASK)
+    except SeedlabError as error:
+        print(json.dumps(str(error)), flush=True)
+
+
+def start_line(study: Study) -> None:
+    print("ready", flush=True)
+    while not (study.folder / "start").exists():
+        time.sleep(0.0005)
+
+
+if __name__ == "__main__":
+    role, folder, *rest = sys.argv[1:]
+    arguments = [int(text) if text.isdigit() else text for text in rest]
+    globals()[role](Study(Path(folder)), *arguments)

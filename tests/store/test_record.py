@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from store_cases import make_result, make_spec, make_task
+
+from seedlab.errors import SeedlabError
+from seedlab.store import Record, make_record
+from seedlab.store.judging import is_constant
+from seedlab.store.record import plain
+
+TASK = make_task()
+# 20 dev labels: a quarter set to class 0, the rest alternating, which makes 12 zeros.
+MAJORITY = 0.6
+
+
+def test_majority_is_that_of_the_dev_labels():
+    record = make_record(make_result(TASK), TASK)
+    assert record.majority == pytest.approx(MAJORITY)
+    assert (record.split, record.n_examples, record.n_labels) == ("dev", 20, 2)
+
+
+@pytest.mark.parametrize(("final", "failed"), [(0.61, False), (MAJORITY, True), (0.3, True)])
+def test_failed_means_the_final_score_does_not_beat_the_majority(final, failed):
+    record = make_record(make_result(TASK, scores=(0.9, final)), TASK)
+    assert record.failed is failed
+    assert record.best_score == 0.9
+    assert record.final_score == final
+
+
+def test_lower_is_better_turns_best_and_failed_round():
+    task = make_task(n_labels=1, metric="rmse")
+    spread = float(np.std(task.splits["dev"].labels))
+    good = make_record(make_result(task, scores=(2.0, 0.1, 0.2)), task)
+    assert (good.direction, good.best_score, good.final_score) == ("min", 0.1, 0.2)
+    assert good.majority == pytest.approx(spread)
+    assert not good.failed
+    assert make_record(make_result(task, scores=(0.1, 2 * spread)), task).failed
+
+
+def test_best_step_is_the_first_of_equals():
+    record = make_record(make_result(TASK, scores=(0.2, 0.8, 0.5, 0.8), steps=6), TASK)
+    assert (record.best_score, record.best_step) == (0.8, 2)
+
+
+def test_a_diverged_run_ends_at_chance_and_keeps_its_best():
+    result = make_result(TASK, scores=(0.5, 0.9, math.nan), status="diverged")
+    record = make_record(result, TASK)
+    assert record.failed
+    assert record.final_score == record.majority
+    assert record.best_score == 0.9
+
+
+def test_a_run_that_diverges_before_any_evaluation_stands_at_chance():
+    task = make_task(test=True)
+    result = dataclasses.replace(
+        make_result(task, scores=(), status="diverged"), logits={}, total_steps=100
+    )
+    record = make_record(result, task)
+    assert record.best_score == record.final_score == record.majority
+    assert record.test_score == pytest.approx(
+        np.bincount(task.splits["test"].labels).max() / len(task.splits["test"])
+    )
+    assert (record.steps, record.total_steps, record.constant) == (6, 100, False)
+
+
+def test_a_score_that_is_no_number_becomes_chance_in_a_finished_run():
+    task = make_task(n_labels=1)
+    record = make_record(make_result(task, scores=(math.nan, math.nan)), task)
+    assert record.final_score == record.majority == record.best_score
+    assert record.failed
+
+
+def test_a_finished_run_must_have_been_evaluated():
+    result = make_result(TASK, scores=())
+    with pytest.raises(SeedlabError, match=r"no evaluation of 'accuracy' on 'dev'"):
+        make_record(result, TASK)
+
+
+def test_an_unknown_status_is_refused():
+    with pytest.raises(SeedlabError, match=r"'done' does not exist; allowed: finished, diverged"):
+        make_record(make_result(TASK, status="done"), TASK)
+
+
+def test_a_stopped_run_is_not_over():
+    assert not make_record(make_result(TASK, status="stopped"), TASK).is_over
+
+
+@pytest.mark.parametrize(
+    ("logits", "regression", "expected"),
+    [
+        ([[2, 1], [3, 0]], False, True),
+        ([[2, 1], [0, 3]], False, False),
+        ([[0.25], [0.25]], True, True),
+        ([[0.25], [0.26]], True, False),
+        ([[0.25], [0.25 + 1e-7]], True, True),
+        ([[math.nan, 1], [math.nan, 1]], False, False),
+        ([], False, False),
+    ],
+)
+def test_constant_predictions(logits, regression, expected):
+    assert is_constant(np.array(logits, dtype=np.float32), regression) is expected
+
+
+def test_counts_and_provenance_come_from_the_task_and_the_engine():
+    result = make_result(
+        TASK, 3, 4, engine="packed", width=8, slot=np.int64(5), extra=np.float32(2)
+    )
+    record = make_record(result, TASK)
+    assert record.truncated == {"train": 3, "dev": 1}
+    assert record.train_examples == 32
+    assert (record.engine, record.width, record.slot, record.threads) == ("packed", 8, 5, 1)
+    assert record.provenance["extra"] == 2.0
+    assert record.seeds == {
+        "init": 3,
+        "order": 4,
+        "dropout": 4,
+        "mixout": 4,
+        "mask": 0,
+        "augment": 0,
+        "subsample": 0,
+    }
+    assert {"python", "numpy", "torch", "transformers", "seedlab"} <= record.versions.keys()
+    assert record.started < record.finished
+
+
+def test_the_specification_can_be_rebuilt_from_a_record():
+    spec = make_spec(2, 7)
+    labels = dataclasses.replace(spec, task=dataclasses.replace(spec.task, labels=("no", "yes")))
+    record = make_record(make_result(TASK, 2, 7, spec=labels), TASK)
+    assert Record.from_dict(json.loads(json.dumps(record.to_dict()))).run_spec().run_id == (
+        labels.run_id
+    )
+    assert record.run_id == labels.run_id
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+UNIT = st.floats(0, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    scores=st.lists(UNIT | st.just(math.nan), min_size=1, max_size=6),
+    seeds=st.tuples(st.integers(0, 2**63), st.integers(0, 2**63)),
+    seconds=st.floats(0, 1e6),
+    status=st.sampled_from(["finished", "diverged", "stopped"]),
+    extra=JSON_VALUES,
+)
+def test_a_record_survives_json_and_its_best_is_never_worse_than_its_final(
+    scores, seeds, seconds, status, extra
+):
+    result = make_result(TASK, *seeds, scores=tuple(scores), status=status, extra=extra)
+    record = make_record(dataclasses.replace(result, seconds=seconds), TASK)
+    text = json.dumps(record.to_dict(), allow_nan=False)
+    assert Record.from_dict(json.loads(text)) == record
+    assert record.best_score >= record.final_score
+    assert math.isfinite(record.best_score)
+    assert record.run_id == result.spec.run_id
+
+
+def test_a_record_of_another_version_is_refused_by_field():
+    values = make_record(make_result(TASK), TASK).to_dict()
+    del values["device"]
+    with pytest.raises(SeedlabError, match=r"device, novelty missing or unknown"):
+        Record.from_dict(values | {"novelty": 1})
+
+
+def test_what_json_can_not_hold_becomes_its_text():
+    assert plain({"a": (1, np.float64(math.inf)), 2: {3}}) == {"a": [1, None], "2": "{3}"}
