@@ -77,6 +77,7 @@ def check_engine(engine: EngineSpec) -> None:
     """Refuse engine settings that can't be used."""
     _check_choice("engine.name", engine.name, tuple(ENGINES))
     _check_choice("engine.device", engine.device, ("auto", "cpu", "cuda"))
+    _check_choice("engine.score", engine.score, ("best", "final"))
     for key, value in (("width", engine.width), ("threads", engine.threads)):
         if value is not None and value < 1:
             raise SeedlabError(f"engine.{key}={value} is out of range; it must be at least 1.")

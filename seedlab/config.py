@@ -34,7 +34,7 @@ SECTIONS: dict[str, type] = {
 }
 """Sections of a configuration and the dataclasses that define their keys and defaults."""
 
-OTHER_KEYS = ("study", "studies_dir", "dry", "score")
+OTHER_KEYS = ("study", "studies_dir", "dry")
 
 T = TypeVar("T")
 
@@ -52,15 +52,12 @@ class Settings:
         The study's folder.
     dry : bool
         Print the plan and train nothing.
-    score : str
-        ``best`` or ``final``: which validation score a job returns.
     """
 
     spec: RunSpec
     engine: EngineSpec
     study: Path
     dry: bool
-    score: str
 
 
 def defaults() -> dict[str, Any]:
@@ -98,9 +95,6 @@ def read_settings(cfg: DictConfig) -> Settings:
     model: ModelSpec = built["model"]
     if model.path is not None and model.name == "embedded":
         built["model"] = dataclasses.replace(model, name=Path(model.path).name)
-    score = values.get("score", "best")
-    if score not in ("best", "final"):
-        raise SeedlabError(f"score={score} is not known; allowed: best, final.")
     study = values.get("study")
     if not study:
         raise SeedlabError("the study has no name; give it one with study=NAME.")
@@ -116,7 +110,6 @@ def read_settings(cfg: DictConfig) -> Settings:
         engine=built["engine"],
         study=Path(str(values.get("studies_dir", "studies"))) / str(study),
         dry=bool(values.get("dry", False)),
-        score=str(score),
     )
 
 

@@ -27,6 +27,8 @@ class EngineSpec:
     """CPU threads per worker; None: the machine's cores divided by the launcher's slots"""
     device: str = "auto"
     """auto (the first CUDA device if there is one) | cpu | cuda"""
+    score: str = "best"
+    """best | final: the validation score that a job reports to Hydra"""
 
 
 @dataclass(frozen=True)

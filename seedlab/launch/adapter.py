@@ -71,8 +71,8 @@ class TaskAdapter(Protocol):
         """
         ...
 
-    def finished(self, study: Path) -> Mapping[str, float | None]:
-        """Return the score of every run that the study holds already, by run id."""
+    def finished(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
+        """Return the score (see `EngineSpec.score`) of every run in the study, by run id."""
         ...
 
     def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]) -> str:

@@ -19,7 +19,6 @@ from seedlab.launch.adapter import trained_in_packs
 from seedlab.launch.events import Event, Outcome
 from seedlab.paths import conf_folder
 from seedlab.spec import RunSpec
-from seedlab.store.record import Record
 from seedlab.store.study import Study
 
 ConfigStore.instance().store(name="seedlab_defaults", node=defaults())
@@ -44,9 +43,14 @@ class SeedlabAdapter:
         check_engine(settings.engine)
         return Planned(with_hashes(settings.spec), settings.engine, settings.study)
 
-    def finished(self, study: Path) -> Mapping[str, float | None]:
-        """Return the best score of every run on record."""
-        return {run_id: record.best_score for run_id, record in Study(study).finished().items()}
+    def begin(self, study: Path, specs: Sequence[RunSpec]) -> None:
+        """Add the runs to the study's plan."""
+        Study(study).plan(specs)
+
+    def finished(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
+        """Return the score of every run on record."""
+        records = Study(study).finished()
+        return {run_id: record.reported(engine.score) for run_id, record in records.items()}
 
     def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]) -> str:
         """Return the plan as text, for ``dry=true``."""
@@ -73,7 +77,8 @@ def run(cfg: DictConfig) -> float | None:
     Returns
     -------
     float or None
-        Its best validation score, or the final one with ``score=final``; None for a dry run.
+        Its best validation score, or the final one with ``engine.score=final``; None for a
+        dry run.
     """
     adapter = SeedlabAdapter()
     settings = read_settings(cfg)
@@ -90,12 +95,7 @@ def run(cfg: DictConfig) -> float | None:
             f"run {planned.spec.run_id} of study '{study.name}' is being trained by another process; "
             "wait for it, or look with `seedlab status`."
         )
-    return returned(study.finished()[planned.spec.run_id], settings.score)
-
-
-def returned(record: Record, score: str) -> float:
-    """Return what a job returns: the best or the final validation score."""
-    return record.final_score if score == "final" else record.best_score
+    return outcome.score
 
 
 main = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run)

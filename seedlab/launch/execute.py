@@ -47,7 +47,7 @@ def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict
     -------
     dict of run id to Outcome
     """
-    study = Study(folder)
+    study, score = Study(folder), pack.engine.score
     outcomes: dict[str, Outcome] = {}
     with ExitStack() as stack:
         claimed = {}
@@ -61,7 +61,7 @@ def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict
             if run_id not in claimed:
                 found = recorded.get(run_id)
                 outcomes[run_id] = (
-                    Outcome("finished", found.best_score) if found else Outcome("skipped")
+                    Outcome("finished", found.reported(score)) if found else Outcome("skipped")
                 )
                 on_event(_ended(found, run_id))
         todo = [run for run in pack.runs if run.run_id in claimed]
@@ -70,7 +70,7 @@ def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict
             for result in train(todo, task, pack.engine, on_event):
                 record = study.write(result, task)
                 claimed[record.run_id].release()
-                outcomes[record.run_id] = Outcome("finished", record.best_score)
+                outcomes[record.run_id] = Outcome("finished", record.reported(score))
                 on_event(_ended(record, record.run_id))
     return outcomes
 

@@ -104,7 +104,7 @@ def plan_batch(
     for study, items in _by_study(planned):
         # Finished runs are dropped below, so a run that is asked for twice is found here.
         form_packs([item.plan.spec for item in items], EngineSpec())
-        known = adapter.finished(study) if adapter is not None else {}
+        known = adapter.finished(study, items[0].plan.engine) if adapter is not None else {}
         finished |= {
             item.job.position: known[item.job.run_id] for item in items if item.job.run_id in known
         }

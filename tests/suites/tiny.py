@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def tiny_task(
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         ids = generator.integers(5, 12, offsets[-1]).astype(np.int32)
         counts = np.array(
-            [np.sum(ids[a:b] == 7) for a, b in zip(offsets, offsets[1:], strict=False)]
+            [np.sum(ids[a:b] == 7) for a, b in itertools.pairwise(offsets)]
         )
         labels = counts.astype(np.float64) if n_labels == 1 else np.minimum(counts, n_labels - 1)
         types = np.zeros(len(ids), np.int8)

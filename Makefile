@@ -1,0 +1,46 @@
+# Everything a newcomer needs: make demo, make test. Nothing else has to be installed but
+# Python 3.11 or later; a virtual environment is set up on first use.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-all test-gpu lint format bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+setup: $(READY) ## set up the virtual environment
+
+demo: $(READY) ## train a 5 x 5 grid of seeds on the embedded task, and show what came of it
+	$(BIN)/seedlab demo
+
+test: $(READY) ## the default test suite (at most 5 minutes on two cores)
+	$(BIN)/python -m pytest
+
+test-all: $(READY) ## the whole test suite, slow tests included
+	$(BIN)/python -m pytest -m 'not gpu'
+
+test-gpu: ## the tests that need a CUDA device; installs nothing, uses $(PYTHON) as it is
+	PYTHONPATH=. $(PYTHON) -m pytest -m gpu tests/gpu
+
+lint: $(READY) ## style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## benchmarks, side by side with what one would use instead
+	for script in experiments/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+clean: ## remove the virtual environment and caches (studies are kept)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

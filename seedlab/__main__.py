@@ -1,0 +1,8 @@
+"""`python -m seedlab`: the command line."""
+
+import sys
+
+from seedlab.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""The command line: `seedlab VERB ...`, the same as `python -m seedlab VERB ...`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from seedlab.errors import SeedlabError
+
+_ABOUT = """\
+seedlab trains grids of fine-tuning seeds and tells what they say.
+
+  seedlab demo                                a 5 x 5 grid on the embedded task
+  seedlab run -m task=rte model=bert-large-uncased \\
+      'seed.init=range(0,25)' 'seed.order=range(0,25)'
+  seedlab status STUDY                        (STUDY: a study's name or its folder)
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name; None: those of the process.
+
+    Returns
+    -------
+    int
+        0; 1 when something ran and failed; 2 for a refusal; 130 after Ctrl-C.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if given[:1] == ["run"]:
+            return _run(given[1:])
+        options = _parser().parse_args(given)
+        return int(options.act(options) or 0)
+    except SeedlabError as error:
+        print(f"seedlab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="seedlab", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, act: object, text: str, study: bool = True) -> argparse.ArgumentParser:
+        made = verbs.add_parser(name, help=text, description=text)
+        made.set_defaults(act=act)
+        if study:
+            made.add_argument("study", metavar="STUDY", help="a study's name or its folder")
+            made.add_argument(
+                "--studies", default="studies", metavar="DIR", help="where studies lie"
+            )
+        return made
+
+    verb("run", _run, "train runs; Hydra overrides follow (-m sweeps)", study=False)
+    made = verb("demo", _demo, "train a 5 x 5 grid on the embedded task", study=False)
+    made.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for `seedlab run`")
+    verb("status", _status, "say how far a study is")
+    made = verb("export", _export, "write a study's tidy tables")
+    made.add_argument("--out", metavar="DIR", help="default: the study's own folder tables/")
+    made.add_argument("--format", choices=("csv", "parquet"), default="csv")
+    made = verb("verify", _verify, "train a run again and compare it bit for bit")
+    made.add_argument("run", metavar="RUN", help="a run's id, or the beginning of it")
+    made = verb("save", _save, "write a run's model as a save_pretrained folder")
+    made.add_argument("run", metavar="RUN|best|median")
+    made.add_argument("out", metavar="DIR", type=Path)
+    made = verb("predict", _predict, "score a file with a saved model", study=False)
+    made.add_argument("model", metavar="DIR", type=Path, help="written by `seedlab save`")
+    made.add_argument("file", metavar="FILE", type=Path, help="CSV, TSV, JSON lines or Parquet")
+    made.add_argument("--out", metavar="FILE", type=Path, help="a CSV file; default: print")
+    made.add_argument("--text", metavar="COLUMN")
+    made.add_argument("--text-pair", metavar="COLUMN")
+    return parser
+
+
+def _run(arguments: list[str]) -> int:
+    """Hand the overrides to Hydra."""
+    # Hydra prints a shortened trace and exits by itself; with this it raises, and the
+    # refusals of seedlab reach the user as one sentence.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    from hydra.errors import HydraException
+
+    from seedlab.launch import app
+    from seedlab.launch.overrides import rewrite
+
+    before = sys.argv
+    try:
+        sys.argv = ["seedlab run", *rewrite(arguments)]
+        app.main()
+    except HydraException as error:
+        raise SeedlabError(str(error)) from error
+    finally:
+        sys.argv = before
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    """Train the demonstration grid, and say what came of it and what to do next."""
+    from seedlab.store.score_table import score_grid
+    from seedlab.store.study import find_study
+
+    code = _run(["-m", "experiment=demo", *options.overrides])
+    study = find_study("demo")
+    print()
+    print(score_grid(list(study.finished().values())))
+    print(f"\nThe study is in {study.folder}. Next:")
+    print("  seedlab status demo              scores and times")
+    print("  seedlab export demo              tidy tables (CSV)")
+    print("  seedlab run -m experiment=demo 'seed.init=range(0,8)'   three more init seeds")
+    print("  seedlab save demo best model/    the best run's model, for transformers")
+    return code
+
+
+def _status(options: argparse.Namespace) -> int:
+    from seedlab.store.status import format_status, status
+    from seedlab.store.study import find_study
+
+    print("\n".join(format_status(status(find_study(options.study, options.studies)))))
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from seedlab.store.export import export
+    from seedlab.store.study import find_study
+
+    folder = export(find_study(options.study, options.studies), options.out, options.format)
+    print(f"tables in {folder}")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from seedlab.store.study import find_study
+    from seedlab.verify import compare, explain, repeat
+
+    study = find_study(options.study, options.studies)
+    stored = study.read(study.find_run(options.run))
+    verification = compare(stored, repeat(stored))
+    print(explain(stored.record, verification))
+    return 0 if verification.equal else 1
+
+
+def _save(options: argparse.Namespace) -> int:
+    from seedlab.save import save
+    from seedlab.store.study import find_study
+
+    record = save(find_study(options.study, options.studies), options.run, options.out)
+    print(
+        f"run {record.run_id} (final {record.metric} {record.final_score:.4f}) in {options.out}, "
+        "bitwise equal to its record"
+    )
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from seedlab.predict import predict
+
+    table = predict(options.model, options.file, text=options.text, text_pair=options.text_pair)
+    if options.out is None:
+        print(table.to_csv(index=False), end="")
+    else:
+        table.to_csv(options.out, index=False)
+        print(f"{len(table)} predictions in {options.out}")
+    return 0

@@ -1,0 +1,173 @@
+"""The plan in words, for ``dry=true``: cells, packs, steps, rates, memory, time."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seedlab.content import load_encoded
+from seedlab.grid import EngineSpec, Pack, shape_key
+from seedlab.launch.execute import load_weights_of, prepare
+from seedlab.spec import RunSpec
+from seedlab.store.status import duration
+from seedlab.tasks.encoded import EncodedTask, Split
+from seedlab.train.plan import Plan, make_plan
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What two training steps and one evaluation batch cost on this machine.
+
+    Parameters
+    ----------
+    step_seconds, example_seconds : float
+        Of one update, and of scoring one example.
+    peak_bytes : int
+        Most memory the process (CPU) or the device (CUDA) has held so far.
+    device : str
+    groups : tuple of (name, tensors, parameters, peak learning rate, weight decay)
+    """
+
+    step_seconds: float
+    example_seconds: float
+    peak_bytes: int
+    device: str
+    groups: tuple[tuple[str, int, int, float, float], ...]
+
+
+def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]) -> str:
+    """Return the plan of a batch as text.
+
+    Parameters
+    ----------
+    specs : sequence of RunSpec
+        All runs asked for.
+    packs : sequence of Pack
+        Those still to train.
+    finished : set of str
+        Ids on record.
+    """
+    done = sum(spec.run_id in finished for spec in specs)
+    widths = sorted({len(pack.runs) for pack in packs})
+    lines = [
+        f"runs     {len(specs)} asked for, {done} on record, {len(specs) - done} to train",
+        f"packs    {len(packs)}" + (f" of {' or '.join(map(str, widths))} runs" if packs else ""),
+    ]
+    total = 0.0
+    for key in dict.fromkeys(shape_key(spec) for spec in specs):
+        members = [spec for spec in specs if shape_key(spec) == key]
+        left = sum(spec.run_id not in finished for spec in members)
+        engine = packs[0].engine if packs else EngineSpec()
+        task = load_encoded(key.task, key.model, key.seeds.subsample)
+        plan = make_plan(key.recipe, key.evaluation, len(task.splits["train"]))
+        probe = measure(members[0], task, engine, plan)
+        seconds = plan.total_steps * probe.step_seconds + probe.example_seconds * (
+            len(plan.evaluation_steps) * len(task.splits["dev"])
+        )
+        total += seconds * left
+        lines += ["", *_shape_lines(members, task, plan, probe, seconds)]
+    lines += [
+        "",
+        f"time     {duration(total)} of one worker for what is left, start-up not counted; "
+        "workers share it evenly (hydra.launcher.slots)",
+        "dry run: nothing was trained and nothing was written",
+    ]
+    return "\n".join(lines)
+
+
+def measure(run: RunSpec, task: EncodedTask, engine: EngineSpec, plan: Plan) -> Probe:
+    """Time two updates and one evaluation batch of a run, and keep nothing of them."""
+    import torch
+
+    from seedlab.engines.serial import SerialTrainee
+    from seedlab.train.batches import collate, training_batches
+
+    device = prepare(engine)
+    weights = load_weights_of(run, task, device)
+    trainee = SerialTrainee(run, task, weights, plan.steps_per_epoch)
+    examples = training_batches(len(task.splits["train"]), run.recipe.batch_size, run.seeds.order)
+    seconds = []
+    for step in range(2):
+        batch = collate(task.splits["train"], next(examples), task.pad_id)
+        start = time.perf_counter()
+        trainee.update(batch, step, plan.multipliers[min(step, plan.total_steps - 1)])
+        seconds.append(time.perf_counter() - start)
+    few = _first(task.splits["dev"], run.evaluation.batch_size)
+    start = time.perf_counter()
+    trainee.logits(few)
+    scored = (time.perf_counter() - start) / len(few)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak *= 1 if sys.platform == "darwin" else 1024
+    if device != "cpu":
+        peak = torch.cuda.max_memory_allocated()
+    names = ("weights", "biases and norms")
+    groups = tuple(
+        (
+            name,
+            len(group["params"]),
+            sum(p.numel() for p in group["params"]),
+            run.recipe.optimizer.learning_rate,
+            float(group["weight_decay"]),
+        )
+        for name, group in zip(names, trainee.optimizer.param_groups, strict=True)
+    )
+    return Probe(seconds[1], scored, peak, device, groups)
+
+
+def _shape_lines(
+    members: Sequence[RunSpec], task: EncodedTask, plan: Plan, probe: Probe, seconds: float
+) -> list[str]:
+    """Return the lines about runs that differ in their seeds alone."""
+    run = members[0]
+    inits = sorted({spec.seeds.init for spec in members})
+    orders = sorted({spec.seeds.order for spec in members})
+    sizes = ", ".join(f"{name} {len(split)}" for name, split in task.splits.items())
+    cut = sum(split.truncated for split in task.splits.values())
+    marks = sorted({0, plan.warmup_steps, *(plan.total_steps * k // 4 for k in (1, 2, 3))})
+    marks = [step for step in marks if step < plan.total_steps - 1] + [plan.total_steps - 1]
+    lines = [
+        f"task     {task.name}: {sizes} examples; metric {task.metrics[0]}; "
+        f"{cut} texts cut to {task.max_length} tokens",
+        f"model    {run.model.name}, {run.model.dtype}, on {probe.device}",
+        f"recipe   {run.recipe.name}",
+        f"cells    {len(members)}: init seeds {_ranges(inits)} x order seeds {_ranges(orders)}",
+        f"steps    {plan.total_steps} per run ({plan.steps_per_epoch} per epoch, batch "
+        f"{run.recipe.batch_size}), warm-up {plan.warmup_steps}; "
+        f"{len(plan.evaluation_steps)} evaluations",
+        "rates    " + "".join(f"{'step ' + str(step):>12}" for step in marks),
+    ]
+    for name, tensors, size, peak, decay in probe.groups:
+        rates = "".join(f"{peak * plan.multipliers[step]:>12.3g}" for step in marks)
+        lines.append(
+            f"         {rates}  {name}: {tensors} tensors, {size:,} numbers, decay {decay:g}"
+        )
+    lines += [
+        f"memory   {probe.peak_bytes / 2**30:.2f} GiB per worker (measured after two steps)",
+        f"time     {duration(seconds)} per run ({probe.step_seconds * 1e3:.1f} ms per step, "
+        f"{probe.example_seconds * 1e3:.2f} ms per scored example; measured here)",
+    ]
+    return lines
+
+
+def _first(split: Split, n: int) -> Split:
+    """Return the first examples of a split."""
+    n = min(n, len(split))
+    end = split.offsets[n]
+    return dataclasses.replace(
+        split,
+        ids=split.ids[:end],
+        types=split.types[:end],
+        offsets=split.offsets[: n + 1],
+        labels=split.labels[:n],
+    )
+
+
+def _ranges(values: list[int]) -> str:
+    """Return ``0..4`` for consecutive numbers, or a list."""
+    if len(values) > 2 and values == list(range(values[0], values[-1] + 1)):
+        return f"{values[0]}..{values[-1]}"
+    return ",".join(map(str, values))

@@ -1,0 +1,98 @@
+"""What `seedlab run` does to its overrides before Hydra sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from seedlab.config import known_keys
+from seedlab.errors import SeedlabError, nearest
+from seedlab.paths import conf_folder, experiments_folder
+
+
+def rewrite(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments for Hydra.
+
+    - ``model=NAME`` for a NAME without a file in conf/model becomes a hub name,
+    - ``experiment=NAME`` becomes the study in ``experiments/NAME/study.yaml``,
+    - without ``study=`` the study is named after the task and the model,
+    - an unknown key is refused with the nearest name.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Of the command line: flags and overrides.
+
+    Raises
+    ------
+    SeedlabError
+    """
+    flags = [a for a in arguments if a.startswith("-") or "=" not in a]
+    overrides = [a for a in arguments if a not in flags]
+    # Anything that is no override (a flag's value, say) is left to Hydra to judge.
+    known = known_keys()
+    values: dict[str, str] = {}
+    rest: list[str] = []
+    for line in overrides:
+        key, _, value = line.partition("=")
+        _check_key(line, key, known)
+        values[key.lstrip("+~")] = value
+        if key == "experiment":
+            rest.append(f"+{_experiment(value)}=study")
+        elif key == "model" and any(not _is_option("model", v) for v in value.split(",")):
+            rest += ["model=hub", f"model.name={value}"]
+        else:
+            rest.append(line)
+    asks = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"} & set(flags)
+    if "study" not in values and "experiment" not in values and not asks:
+        rest.append(f"study={_default_study(values)}")
+    elif "study" not in values and asks and "experiment" not in values:
+        rest.append("study=unnamed")
+    return [*flags, *rest]
+
+
+def _default_study(values: dict[str, str]) -> str:
+    """Return TASK-MODEL; refuse to guess where either is swept."""
+    task = values.get("task.name") or values.get("task", "acceptability")
+    model = values.get("model.name") or values.get("model", "embedded")
+    path = values.get("model.path")
+    if path and "model.name" not in values:
+        model = Path(path).name
+    for key, value in (("task", task), ("model", model)):
+        if "," in value or "(" in value:
+            raise SeedlabError(
+                f"{key}={value} sweeps over several values, so the study can't be named after it; "
+                "give it a name with study=NAME."
+            )
+    return f"{task}-{model.replace('/', '--')}"
+
+
+def _check_key(line: str, key: str, known: list[str]) -> None:
+    """Refuse an override of a key that does not exist."""
+    OverridesParser.create().parse_override(line)
+    bare = key.lstrip("+~").split("@")[0]
+    if bare.startswith(("hydra.", "hydra/")) or bare == "hydra" or key.startswith(("+", "~")):
+        return
+    if bare not in known:
+        raise SeedlabError(
+            f"configuration key '{bare}' is not known.{nearest(bare, known)} "
+            "`seedlab run --cfg job` prints all keys."
+        )
+
+
+def _experiment(name: str) -> str:
+    """Return the name of a ready study, if there is one."""
+    folders = [Path("experiments"), experiments_folder()]
+    there = sorted({p.parent.name for folder in folders for p in folder.glob("*/study.yaml")})
+    if name not in there:
+        raise SeedlabError(
+            f"experiment={name} does not exist; there are: {', '.join(there) or 'none'}."
+            f"{nearest(name, there)}"
+        )
+    return name
+
+
+def _is_option(group: str, name: str) -> bool:
+    return (conf_folder() / group / f"{name}.yaml").is_file()

@@ -1,0 +1,130 @@
+"""Scoring a file with a saved model, through transformers alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from seedlab.errors import SeedlabError, nearest
+from seedlab.save import ABOUT
+
+READERS = {
+    ".csv": lambda path: pd.read_csv(path, keep_default_na=False),
+    ".tsv": lambda path: pd.read_csv(path, sep="\t", keep_default_na=False, quoting=3),
+    ".jsonl": lambda path: pd.read_json(path, lines=True),
+    ".parquet": pd.read_parquet,
+}
+
+
+def predict(
+    folder: Path,
+    file: Path,
+    *,
+    text: str | None = None,
+    text_pair: str | None = None,
+    batch_size: int = 32,
+) -> pd.DataFrame:
+    """Return the rows of a file with the model's predictions beside them.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Written by `seedlab.save.save`.
+    file : pathlib.Path
+        CSV, TSV, JSON lines (.jsonl) or Parquet.
+    text, text_pair : str, optional
+        Columns of the texts; by default those the model was trained on, or ``text`` (or
+        ``text_a`` and ``text_b`` for pairs).
+    batch_size : int
+
+    Returns
+    -------
+    pandas.DataFrame
+        The file's columns, then ``prediction`` and, for classes, one ``p_<label>`` each.
+
+    Raises
+    ------
+    SeedlabError
+        When the folder is no saved model, the file can't be read or lacks a column.
+    """
+    if not (folder / ABOUT).is_file():
+        raise SeedlabError(
+            f"{folder} is not a model that seedlab saved (it has no {ABOUT}); make one with "
+            "`seedlab save STUDY best DIR`."
+        )
+    about = json.loads((folder / ABOUT).read_text())
+    table = _read(file)
+    columns = _columns(about["task"], table, text, text_pair)
+    texts = [table[column].tolist() for column in columns]
+    for column, values in zip(columns, texts, strict=True):
+        for row, value in enumerate(values, start=1):
+            if not isinstance(value, str):
+                raise SeedlabError(
+                    f"{file}, row {row}, column '{column}': {value!r} is not text; every row must "
+                    "have a text."
+                )
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(table), batch_size):
+            batch = [values[start : start + batch_size] for values in texts]
+            inputs = tokenizer(
+                *batch,
+                truncation="longest_first",
+                max_length=about["task"]["max_length"],
+                padding=True,
+                return_tensors="pt",
+            )
+            parts.append(model(**inputs).logits.float().numpy())
+    logits = np.concatenate(parts) if parts else np.empty((0, about["n_labels"]), np.float32)
+    out = table.copy()
+    if about["n_labels"] == 1:
+        out["prediction"] = logits[:, 0]
+        return out
+    names = [model.config.id2label[i] for i in range(about["n_labels"])]
+    shares = torch.softmax(torch.from_numpy(logits), dim=1).numpy()
+    out["prediction"] = [names[i] for i in logits.argmax(axis=1)]
+    for i, name in enumerate(names):
+        out[f"p_{name}"] = shares[:, i]
+    return out
+
+
+def _read(file: Path) -> pd.DataFrame:
+    """Return the table in a file."""
+    if not file.is_file():
+        raise SeedlabError(f"{file} does not exist; name a file with a header and texts.")
+    if file.suffix not in READERS:
+        raise SeedlabError(
+            f"{file} has the extension '{file.suffix}'; allowed: {', '.join(READERS)}."
+        )
+    try:
+        return READERS[file.suffix](file)
+    except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
+        raise SeedlabError(
+            f"{file} could not be read ({error}); is it {file.suffix[1:]}?"
+        ) from error
+
+
+def _columns(
+    task: dict[str, str | None], table: pd.DataFrame, text: str | None, text_pair: str | None
+) -> list[str]:
+    """Return the names of the text columns."""
+    wanted = [text or task.get("text") or "text"]
+    second = text_pair or task.get("text_pair")
+    if second:
+        wanted.append(second)
+    if wanted[0] not in table and not text and {"text_a", "text_b"} <= set(table.columns):
+        wanted = ["text_a", "text_b"]
+    for column in wanted:
+        if column not in table:
+            raise SeedlabError(
+                f"the file has no column '{column}'; it has {', '.join(map(str, table.columns))}. "
+                f"Name the right one with --text (and --text-pair).{nearest(column, table.columns)}"
+            )
+    return wanted

@@ -1,0 +1,125 @@
+"""Saving a run as a model: trained again from its record, checked, written for transformers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from seedlab.errors import SeedlabError
+from seedlab.grid import EngineSpec
+from seedlab.launch.execute import load_task_of, load_weights_of, prepare
+from seedlab.models.checkpoint import locate
+from seedlab.store.record import Record
+from seedlab.store.study import Study
+from seedlab.verify import compare, explain, repeat
+
+ABOUT = "seedlab.json"
+"""The file beside the weights that says what the model was trained for."""
+
+
+def choose(study: Study, which: str) -> str:
+    """Return the run that `which` means.
+
+    Parameters
+    ----------
+    study : Study
+    which : str
+        ``best`` (highest best score in the metric's direction), ``median`` (the middle final
+        score; the lower of two) or a run id or its beginning.
+
+    Raises
+    ------
+    SeedlabError
+        When there is no such run, or runs of several tasks or metrics compete.
+    """
+    if which not in ("best", "median"):
+        return study.find_run(which)
+    records = [record for record in study.finished().values() if record.is_over]
+    if not records:
+        raise SeedlabError(f"study '{study.name}' has no finished run yet; train one first.")
+    kinds = sorted({f"{record.task} ({record.metric})" for record in records})
+    if len(kinds) > 1:
+        raise SeedlabError(
+            f"study '{study.name}' has runs of several tasks ({', '.join(kinds)}), whose scores "
+            f"can't be ranked together; name the run instead of '{which}'."
+        )
+    sign = 1.0 if records[0].direction == "max" else -1.0
+    if which == "best":
+        return max(records, key=lambda r: (sign * r.best_score, sign * r.final_score)).run_id
+    ranked = sorted(records, key=lambda r: (sign * r.final_score, r.run_id))
+    return ranked[(len(ranked) - 1) // 2].run_id
+
+
+def save(study: Study, which: str, out: str | os.PathLike[str]) -> Record:
+    """Write a run's final model as a `save_pretrained` folder.
+
+    The model is trained again, and what comes out must have the recorded logits bit for bit.
+
+    Parameters
+    ----------
+    study : Study
+    which : str
+        See `choose`.
+    out : path
+        A folder that does not exist yet, or is empty.
+
+    Returns
+    -------
+    Record
+        Of the run.
+
+    Raises
+    ------
+    SeedlabError
+        When the folder is taken, or the repeated run is not equal to its record.
+    """
+    folder = Path(out)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SeedlabError(f"{folder} is there already and not empty; name a new folder.")
+    stored = study.read(choose(study, which))
+    record = stored.record
+    verification = compare(stored, repeat(stored))
+    if not verification.equal:
+        raise SeedlabError(
+            f"{explain(record, verification)}; a model that is not the recorded run is not saved. "
+            "Use the versions and the machine on record."
+        )
+    run = record.run_spec()
+    task = load_task_of(run)
+    device = "cpu" if record.device == "cpu" else "cuda"
+    model = load_weights_of(run, task, prepare(EngineSpec(device=device))).model
+    if task.label_names:
+        model.config.id2label = dict(enumerate(task.label_names))
+        model.config.label2id = {name: i for i, name in enumerate(task.label_names)}
+    beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        model.save_pretrained(beside)
+        source = locate(run.model.name, run.model.path)
+        AutoTokenizer.from_pretrained(source).save_pretrained(beside)
+        (beside / ABOUT).write_text(json.dumps(_about(record), indent=2) + "\n")
+        if folder.exists():
+            folder.rmdir()
+        beside.replace(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return record
+
+
+def _about(record: Record) -> dict[str, object]:
+    """Return what `seedlab predict` and a reader need to know of a saved model."""
+    return {
+        "schema_version": 1,
+        "run": record.run_id,
+        "task": record.spec["task"],
+        "recipe": record.recipe,
+        "seeds": record.seeds,
+        "metric": record.metric,
+        "final_score": record.final_score,
+        "best_score": record.best_score,
+        "n_labels": record.n_labels,
+    }

@@ -1,0 +1,133 @@
+"""Verification: train a recorded run again and compare it bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from seedlab.errors import SeedlabError
+from seedlab.grid import EngineSpec
+from seedlab.launch.execute import load_task_of, train
+from seedlab.spec import RunSpec
+from seedlab.store.arrays import Arrays
+from seedlab.store.record import Record
+from seedlab.store.study import StoredRun
+from seedlab.train.result import RunResult
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How a repeated run compares with its record.
+
+    Parameters
+    ----------
+    equal : bool
+        Every loss, gradient norm, evaluation and final logit has the same bits.
+    first_step : int or None
+        Updates made when the first difference was seen; None when there is none.
+    what : str
+        The first difference, or what was compared.
+    """
+
+    equal: bool
+    first_step: int | None
+    what: str
+
+
+def repeat(stored: StoredRun) -> RunResult:
+    """Train a recorded run again, with the engine, width and threads it was trained with.
+
+    Raises
+    ------
+    SeedlabError
+        When its data or weights are gone or have changed, or the device is not there.
+    """
+    record = stored.record
+    run = record.run_spec()
+    _check_weights(run)
+    device = "cpu" if record.device == "cpu" else "cuda"
+    engine = EngineSpec(record.engine, record.width, record.threads, device)
+    task = load_task_of(run)
+    (result,) = train([run], task, engine)
+    return result
+
+
+def compare(stored: StoredRun, result: RunResult) -> Verification:
+    """Compare a repeated run with its record, bit for bit, in the order of training."""
+    arrays, record = stored.arrays, stored.record
+    differences = [
+        found
+        for found in (
+            _first_step(arrays.losses, result.losses, "training loss"),
+            _first_step(arrays.grad_norms, result.grad_norms, "gradient norm"),
+            _first_evaluation(arrays, result),
+        )
+        if found is not None
+    ]
+    if differences:
+        step, what = min(differences)
+        return Verification(False, step, what)
+    for split, logits in arrays.logits.items():
+        if not np.array_equal(logits, result.logits.get(split, np.empty(0)), equal_nan=True):
+            return Verification(False, record.steps, f"the final logits of '{split}' differ")
+    if record.status != result.status:
+        return Verification(
+            False, record.steps, f"it ended as '{result.status}', recorded is '{record.status}'"
+        )
+    n = len(arrays.losses)
+    return Verification(
+        True, None, f"{n} losses, {len(arrays.evaluations)} evaluations and the final logits"
+    )
+
+
+def explain(record: Record, verification: Verification) -> str:
+    """Return a verification in words, with what differs from the recorded circumstances."""
+    from seedlab.store.provenance import versions
+
+    if verification.equal:
+        return f"run {record.run_id}: bitwise equal ({verification.what})"
+    now = versions()
+    changed = [
+        f"{name} {record.versions.get(name, '(absent)')} -> {now[name]}"
+        for name in now
+        if record.versions.get(name) != now[name]
+    ]
+    circumstances = f"; since then changed: {', '.join(changed)}" if changed else ""
+    return (
+        f"run {record.run_id}: NOT equal from step {verification.first_step} on "
+        f"({verification.what}){circumstances}"
+    )
+
+
+def _check_weights(run: RunSpec) -> None:
+    """Refuse to repeat a run from other weights than it was trained from."""
+    from seedlab.config import cache_folder
+    from seedlab.models.checkpoint import locate, weights_hash
+
+    found = weights_hash(locate(run.model.name, run.model.path), cache_folder())
+    if found != run.weights_hash:
+        raise SeedlabError(
+            f"the weights of model '{run.model.name}' have changed since run {run.run_id} was "
+            f"trained (content {found}, recorded {run.weights_hash}); restore the checkpoint."
+        )
+
+
+def _first_step(a: np.ndarray, b: np.ndarray, name: str) -> tuple[int, str] | None:
+    """Return the first step at which two traces differ."""
+    n = min(len(a), len(b))
+    different = np.flatnonzero(~((a[:n] == b[:n]) | (np.isnan(a[:n]) & np.isnan(b[:n]))))
+    if len(different):
+        step = int(different[0])
+        return step + 1, f"{name} {b[step]!r}, recorded {a[step]!r}"
+    if len(a) != len(b):
+        return n + 1, f"{len(b)} values of the {name}, recorded {len(a)}"
+    return None
+
+
+def _first_evaluation(arrays: Arrays, result: RunResult) -> tuple[int, str] | None:
+    """Return the first evaluation that differs."""
+    for old, new in zip(arrays.evaluations, result.evaluations, strict=False):
+        if old != new:
+            return old.step, f"{new.metric} on {new.split} {new.value!r}, recorded {old.value!r}"
+    return None
