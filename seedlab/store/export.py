@@ -197,11 +197,13 @@ def _write(parts: Iterable[pa.Table], columns: Columns, path: Path) -> None:
 
 def _batched(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
     waiting: list[pa.Table] = []
+    rows = 0
     for part in parts:
         waiting.append(part)
-        if sum(len(table) for table in waiting) >= ROWS_PER_WRITE:
+        rows += len(part)
+        if rows >= ROWS_PER_WRITE:
             yield pa.concat_tables(waiting)
-            waiting = []
+            waiting, rows = [], 0
     if waiting:
         yield pa.concat_tables(waiting)
 
