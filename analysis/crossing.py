@@ -56,7 +56,7 @@ def stay_probability(lower: npt.ArrayLike, upper: npt.ArrayLike) -> float:
         raise ValueError("lower and upper hold values outside [0, 1]; clip them to [0, 1].")
     low = np.maximum.accumulate(low)
     high = np.minimum.accumulate(high[::-1])[::-1]
-    if np.any(low > high):
+    if np.any(low > high) or low[-1] >= 1.0 or high[0] <= 0.0:
         return 0.0
 
     n = low.size
@@ -64,8 +64,6 @@ def stay_probability(lower: npt.ArrayLike, upper: npt.ArrayLike) -> float:
     ceilings = np.searchsorted(low, times, side="left")
     floors = np.searchsorted(high, times, side="right")
     floors[-1] = ceilings[-1] = n  # all n points have arrived by time 1
-    if low[-1] >= 1.0:
-        return 0.0
 
     means = n * np.diff(times, prepend=0.0)
     first, alive = 0, np.ones(1)  # P(count = first, first + 1, ...; not crossed)

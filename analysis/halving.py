@@ -14,8 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from analysis.binomial import log_binomial
-from analysis.stopping_surface import stopping_expectation, tie_groups
+from analysis.stopping_surface import position_weights, stopping_expectation, tie_groups
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -114,12 +113,7 @@ def halving_value(
     f1, f2 = fractions
     if not 0.0 < f1 < f2 < 1.0:
         raise ValueError(f"fractions are {fractions}; allowed: two increasing ones in (0, 1).")
-    position = np.arange(len(curves))
-    weights = np.exp(
-        log_binomial(position, p1)
-        + log_binomial(len(curves) - 1 - position, t - p1 - 1)
-        - log_binomial(len(curves), t)
-    )
+    weights = position_weights(len(curves), np.array([t]), p1)[0]
     order = np.argsort(-curves[:, 0], kind="stable")
     ranked = curves[order]
     values = ranked if target is None else (ranked >= target).astype(np.float64)

@@ -15,7 +15,7 @@ from scipy.special import betaln
 
 from analysis.binomial import log_binomial
 from analysis.expected_max import finite_scores
-from analysis.stopping_surface import group_shares, split_factor, tie_groups
+from analysis.stopping_surface import position_weights, tie_groups
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -136,25 +136,26 @@ def _without_replacement(
 ) -> FloatArray:
     size = len(a)
     log = log_binomial(np.arange(size + 1)[:, None], np.arange(p + 1))
-    share = np.exp(log - log[size])
-    weights = np.exp(
-        log_binomial(size - 1 - np.arange(size), t - p - 1) - log_binomial(size, t) + log[size, p]
-    )
+    weights = position_weights(size, np.array([t]), p)[0]
     cdf = np.zeros(len(values))
     for start, count in zip(*tie_groups(a), strict=True):
+        # Positions with fewer than p runs before them cannot be the best stopped one.
+        least = max(p - start, 0)
+        if least >= count:
+            continue
         first = int(np.searchsorted(values, a[start]))
         levels = values[first:]
         above = np.searchsorted(np.sort(b[:start]), levels, side="right")
-        if count == 1:
-            cdf[first:] += weights[start] * share[above, p]
-            continue
-        members = np.sort(b[start : start + count])
-        inside = np.searchsorted(members, levels, side="right")
+        inside = np.searchsorted(np.sort(b[start : start + count]), levels, side="right")
         taken = np.arange(min(count - 1, p) + 1)
-        part, ahead = group_shares(count, taken, log)
-        factors = np.array([split_factor(i, log)[p - i] for i in taken.tolist()])
-        chance = (weights[start : start + count] @ ahead) * factors
-        cdf[first:] += (part[inside] * share[above][:, p - taken]) @ chance
+        part = np.exp(log[inside][:, taken] - log[count, taken])
+        # C(reach, .) is the scale that keeps C(G, .) within the floats.
+        reach = start + count
+        rest = np.exp(log[above][:, p - taken] - log[reach, p - taken])
+        chance = np.exp(
+            log[least:count, taken] + log[reach, p - taken] - log[start + least : reach, p][:, None]
+        )
+        cdf[first:] += (part * rest) @ (weights[start + least : reach] @ chance)
     return cdf
 
 

@@ -144,41 +144,59 @@ def _expectations(
 ) -> FloatArray:
     size, largest = len(ended), int(ps.max())
     log = log_binomial(np.arange(size + 1)[:, None], np.arange(largest + 1))
-    # inner[f, r, p]: the sum over z above, with C(., p) over C(N, p) so that it
-    # stays within the floats; the factor comes back in the weights.
-    inner = np.stack([_inner_sums(keys, low, ended, log) for keys, low in pairs])
-    top = float(ended.max())
+    inner = np.stack([_inner_means(keys, low, ended, log) for keys, low in pairs])
     surface = np.full((len(pairs), ts.size, ps.size), np.nan)
-    rest = size - 1 - np.arange(size)
     for k, p in enumerate(ps.tolist()):
         usable = ts > p
-        t = ts[usable, None]
-        weights = np.exp(log_binomial(rest, t - p - 1) - log_binomial(size, t) + log[size, p])
-        surface[:, usable, k] = top - inner[:, :, p] @ weights.T
+        weights = position_weights(size, ts[usable], p)
+        surface[:, usable, k] = ended.max() - inner[:, :, p] @ weights.T
     return surface
 
 
-def _inner_sums(
+def position_weights(size: int, started: IntArray, continued: int) -> FloatArray:
+    """w(r) of :func:`stopping_expectation`, shape (len(started), size): rows sum to one."""
+    r, t = np.arange(size), started[:, None]
+    weights = np.exp(
+        log_binomial(r, continued)
+        + log_binomial(size - 1 - r, t - continued - 1)
+        - log_binomial(size, t)
+    )
+    # The error of log-gamma is mostly common to a row: dividing by the sum removes it.
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def _inner_means(
     keys: FloatArray, stopped: FloatArray, ended: FloatArray, log: FloatArray
 ) -> FloatArray:
+    """Inner sums of :func:`stopping_expectation` over C(r, p), shape (r, p); 0 for p > r."""
     size, top = len(keys), float(ended.max())
-    share = np.exp(log - log[size])  # C(g, p) / C(N, p)
     order = np.argsort(-keys, kind="stable")
     keys, stopped, ended = keys[order], stopped[order], ended[order]
-    sums = np.zeros((size, log.shape[1]))
+    means = np.zeros((size, log.shape[1]))
     before = np.empty(0)  # ends of the runs ranked above, sorted
+    reach = -1
     for start, count in zip(*tie_groups(keys), strict=True):
+        if start + count > reach:
+            # C(g, p) is kept over C(reach, p) with reach a little above r, so that
+            # neither underflows; the table lasts until r has outgrown it.
+            reach = min(size, (start + count) * 5 // 4 + 8)
+            share = np.exp(log[: reach + 1, : reach + 1] - log[reach, : reach + 1])
         low = stopped[start]
-        below = int(np.searchsorted(before, low, side="right"))
         members = np.sort(ended[start : start + count])
         if count == 1:
+            below = int(np.searchsorted(before, low, side="right"))
             levels = np.empty(start - below + 2)
             levels[0], levels[1:-1], levels[-1] = low, before[below:], top
-            sums[start] = np.diff(levels) @ share[below : start + 1]
+            means[start, : reach + 1] = np.diff(levels) @ share[below : start + 1]
         else:
-            sums[start : start + count] = _group_sums(low, before, members, top, log, share)
+            means[start : start + count, : reach + 1] = _group_sums(
+                low, before, members, top, log[: reach + 1, : reach + 1], share
+            )
+        rows = slice(start, start + count)
+        with np.errstate(over="ignore", invalid="ignore"):  # p > r, set to 0 below
+            means[rows, : reach + 1] *= np.exp(log[reach, : reach + 1] - log[rows, : reach + 1])
         before = np.sort(np.concatenate([before, members]))
-    return sums
+    return np.where(np.isfinite(log[:size]), means, 0.0)
 
 
 def _group_sums(
@@ -189,35 +207,23 @@ def _group_sums(
     log: FloatArray,
     share: FloatArray,
 ) -> FloatArray:
-    """Inner sums of one tie group, shape (members, p): see `stopping_expectation`."""
+    """Inner sums of one tie group over C(reach, p), shape (members, p)."""
     count, largest = len(members), log.shape[1] - 1
     levels = np.unique(np.concatenate([[low], before[before > low], members[members > low]]))
     gaps = np.diff(levels, append=top)
     above = np.searchsorted(before, levels, side="right")
     inside = np.searchsorted(members, levels, side="right")
     taken = np.arange(min(count - 1, largest) + 1)
-    part, ahead = group_shares(count, taken, log)
-    # mass[i, j] = sum over z of gap * C(g, i)/C(n, i) * C(G, j)/C(N, j)
+    part = np.exp(log[: count + 1, taken] - log[count, taken])  # C(g, i) / C(n, i)
+    ahead = np.exp(log[:count, taken] - log[-1, taken])  # C(o, i) / C(reach, i)
+    # mass[i, j] = sum over z of gap * C(g, i)/C(n, i) * C(G, j)/C(reach, j)
     mass = (gaps[:, None] * part[inside]).T @ share[above]
     split = np.zeros_like(mass)
     for i in taken.tolist():
-        split[i, i:] = mass[i, : largest + 1 - i] * split_factor(i, log)
+        # C(reach, i) C(reach, p - i) / C(reach, p) makes up for the two scales.
+        factor = np.exp(log[-1, i] + log[-1, : largest + 1 - i] - log[-1, i:])
+        split[i, i:] = mass[i, : largest + 1 - i] * factor
     return np.asarray(ahead @ split)
-
-
-def group_shares(count: int, taken: IntArray, log: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """For a tie group of `count` runs and i of them `taken`, by g and by o.
-
-    Returns C(g, i) / C(count, i), shape (count + 1, i), and C(o, i) / C(N, i),
-    shape (count, i), for the members g at or below a value and o ranked before.
-    """
-    inside = log[: count + 1, taken]
-    return np.exp(inside - inside[count]), np.exp(inside[:count] - log[-1, taken])
-
-
-def split_factor(i: int, log: FloatArray) -> FloatArray:
-    """C(N, i) C(N, p - i) / C(N, p) for p = i, i + 1, ...: undoes the scaling of a split."""
-    return np.asarray(np.exp(log[-1, i] + log[-1, : log.shape[1] - i] - log[-1, i:]))
 
 
 def _counts(given: npt.ArrayLike, least: int, most: int, name: str) -> IntArray:
