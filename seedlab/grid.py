@@ -8,7 +8,7 @@ seed) before it takes from the next, because runs of a column see the same batch
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seedlab.errors import SeedlabError
@@ -37,19 +37,6 @@ class Pack:
 
     runs: tuple[RunSpec, ...]
     engine: EngineSpec
-
-    def split(self) -> tuple[Pack, Pack]:
-        """Return the two halves of a pack, to find the run that kills its worker."""
-        if len(self.runs) < 2:
-            raise SeedlabError("a pack of one run can't be split; retry it or give it up.")
-        middle = len(self.runs) // 2
-        return Pack(self.runs[:middle], self.engine), Pack(self.runs[middle:], self.engine)
-
-    def without(self, run_ids: Iterable[str]) -> Pack | None:
-        """Return the pack without the named runs; None when nothing is left."""
-        gone = set(run_ids)
-        left = tuple(run for run in self.runs if run.run_id not in gone)
-        return Pack(left, self.engine) if left else None
 
 
 def cell(run: RunSpec) -> tuple[int, int]:

@@ -1,0 +1,44 @@
+"""Packs: every run once, columns together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedlab.errors import SeedlabError
+from seedlab.grid import EngineSpec, cell, form_packs, shape_key
+from seedlab.spec import RecipeSpec, RunSpec, Seeds
+
+
+def grid(n_init: int, n_order: int, **changes: object) -> list[RunSpec]:
+    return [
+        dataclasses.replace(RunSpec(seeds=Seeds(init, order).resolved()), **changes)
+        for init in range(n_init)
+        for order in range(n_order)
+    ]
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 8))
+def test_every_run_is_in_one_pack_and_columns_stay_together(a: int, b: int, width: int) -> None:
+    runs = grid(a, b)
+    packs = form_packs(runs, EngineSpec(width=width))
+    packed = [run for pack in packs for run in pack.runs]
+    assert sorted(map(cell, packed)) == sorted(map(cell, runs))
+    assert all(len(pack.runs) <= width for pack in packs)
+    orders = [run.seeds.order for run in packed]
+    assert orders == sorted(orders)  # a column ends before the next begins
+
+
+def test_runs_of_other_shapes_never_share_a_pack() -> None:
+    other = grid(2, 1, recipe=RecipeSpec(batch_size=8))
+    packs = form_packs(grid(2, 1) + other, EngineSpec(width=10))
+    assert len(packs) == 2
+    assert all(len({shape_key(run) for run in pack.runs}) == 1 for pack in packs)
+
+
+def test_a_run_named_twice_is_refused() -> None:
+    with pytest.raises(SeedlabError, match=r"names one run twice \(init seed 0, order seed 0"):
+        form_packs(grid(1, 1) * 2, EngineSpec())
