@@ -18,13 +18,14 @@ from analysis.outcome import finished_runs
 from analysis.reading import (
     flags,
     integers,
+    is_missing,
     numbers,
     read_frame,
     refuse_rows,
     require_columns,
     texts,
 )
-from analysis.study import SEED_COLUMNS, Study, TableError
+from analysis.study import GROUP_COLUMNS, SEED_COLUMNS, Study, TableError
 
 SCHEMA_VERSION = 1
 TABLES = ("runs", "evaluations", "steps", "predictions")
@@ -32,14 +33,39 @@ REQUIRED = {
     "runs": ("run", "task", "init_seed", "order_seed", "status", "metric", "final_score"),
     "evaluations": ("run", "fraction", "metric", "value"),
     "steps": ("run", "step", "train_loss"),
-    "predictions": ("run", "example", "label", "logits"),
+    "predictions": ("run", "example", "label"),
 }
+# What may differ between runs of one recipe, apart from their seeds.
+SETTINGS = (
+    "learning_rate",
+    "batch_size",
+    "epochs",
+    "max_steps",
+    "accumulation",
+    "schedule",
+    "warmup_ratio",
+    "warmup_steps",
+    "beta1",
+    "beta2",
+    "eps",
+    "weight_decay",
+    "bias_correction",
+    "clip_mode",
+    "clip_norm",
+    "dropout",
+    "max_length",
+    "train_examples",
+    "dtype",
+)
 UPWARD = frozenset({"max", "maximize", "maximise", "higher", "up", "true", "1"})
 DOWNWARD = frozenset({"min", "minimize", "minimise", "lower", "down", "false", "0"})
 
 
 def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
     """A study from the folder of tables that ``seedlab export`` wrote.
+
+    Runs of one recipe that differ in a hyperparameter (another ``setting``) are
+    different recipes here, named after what differs: ``devlin, learning_rate=3e-05``.
 
     Parameters
     ----------
@@ -71,7 +97,7 @@ def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
         curves=None if evaluations is None else _curves(evaluations, runs, f"{root}/evaluations"),
         steps=None if steps is None else _steps(steps, f"{root}/steps"),
         predictions=(
-            None if predictions is None else _predictions(predictions, f"{root}/predictions")
+            None if predictions is None else _predictions(predictions, runs, f"{root}/predictions")
         ),
     )
 
@@ -113,11 +139,9 @@ def _table(root: Path, name: str) -> pd.DataFrame | None:
     path = _path(root, name)
     if path is None:
         return None
-    if path.suffix == ".parquet" and name != "runs" and len(pd.read_parquet(path)) == 0:
-        return None
-    frame = read_frame(path)
+    frame = read_frame(path, empty_allowed=name != "runs")
     require_columns(frame, REQUIRED[name], str(path))
-    return frame
+    return None if frame.empty else frame
 
 
 def _runs(frame: pd.DataFrame, score: str, table: str) -> pd.DataFrame:
@@ -142,7 +166,25 @@ def _runs(frame: pd.DataFrame, score: str, table: str) -> pd.DataFrame:
     if "best_score" not in frame:
         frame["best_score"] = frame["final_score"]
     frame["score"] = frame[f"{score}_score"]
+    if "setting" in frame:
+        frame["recipe"] = _recipes_by_setting(frame)
     return finished_runs(frame, table)
+
+
+def _recipes_by_setting(frame: pd.DataFrame) -> pd.Series:
+    """Recipe names under which all runs of a group share their hyperparameters."""
+    named = frame["recipe"].copy()
+    for _, part in frame.groupby(list(GROUP_COLUMNS), sort=False):
+        if part["setting"].nunique() < 2:
+            continue
+        varied = [c for c in SETTINGS if c in part and part[c].nunique(dropna=False) > 1]
+        names = part["recipe"]
+        for column in varied:
+            names = names + f", {column}=" + part[column].astype("str")
+        settings_of_name = part.groupby(names)["setting"].transform("nunique")
+        names = names.where(settings_of_name == 1, names + ", setting " + part["setting"])
+        named.loc[part.index] = names
+    return named
 
 
 def _direction(frame: pd.DataFrame, table: str) -> pd.Series:
@@ -204,16 +246,31 @@ def _steps(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     return frame.sort_values(["run", "step"], kind="stable").reset_index(drop=True)
 
 
-def _predictions(frame: pd.DataFrame, table: str) -> pd.DataFrame:
+def _predictions(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame | None:
     frame = frame.assign(run=texts(frame, "run", table), label=numbers(frame, "label", table))
+    if "split" in frame and "split" in runs:
+        split = frame["run"].map(runs.set_index("run")["split"])
+        frame = frame.loc[texts(frame, "split", table) == split]
+        if frame.empty:
+            return None
     twice = frame.duplicated(["run", "example"]).to_numpy(dtype=bool)
     refuse_rows(twice, frame.index, "a second row for the same run and example; keep one.", table)
-    if isinstance(frame["logits"].iloc[0], str):
-        try:
-            frame["logits"] = [json.loads(text) for text in frame["logits"]]
-        except ValueError as error:
-            raise TableError(
-                f"{table}: column 'logits' holds text that is no list of numbers ({error}); "
-                "export the study again."
-            ) from error
-    return frame
+    frame = frame.assign(example=integers(frame, "example", table))
+    if "logits" in frame:
+        return frame.reset_index(drop=True)
+    # Their place is their number: logit_10 comes after logit_9.
+    names = {str(column) for column in frame.columns}
+    flat = [f"logit_{i}" for i in range(len(names)) if f"logit_{i}" in names]
+    if not flat:
+        raise TableError(
+            f"{table}: the column 'logits' (or 'logit_0', 'logit_1', ...) is missing; "
+            "export the study again."
+        )
+    parsed = [numbers(frame, column, table).to_numpy() for column in flat]
+    # Logits that are no numbers are NaN; a column beyond a task's classes is empty.
+    given = [~is_missing(frame[column]) | (i == 0) for i, column in enumerate(flat)]
+    classes = pd.Series(np.sum(given, axis=0), index=frame.index)
+    classes = classes.groupby(frame["run"].map(runs.set_index("run")["task"])).transform("max")
+    values = np.column_stack(parsed)
+    frame["logits"] = [list(row[:n]) for row, n in zip(values, classes, strict=True)]
+    return frame.drop(columns=flat).reset_index(drop=True)

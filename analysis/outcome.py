@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.reading import refuse_rows
-from analysis.study import COMPLETE_STATUSES, refuse_duplicate_cells
+from analysis.study import COMPLETE_STATUSES, FAILED_STATUSES, refuse_duplicate_cells
 
 LEADING_COLUMNS = (
     "run",
@@ -63,7 +63,7 @@ def finished_runs(runs: pd.DataFrame, table: str) -> pd.DataFrame:
         runs["status"] = "finished"
     runs["complete"] = runs["status"].isin(COMPLETE_STATUSES).astype("bool")
     known = [c for c in ("final_score", "best_score", "score") if c in runs]
-    lost = pd.Series(False, index=runs.index)
+    lost = runs["status"] == "diverged"
     for column in known:
         lost |= runs[column].isna() & runs["complete"]
         runs[column] = at_chance(runs, column, table)
@@ -115,7 +115,7 @@ def marked_failed(runs: pd.DataFrame) -> pd.Series:
     if "failed" in runs:
         marked |= runs["failed"].fillna(False).astype("bool")
     if "status" in runs:
-        marked |= runs["status"] == "failed"
+        marked |= runs["status"].isin(FAILED_STATUSES)
     return marked
 
 

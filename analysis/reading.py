@@ -24,7 +24,7 @@ TRUE = frozenset({"true", "1", "1.0", "yes"})
 FALSE = frozenset({"false", "0", "0.0", "no"})
 
 
-def read_frame(path: Path) -> pd.DataFrame:
+def read_frame(path: Path, *, empty_allowed: bool = False) -> pd.DataFrame:
     """A CSV, TSV, JSON lines or Parquet file as a frame; text files as text.
 
     Raises
@@ -53,7 +53,7 @@ def read_frame(path: Path) -> pd.DataFrame:
         if isinstance(error, TableError):
             raise
         raise TableError(f"{path}: cannot be read as {kind[1:]}: {error}.") from error
-    if frame.empty:
+    if frame.empty and not empty_allowed:
         raise TableError(f"{path}: holds no rows; at least one run is needed.")
     return frame.reset_index(drop=True)
 

@@ -23,7 +23,8 @@ SEED_COLUMNS = (
     "augment_seed",
     "subsample_seed",
 )
-COMPLETE_STATUSES = frozenset({"finished", "failed"})
+FAILED_STATUSES = frozenset({"failed", "diverged"})
+COMPLETE_STATUSES = FAILED_STATUSES | {"finished"}
 
 
 class TableError(ValueError):
@@ -47,8 +48,8 @@ class Study:
     runs : DataFrame
         One row per run, index 0..R-1, with at least the columns ``run`` (str,
         unique), ``task``, ``model``, ``recipe`` (str), ``init_seed``,
-        ``order_seed`` (int), ``status`` (str), ``complete`` (bool: finished or
-        failed, as opposed to stopped early or still running), ``failed`` (bool:
+        ``order_seed`` (int), ``status`` (str), ``complete`` (bool: finished, failed
+        or diverged, as opposed to stopped early or still running), ``failed`` (bool:
         the final score does not beat ``majority``, or the loss became NaN),
         ``diverged`` (bool: a score was missing because the loss became NaN, and
         stands at ``majority``), ``score`` (the one the analyses use: the best of

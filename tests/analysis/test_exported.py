@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.exported import read_study
-from analysis.study import TableError
+from analysis.exported import REQUIRED, SCHEMA_VERSION, SETTINGS, read_study
+from analysis.study import SEED_COLUMNS, TableError
 
 
 def tables():
@@ -18,7 +18,7 @@ def tables():
             "init_seed": [0, 0, 1, 1],
             "order_seed": [0, 1, 0, 1],
             "dropout_seed": [0, 1, 0, 1],
-            "status": ["finished", "finished", "failed", "stopped"],
+            "status": ["finished", "finished", "diverged", "stopped"],
             "failed": [False, False, True, None],
             "metric": "accuracy",
             "direction": "max",
@@ -47,7 +47,13 @@ def tables():
     )
     steps = pd.DataFrame({"run": ["a", "a", "c"], "step": [1, 0, 0], "train_loss": [1, 2, np.nan]})
     predictions = pd.DataFrame(
-        {"run": ["a", "b"], "example": [0, 0], "label": [1, 1], "logits": [[0.0, 1.0], [1.0, 0.0]]}
+        {
+            "run": ["a", "b", "a"],
+            "split": ["validation", "validation", "test"],
+            "example": [0, 0, 0],
+            "label": [1, 1, 0],
+            "logits": [[0.0, 1.0], [1.0, 0.0], [9.0, 9.0]],
+        }
     )
     return {"runs": runs, "evaluations": evaluations, "steps": steps, "predictions": predictions}
 
@@ -57,6 +63,11 @@ def export(folder, frames, kind="parquet", version=1):
         if kind == "parquet":
             frame.to_parquet(folder / f"{name}.parquet")
         else:
+            if name == "predictions":
+                flat = np.array(frame["logits"].to_list()).reshape(len(frame), 2)
+                frame = frame.drop(columns="logits").assign(logit_0=flat[:, 0], logit_1=flat[:, 1])
+                # A task of the same study with three classes.
+                frame["logit_2"] = None
             frame.to_csv(folder / f"{name}.csv", index=False)
     schema = {"schema_version": version, "tables": dict.fromkeys(frames, "")}
     (folder / "schema.json").write_text(json.dumps(schema))
@@ -94,6 +105,48 @@ def test_only_the_runs_table_is_needed(tmp_path):
     assert study.curves is study.steps is study.predictions is None
 
 
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_tables_without_rows_are_absent(tmp_path, kind):
+    frames = {name: frame.iloc[:0] for name, frame in tables().items()}
+    study = read_study(export(tmp_path, frames | {"runs": tables()["runs"]}, kind))
+    assert study.curves is study.steps is study.predictions is None
+    export(tmp_path, frames, kind)
+    with pytest.raises(TableError, match=r"holds no rows; at least one run is needed"):
+        read_study(tmp_path)
+
+
+def test_settings_of_a_recipe_are_recipes(tmp_path):
+    runs = tables()["runs"]
+    again = runs.assign(run=["e", "f", "g", "h"], setting="two", learning_rate=3e-5)
+    both = pd.concat([runs.assign(setting="one", learning_rate=2e-5), again])
+    study = read_study(export(tmp_path, {"runs": both.assign(schedule="linear")}))
+    assert [key.recipe for key in study.group_keys()] == [
+        "devlin, learning_rate=2e-05",
+        "devlin, learning_rate=3e-05",
+    ]
+    unnamed = both.assign(learning_rate=1.0)
+    study = read_study(export(tmp_path, {"runs": unnamed}))
+    assert [key.recipe for key in study.group_keys()] == [
+        "devlin, setting one",
+        "devlin, setting two",
+    ]
+    one = read_study(export(tmp_path, {"runs": runs.assign(setting="one")}))
+    assert [key.recipe for key in one.group_keys()] == ["devlin"]
+
+
+def test_what_is_read_is_what_the_exporter_promises():
+    schema = pytest.importorskip("seedlab.store.schema")
+    assert schema.SCHEMA_VERSION == SCHEMA_VERSION
+    for table, columns in REQUIRED.items():
+        assert set(columns) <= set(schema.TABLES[table])
+    assert set(SETTINGS) <= set(schema.TABLES["runs"])
+    read = {"direction", "best_score", "majority", "n_examples", "split", "failed", "setting"}
+    assert read | set(SEED_COLUMNS) <= set(schema.TABLES["runs"])
+    assert "logits" in schema.TABLES["predictions"]
+    for status in ("finished", "diverged", "stopped"):
+        assert status in schema.TABLES["runs"]["status"][1]
+
+
 def test_refusals(tmp_path):
     with pytest.raises(TableError, match=r"there is no schema\.json"):
         read_study(tmp_path)
@@ -119,7 +172,11 @@ def test_refusals(tmp_path):
         ("evaluations", {"run": "z"}, r"row 1, column 'run': there is no such run"),
         ("evaluations", {"fraction": 1.0}, r"a second value for the same run"),
         ("evaluations", {"fraction": 2.0}, r"row 1, column 'fraction' must be"),
-        ("predictions", {"run": "a"}, r"row 2, a second row for the same run and example"),
+        (
+            "predictions",
+            {"run": "a", "split": "validation"},
+            r"row 2, a second row for the same run and example",
+        ),
     ],
 )
 def test_bad_values_are_refused_by_row(tmp_path, table, change, message):

@@ -70,9 +70,10 @@ def test_failed_column_overrides_the_rule_and_gaps_are_judged():
     assert study.runs["failed"].tolist() == [False, True, True, False]
 
 
-def test_a_diverged_run_stands_at_chance_and_has_failed():
+@pytest.mark.parametrize("status", ["failed", "diverged"])
+def test_a_diverged_run_stands_at_chance_and_has_failed(status):
     study = read_table(
-        rows(score=[np.nan, 0.7, 0.6, 0.65], status=["failed"] + ["finished"] * 3),
+        rows(score=[np.nan, 0.7, 0.6, 0.65], status=[status] + ["finished"] * 3),
         majority={"rte": 0.527},
     )
     run = study.runs.iloc[0]
