@@ -170,9 +170,10 @@ def test_known_keys_hold_every_leaf() -> None:
     assert {"seed.init", "recipe.optimizer.learning_rate", "task", "study"} <= set(known_keys())
 
 
-@pytest.mark.parametrize("path", sorted(experiments_folder().glob("*/study.yaml")), ids=str)
-def test_every_study_composes(path: Path) -> None:
+@pytest.mark.parametrize("path", sorted(experiments_folder().glob("*/*.yaml")), ids=str)
+def test_every_study_composes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEDLAB_DATA", "data")
     settings = read_settings(
-        composed(f"hydra.searchpath=[file://{experiments_folder()}]", f"+{path.parent.name}=study")
+        composed(f"hydra.searchpath=[file://{experiments_folder()}]", f"+{path.parent.name}={path.stem}")
     )
     check_run(settings.spec)

@@ -16,7 +16,8 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     """Return the arguments for Hydra.
 
     - ``model=NAME`` for a NAME without a file in conf/model becomes a hub name,
-    - ``experiment=NAME`` becomes the study in ``experiments/NAME/study.yaml``,
+    - ``experiment=NAME`` becomes the study in ``experiments/NAME/study.yaml``, and
+      ``experiment=NAME/PART`` that in ``experiments/NAME/PART.yaml``,
     - without ``study=`` the study is named after the task and the model,
     - an unknown key is refused with the nearest name.
 
@@ -40,7 +41,7 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
         _check_key(line, key, known)
         values[key.lstrip("+~")] = value
         if key == "experiment":
-            rest.append(f"+{_experiment(value)}=study")
+            rest.append(_experiment(value))
         elif key == "model" and any(not _is_option("model", v) for v in value.split(",")):
             rest += ["model=hub", f"model.name={value}"]
         else:
@@ -82,16 +83,19 @@ def _check_key(line: str, key: str, known: list[str]) -> None:
         )
 
 
-def _experiment(name: str) -> str:
-    """Return the name of a ready study, if there is one."""
+def _experiment(value: str) -> str:
+    """Return the override that adds a ready study, if there is one of that name."""
     folders = [Path("experiments"), experiments_folder()]
-    there = sorted({p.parent.name for folder in folders for p in folder.glob("*/study.yaml")})
-    if name not in there:
+    files = sorted({p for folder in folders for p in folder.glob("*/*.yaml")})
+    there = {
+        p.parent.name if p.stem == "study" else f"{p.parent.name}/{p.stem}": p for p in files
+    }
+    if value not in there:
         raise SeedlabError(
-            f"experiment={name} does not exist; there are: {', '.join(there) or 'none'}."
-            f"{nearest(name, there)}"
+            f"experiment={value} does not exist; there are: {', '.join(there) or 'none'}."
+            f"{nearest(value, there)}"
         )
-    return name
+    return f"+{there[value].parent.name}={there[value].stem}"
 
 
 def _is_option(group: str, name: str) -> bool:
