@@ -85,7 +85,7 @@ def bench_early_stopping() -> None:
         )
         print(f"  {'accuracies with ties' if rounded else 'continuous scores'}:")
         print(f"    exact sweep, {count} assignments   {sweep:9.2f} s   (target: at most 5 s)")
-        print(f"    Monte Carlo, 1 assignment        {simulated:9.2f} s   (expected: about 1.2 s)")
+        print(f"    Monte Carlo, 1 assignment        {simulated:9.2f} s   (predicted: 1.2 s)")
         print(f"    exact law of that assignment     {single:9.2f} s")
         print(f"    Monte Carlo sweep, extrapolated  {simulated * count / 3600:9.2f} h")
         print(f"    ratio                            {simulated * count / sweep:9.0f}")
@@ -107,7 +107,7 @@ def bench_bands(size: int) -> None:
     at = np.concatenate([[scores.min() - 1], np.sort(scores)])
     gap = max(abs(low.cdf(at) - band.lower).max(), abs(high.cdf(at) - band.upper).max())
     print(f"    exact solver                     {mine:9.2f} s")
-    print(f"    opda, 100,000 simulations        {theirs:9.2f} s   (expected: 73 s at 625)")
+    print(f"    opda, 100,000 simulations        {theirs:9.2f} s   (predicted: 73 s at 625)")
     print(f"    ratio                            {theirs / mine:9.0f}   (target: at least 50)")
     print(f"    largest difference of a bound    {gap:9.1e}   (simulation error: 6e-4)")
 
