@@ -104,7 +104,9 @@ def expected_max_table(
                     "median": best_of_median(values, sizes, lower_is_better=lower_is_better),
                     "band_lower": np.where(told, band.lower, np.nan),
                     "band_upper": np.where(told, band.upper, np.nan),
-                    "band_method": pd.Series([band_method if known else None for known in told], dtype="str"),
+                    "band_method": pd.Series(
+                        [band_method if known else None for known in told], dtype="str"
+                    ),
                     "band_level": np.where(told, band_level, np.nan),
                 }
             )
