@@ -1,0 +1,87 @@
+"""Tokenised tasks on disk, so that a study reads and tokenises its task once.
+
+One file per content: an .npz archive without compression and without pickles, written
+beside its name and renamed. A damaged file is made again, as a missing one is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from seedlab.tasks.encoded import EncodedTask, Split
+
+_ARRAYS = ("ids", "types", "offsets", "labels")
+
+
+def read_cached(path: Path, name: str) -> EncodedTask | None:
+    """Return the task in a file of the cache, or None if there is none or it is damaged.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    name : str
+        The label to give to the task, which is not part of the content.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            meta = json.loads(archive["meta"].tobytes())
+            splits = {
+                split: Split(
+                    **{array: archive[f"{split}.{array}"] for array in _ARRAYS},
+                    truncated=int(truncated),
+                )
+                for split, truncated in meta["truncated"].items()
+            }
+        task = EncodedTask(
+            name=name,
+            splits=splits,
+            n_labels=int(meta["n_labels"]),
+            label_names=tuple(meta["label_names"]),
+            metrics=tuple(meta["metrics"]),
+            pad_id=int(meta["pad_id"]),
+            max_length=int(meta["max_length"]),
+        )
+        return task if task.content_hash() == meta["content"] else None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def write_cached(path: Path, task: EncodedTask) -> None:
+    """Write a task to the cache; where that is not possible (disk full, no right) do nothing.
+
+    The next call then tokenises again, which costs seconds and no result.
+    """
+    meta = {
+        "content": task.content_hash(),
+        "truncated": {name: split.truncated for name, split in task.splits.items()},
+        "n_labels": task.n_labels,
+        "label_names": list(task.label_names),
+        "metrics": list(task.metrics),
+        "pad_id": task.pad_id,
+        "max_length": task.max_length,
+    }
+    arrays = {
+        f"{name}.{array}": getattr(split, array)
+        for name, split in task.splits.items()
+        for array in _ARRAYS
+    }
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+    beside = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
+        with os.fdopen(handle, "wb") as stream:
+            np.savez(stream, allow_pickle=False, **arrays)
+        os.replace(beside, path)
+    except OSError:
+        if beside is not None:
+            with suppress(OSError):
+                os.unlink(beside)

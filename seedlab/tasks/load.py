@@ -1,0 +1,117 @@
+"""`load_task`: from a task's specification to its tokenised examples."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+from seedlab.errors import SeedlabError, nearest
+from seedlab.spec import TaskSpec
+from seedlab.tasks.cache import read_cached, write_cached
+from seedlab.tasks.embedded import embedded_source
+from seedlab.tasks.encoded import EncodedTask
+from seedlab.tasks.glue import glue_source
+from seedlab.tasks.hub import hub_source
+from seedlab.tasks.metrics import METRICS
+from seedlab.tasks.raw import Source
+from seedlab.tasks.subset import subset
+from seedlab.tasks.table import table_source
+from seedlab.tasks.tokenise import encode_task, tokenizer_hash
+
+_READERS = ("embedded", "glue", "table")
+# Raised when what is read, drawn or tokenised from the same source changes.
+_FORMAT = 1
+
+
+def load_task(
+    spec: TaskSpec,
+    *,
+    tokenizer: str | Path,
+    max_positions: int | None,
+    subsample_seed: int,
+    cache_dir: Path | None,
+) -> EncodedTask:
+    """Read and tokenise a task, or take it from the cache.
+
+    Parameters
+    ----------
+    spec : TaskSpec
+    tokenizer : str or pathlib.Path
+        A checkpoint folder (`seedlab.models.checkpoint.locate` finds that of a hub name).
+    max_positions : int, optional
+        The longest input that the model takes, in tokens.
+    subsample_seed : int
+        Draws the subset where ``spec.train_size`` asks for one.
+    cache_dir : pathlib.Path, optional
+        Folder in which tokenised tasks are kept; None keeps nothing.
+
+    Returns
+    -------
+    EncodedTask
+        Its `content_hash` is the identity of the data.
+
+    Raises
+    ------
+    SeedlabError
+        Everything that is wrong with the specification or the data.
+    """
+    if max_positions is not None and spec.max_length > max_positions:
+        raise SeedlabError(
+            f"task.max_length={spec.max_length} is above the {max_positions} positions of the model; "
+            f"use task.max_length={max_positions} or less (longer texts are cut and counted)."
+        )
+    folder = Path(tokenizer)
+    source = find_source(spec)
+    parts = [_FORMAT, source.identity, tokenizer_hash(folder), spec.max_length]
+    if spec.train_size is not None:
+        parts += [spec.train_size, subsample_seed]
+    key = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+    path = None if cache_dir is None else cache_dir / "tasks" / f"{key}.npz"
+    task = None if path is None else read_cached(path, spec.name)
+    if task is None:
+        raw = source.read()
+        if spec.train_size is not None:
+            small = subset(raw.splits["train"], spec.train_size, raw.label_names, subsample_seed)
+            raw = dataclasses.replace(raw, splits={**raw.splits, "train": small})
+        task = encode_task(raw, folder, spec.name, spec.max_length)
+        if path is not None:
+            write_cached(path, task)
+    return _with_metric(task, spec.metric)
+
+
+def find_source(spec: TaskSpec) -> Source:
+    """Return where a task's examples come from.
+
+    Raises
+    ------
+    SeedlabError
+        For an unknown reader or name, and for files that are not there.
+    """
+    if spec.reader == "embedded":
+        return embedded_source(spec)
+    if spec.reader == "glue":
+        return hub_source(spec) if spec.path is None else glue_source(spec)
+    if spec.reader == "table":
+        return table_source(spec)
+    raise SeedlabError(
+        f"task.reader={spec.reader} is not known; allowed: {', '.join(_READERS)}."
+        f"{nearest(spec.reader, _READERS)}"
+    )
+
+
+def _with_metric(task: EncodedTask, metric: str | None) -> EncodedTask:
+    """Return the task with another primary metric, if one is asked for."""
+    if metric is None:
+        return task
+    allowed = [name for name, known in METRICS.items() if known.suits(task.n_labels)]
+    if metric not in allowed:
+        what = "regression" if task.is_regression else f"{task.n_labels} classes"
+        why = f"can't score {what}" if metric in METRICS else "is not known"
+        raise SeedlabError(
+            f"task.metric={metric} {why}; allowed for task '{task.name}' ({what}): "
+            f"{', '.join(allowed)}.{nearest(metric, allowed)}"
+        )
+    return dataclasses.replace(
+        task, metrics=(metric, *(name for name in task.metrics if name != metric))
+    )

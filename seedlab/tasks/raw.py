@@ -1,0 +1,64 @@
+"""`RawTask`: the examples of a task as texts, whatever they were read from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RawSplit:
+    """The examples of one split.
+
+    Parameters
+    ----------
+    texts : tuple of str
+    pairs : tuple of str or None
+        The second texts; None for a task of single texts.
+    labels : tuple of int (class) or float (target)
+    """
+
+    texts: tuple[str, ...]
+    pairs: tuple[str, ...] | None
+    labels: tuple[int, ...] | tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class RawTask:
+    """A task as texts.
+
+    Parameters
+    ----------
+    splits : mapping of str to RawSplit
+        ``train`` and ``dev``; others where there are labels.
+    label_names : tuple of str
+        Names of the classes in order; empty for regression.
+    metrics : tuple of str
+        The task's own metrics, the primary one first.
+    """
+
+    splits: Mapping[str, RawSplit]
+    label_names: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+    @property
+    def n_labels(self) -> int:
+        """Number of classes; 1 for regression."""
+        return len(self.label_names) or 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a task's examples come from, before they are read.
+
+    Parameters
+    ----------
+    identity : str
+        Decides the content: equal identities are read to equal tasks. It is cheap to
+        find, so that a task in the cache is neither read nor made again.
+    read : callable
+        Reads or makes the task.
+    """
+
+    identity: str
+    read: Callable[[], RawTask]

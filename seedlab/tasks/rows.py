@@ -1,0 +1,203 @@
+"""Rows: what a table's file holds, with the place of every row for messages."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seedlab.errors import SeedlabError, nearest
+
+EXTENSIONS = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    columns : dict of column name to list of cells
+        Cells of text files are str; of JSON lines and Parquet what the file says.
+    numbers : list of int
+        The place of every row in the file, counted from 1.
+    unit : str
+        What the numbers count: ``line`` (text files, header included) or ``row``.
+    """
+
+    path: Path
+    columns: dict[str, list[Any]]
+    numbers: list[int]
+    unit: str
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def column(self, name: str, setting: str) -> list[Any]:
+        """Return a column's cells.
+
+        Raises
+        ------
+        SeedlabError
+            When there is no such column; `setting` is the key that named it.
+        """
+        if name not in self.columns:
+            raise SeedlabError(
+                f"{self.path} has no column '{name}' ({setting}={name}); its columns are "
+                f"{', '.join(self.columns)}.{nearest(name, self.columns)}"
+            )
+        return self.columns[name]
+
+    def place(self, index: int, column: str) -> str:
+        """Return where a cell is, for a message."""
+        return f"{self.path}, {self.unit} {self.numbers[index]}, column '{column}'"
+
+
+def read_rows(path: Path) -> Rows:
+    """Read a CSV, TSV, JSON lines or Parquet file.
+
+    CSV is quoted as usual (RFC 4180). TSV has no quoting, as in GLUE: a quotation mark is
+    a character like any other. Text is UTF-8, with or without a byte-order mark.
+
+    Raises
+    ------
+    SeedlabError
+        No such file, an extension that is not known, text that is not UTF-8, a row of
+        another length than the header, a line that is not a JSON object, no rows.
+    """
+    extension = path.suffix.lower()
+    if extension not in EXTENSIONS:
+        raise SeedlabError(
+            f"{path} has the extension '{path.suffix}', which says nothing about its format; "
+            f"allowed: {', '.join(EXTENSIONS)}.{nearest(extension, EXTENSIONS)}"
+        )
+    if extension == ".parquet":
+        rows = _parquet(path)
+    elif extension == ".jsonl":
+        rows = _jsonl(path)
+    else:
+        rows = _delimited(path, "," if extension == ".csv" else "\t")
+    if not len(rows):
+        raise SeedlabError(f"{path} has no rows; a split needs at least one example.")
+    return rows
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file's content, refusing a missing one with the nearest name."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        what = "is a folder, not a file" if path.is_dir() else "does not exist"
+        where = "" if path.parent.is_dir() else f" (there is no folder {path.parent} either)"
+        raise SeedlabError(
+            f"{path} {what}{where}; task.path must name the folder that holds the data."
+            f"{nearest(path.name, beside)}"
+        ) from error
+
+
+def read_text(path: Path) -> str:
+    """Return a UTF-8 text file's content without its byte-order mark."""
+    raw = read_bytes(path)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SeedlabError(
+            f"{path}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8 text; only UTF-8 is "
+            "read. Convert the file, for example with iconv -t UTF-8."
+        ) from error
+
+
+def _delimited(path: Path, delimiter: str) -> Rows:
+    text = io.StringIO(read_text(path), newline="")
+    if delimiter == ",":
+        reader = csv.reader(text, strict=True)
+    else:
+        reader = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
+    lines = _lines(reader, path)
+    header = next(lines, (0, []))[1]
+    cells: list[list[str]] = []
+    numbers: list[int] = []
+    for number, row in lines:
+        if not row:
+            continue
+        if len(row) != len(header):
+            hint = (
+                "a text with commas or quotation marks must be quoted"
+                if delimiter == ","
+                else "a TSV has no quoting: a text with tabs or line ends needs CSV"
+            )
+            raise SeedlabError(
+                f"{path}, line {number} has {len(row)} columns and the header has {len(header)}; "
+                f"every row must have the header's columns ({hint})."
+            )
+        cells.append(row)
+        numbers.append(number)
+    columns = {name: [row[i] for row in cells] for i, name in enumerate(header)}
+    if len(columns) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise SeedlabError(
+            f"{path} has two columns named '{twice}'; names must differ: rename one."
+        )
+    return Rows(path, columns, numbers, "line")
+
+
+def _lines(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (number of the line that a row begins on, its cells)."""
+    start = 1
+    try:
+        for row in reader:
+            yield start, row
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise SeedlabError(
+            f"{path}, line {start} can't be read as a row ({error}); look for a quotation mark that "
+            "is not closed."
+        ) from error
+
+
+def _jsonl(path: Path) -> Rows:
+    records: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise SeedlabError(
+                f"{path}, line {number} is not JSON ({error.msg} at column {error.colno}); every line "
+                'must be one object, for example {"text": "...", "label": "..."}.'
+            ) from error
+        if not isinstance(record, dict):
+            raise SeedlabError(
+                f"{path}, line {number} holds a {type(record).__name__}; every line must be one "
+                'object, for example {"text": "...", "label": "..."}.'
+            )
+        records.append(record)
+        numbers.append(number)
+    names = list(dict.fromkeys(name for record in records for name in record))
+    columns = {name: [record.get(name) for record in records] for name in names}
+    return Rows(path, columns, numbers, "line")
+
+
+def _parquet(path: Path) -> Rows:
+    import pyarrow
+    import pyarrow.parquet
+
+    raw = read_bytes(path)
+    try:
+        table = pyarrow.parquet.read_table(pyarrow.BufferReader(raw))
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise SeedlabError(
+            f"{path} is not a Parquet file ({str(error).strip().splitlines()[0]}); write it anew, or "
+            "give the file the extension of its format."
+        ) from error
+    columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    return Rows(path, columns, list(range(1, table.num_rows + 1)), "row")

@@ -1,0 +1,69 @@
+"""Class-balanced subsets of a training split."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from seedlab.errors import SeedlabError
+from seedlab.seeds import permutation
+from seedlab.tasks.raw import RawSplit
+
+
+def subset(split: RawSplit, size: int, label_names: tuple[str, ...], seed: int) -> RawSplit:
+    """Return a subset with the same number of examples of every class.
+
+    Parameters
+    ----------
+    split : RawSplit
+    size : int
+        Examples asked for. With C classes the subset holds ``size // C`` of each, that is
+        up to C - 1 fewer than `size` where it can't be divided; `size` for regression.
+    label_names : tuple of str
+        Names of the classes; empty for regression.
+    seed : int
+        Of the `subsample` stream: the same seed draws the same examples, and a smaller
+        subset is part of a larger one.
+
+    Returns
+    -------
+    RawSplit
+        Its examples in their original order.
+
+    Raises
+    ------
+    SeedlabError
+        When a class, or the split, has too few examples.
+    """
+    n, classes = len(split.labels), max(1, len(label_names))
+    if size < classes:
+        raise SeedlabError(
+            f"task.train_size={size} is less than one example for each of the {classes} classes; it "
+            f"must be at least {classes}."
+        )
+    if size > n:
+        raise SeedlabError(
+            f"task.train_size={size} is more than the {n} training examples there are; ask for at "
+            f"most {n}, or leave task.train_size out to use them all."
+        )
+    quota = size // classes
+    counts = Counter(split.labels) if label_names else Counter({0: n})
+    rarest = min(range(classes), key=lambda c: counts[c])
+    if counts[rarest] < quota:
+        raise SeedlabError(
+            f"task.train_size={size} needs {quota} training examples of each of the {classes} "
+            f"classes, and '{label_names[rarest]}' has {counts[rarest]}; the largest balanced "
+            f"subset is task.train_size={counts[rarest] * classes}."
+        )
+    left = dict.fromkeys(range(classes), quota)
+    chosen = []
+    for index in permutation(seed, 0, n, stream="subsample").tolist():
+        group = int(split.labels[index]) if label_names else 0
+        if left[group]:
+            left[group] -= 1
+            chosen.append(index)
+    chosen.sort()
+    return RawSplit(
+        tuple(split.texts[i] for i in chosen),
+        tuple(split.pairs[i] for i in chosen) if split.pairs is not None else None,
+        tuple(split.labels[i] for i in chosen),
+    )
