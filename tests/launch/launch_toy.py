@@ -42,6 +42,8 @@ DEFAULTS = {
     },
 }
 ConfigStore.instance().store(name="toy", node=DEFAULTS)
+SWEPT = {"defaults": ["toy", "_self_"], "hydra": {"sweeper": {"params": {"seed.init": "4,7"}}}}
+ConfigStore.instance().store(name="toy_swept", node=SWEPT)
 
 
 @dataclass(frozen=True)
