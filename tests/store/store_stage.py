@@ -24,10 +24,11 @@ TASK = make_task(dev=3000)
 SMALL = make_task()
 
 
-def write_forever(study: Study, first: int) -> None:
-    """Write one new run after the other until killed."""
+def write_forever(study: Study, first: int, pipe: int) -> None:
+    """Write one new run after the other until killed; tell the pipe of each."""
     for init in itertools.count(first):
         study.write(make_result(TASK, init), TASK)
+        os.write(pipe, b".")
 
 
 def killed_writers(study: Study, kills: int, seed: int) -> None:
@@ -41,12 +42,17 @@ def killed_writers(study: Study, kills: int, seed: int) -> None:
     study.write(*write_one)  # import everything before the first fork
     interrupted = 0
     for kill in range(kills):
+        told, tell = os.pipe()
         child = os.fork()
         if child == 0:
-            write_forever(study, 1000 * kill)
-        time.sleep(rng.uniform(0.0, 0.04))
+            write_forever(study, 1000 * kill, tell)
+        # Counted from its first run, so that a busy machine doesn't kill it before it began.
+        os.read(told, 1)
+        time.sleep(rng.uniform(0.0, 0.03))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        os.close(told)
+        os.close(tell)
         interrupted += any(study.folder.glob("tmp/*/*/"))
         if any(
             not r.is_dir() or not (r / "record.json").exists() for r in study.folder.glob("runs/*")
@@ -74,6 +80,7 @@ def share(study: Study, runs: int, tag: str) -> None:
     start_line(study)
     trained = []
     while len(study.finished()) < runs:
+        time.sleep(0.005)
         for init in range(runs):
             claim = study.claim(make_spec(init).run_id)
             if claim is None:

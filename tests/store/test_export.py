@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from store_cases import copy_runs, make_result, make_spec, make_task
 
+from analysis.exported import read_study
 from seedlab.errors import SeedlabError
 from seedlab.spec import ClipSpec, OptimizerSpec, RecipeSpec
 from seedlab.store import Study
@@ -111,6 +112,26 @@ def test_curves_steps_and_logits_are_those_of_the_runs(mixed, format):
                 assert np.isnan(values[:, logits.shape[1] :]).all()
                 values = values[:, : logits.shape[1]].astype(np.float32)
             np.testing.assert_array_equal(values, logits)
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_the_analysis_reads_the_tables_as_they_are(mixed, format):
+    """The contract between the two packages; neither imports the other."""
+    read_back = read_study(export(mixed, format=format))
+    runs = read_back.runs.set_index("run")
+    assert runs["complete"].all()
+    for run_id, record in mixed.finished().items():
+        row = runs.loc[run_id]
+        assert row["score"] == pytest.approx(record.best_score, rel=1e-15)
+        assert row["final_score"] == pytest.approx(record.final_score, rel=1e-15)
+        assert row["failed"] == record.failed
+        assert row["higher_is_better"] == (record.direction == "max")
+        curve = read_back.curves[read_back.curves["run"] == run_id]
+        assert list(curve["fraction"]) == [0.0, 1.0]
+        assert curve["score"].iloc[-1] == pytest.approx(record.final_score, rel=1e-15)
+        rows = read_back.predictions[read_back.predictions["run"] == run_id]
+        assert len(rows) == record.n_examples
+        assert all(len(logits) == record.n_labels for logits in rows["logits"])
 
 
 def test_csv_can_be_read_without_pandas(mixed):

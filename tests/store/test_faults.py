@@ -48,7 +48,7 @@ def line(process: subprocess.Popen[str]) -> str:
 
 
 def test_writers_killed_at_random_moments_leave_only_sound_runs(study, start, caplog):
-    outcome = json.loads(line(start("killed_writers", 60, 20260117)))
+    outcome = json.loads(line(start("killed_writers", 40, 20260117)))
     # A writer does nothing but write: about half of the kills find it in the midst of it.
     assert outcome["interrupted"] >= 5
     study.plan([])
@@ -57,7 +57,8 @@ def test_writers_killed_at_random_moments_leave_only_sound_runs(study, start, ca
         finished = study.finished(full=True)
     assert caplog.text == ""
     assert study.corrupt() == []
-    assert len(finished) >= 20
+    # At least one run for every kill, and the one with which the stage warms up.
+    assert len(finished) >= 41
     for run_id, record in list(finished.items())[:20]:
         arrays = study.read(run_id).arrays
         assert arrays.logits["dev"].shape == (3000, 2)
@@ -77,16 +78,16 @@ def test_a_living_writers_folder_is_not_swept(study):
 def test_two_processes_that_write_the_same_runs_end_with_one_result_each(study, start):
     # Every other run has a damaged folder, which the first to come must set aside
     # without taking away what the other has put in its place meanwhile.
-    damaged = [make_spec(init).run_id for init in range(0, 100, 2)]
+    damaged = [make_spec(init).run_id for init in range(0, 60, 2)]
     for run_id in damaged:
         study.run_folder(run_id).mkdir(parents=True)
-    racers = [start("race", 100, tag) for tag in ("red", "blue")]
+    racers = [start("race", 60, tag) for tag in ("red", "blue")]
     for racer in racers:
         line(racer)
     (study.folder / "start").touch()
     red, blue = (json.loads(line(racer)) for racer in racers)
     stored = {run: record.provenance["tag"] for run, record in study.finished(full=True).items()}
-    assert len(stored) == 100
+    assert len(stored) == 60
     assert red == blue == stored
     assert study.corrupt() == sorted(damaged)
     assert list((study.folder / "tmp").iterdir()) == []
@@ -94,13 +95,13 @@ def test_two_processes_that_write_the_same_runs_end_with_one_result_each(study, 
 
 def test_processes_that_claim_train_every_run_once(study, start):
     study.folder.mkdir(parents=True)
-    workers = [start("share", 60, tag) for tag in ("a", "b", "c")]
+    workers = [start("share", 40, tag) for tag in ("a", "b", "c")]
     for worker in workers:
         line(worker)
     (study.folder / "start").touch()
     trained = [run for worker in workers for run in json.loads(line(worker))]
     assert sorted(trained) == sorted(study.finished())
-    assert len(trained) == 60
+    assert len(trained) == 40
     assert study.claimed() == set()
 
 
