@@ -8,7 +8,7 @@ from functools import lru_cache
 from seedlab.config import cache_folder
 from seedlab.models.checkpoint import locate, max_positions, weights_hash
 from seedlab.spec import ModelSpec, RunSpec, TaskSpec
-from seedlab.tasks import load_task
+from seedlab.tasks.load import load_task
 from seedlab.tasks.encoded import EncodedTask
 
 

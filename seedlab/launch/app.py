@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from seedlab.launch.events import Event, Outcome
 from seedlab.paths import conf_folder
 from seedlab.spec import RunSpec
 from seedlab.store.study import Study
+
+log = logging.getLogger(__name__)
 
 ConfigStore.instance().store(name="seedlab_defaults", node=defaults())
 
@@ -89,12 +92,17 @@ def run(cfg: DictConfig) -> float | None:
         print(adapter.describe([planned.spec], [pack], set(study.finished())))  # noqa: T201
         return None
     study.plan([planned.spec])
+    known = planned.spec.run_id in study.finished()
     outcome = adapter.execute(pack, planned.study, lambda event: None)[planned.spec.run_id]
     if outcome.status == "skipped":
         raise SeedlabError(
             f"run {planned.spec.run_id} of study '{study.name}' is being trained by another process; "
             "wait for it, or look with `seedlab status`."
         )
+    log.info(
+        f"run {planned.spec.run_id} {'was on record' if known else 'finished'}: "
+        f"{planned.engine.score} validation score {outcome.score:.4f}, in {study.folder}"
+    )
     return outcome.score
 
 
