@@ -172,8 +172,12 @@ class LiveDisplay(Display):
 
 def heading(tally: Tally) -> RenderableType:
     """Return the counts and the bar over all runs."""
-    bar = ProgressBar(total=max(1, tally.total), completed=tally.done + len(tally.failed))
-    return Group(Text(summary(tally)), bar)
+    # A bar does not end its line; a row of a grid does.
+    lines = Table.grid(expand=True)
+    lines.add_row(Text(summary(tally)))
+    ended = tally.done + len(tally.failed)
+    lines.add_row(ProgressBar(total=max(1, tally.total), completed=ended))
+    return lines
 
 
 def summary(tally: Tally) -> str:

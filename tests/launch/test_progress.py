@@ -1,0 +1,241 @@
+"""The displays, told what happens by hand and with a clock of our own."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+from collections.abc import Sequence
+
+import pytest
+from rich.console import Console
+
+from seedlab.grid import EngineSpec, Pack
+from seedlab.launch.display import Display
+from seedlab.launch.events import Event, Kind
+from seedlab.launch.progress import LineDisplay, LiveDisplay, make_display, summary
+from seedlab.launch.slots import Slot
+from seedlab.launch.tally import Tally, duration
+from seedlab.launch.work import Job, Work
+from seedlab.spec import RunSpec, Seeds
+
+CPU, GPU = Slot(0, 1), Slot(1, 1, "3")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def work(inits: Sequence[int], order: int = 0, total_seed: int = 0) -> Work:
+    runs = tuple(RunSpec(seeds=Seeds(init=i, order=order, mask=total_seed)) for i in inits)
+    jobs = tuple(Job(at, at, (f"seed.init={at}",), run.run_id, 0) for at, run in enumerate(runs))
+    return Work(jobs, {}, Pack(runs, EngineSpec()))
+
+
+def tell(
+    display: Display, slot: Slot, job: Job, kind: Kind, step: int = 0, score: float | None = None
+) -> None:
+    display.event(slot, Event(kind, job.run_id, step=step, total_steps=100, score=score))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def tally(clock: Clock) -> Tally:
+    return Tally(total=10, before=2, clock=clock)
+
+
+@pytest.fixture
+def lines(tally: Tally) -> tuple[LineDisplay, io.StringIO]:
+    stream = io.StringIO()
+    return LineDisplay(tally, heartbeat=60, stream=stream), stream
+
+
+def test_one_line_for_every_run_that_ends(lines: tuple[LineDisplay, io.StringIO]) -> None:
+    display, stream = lines
+    pack = work([0, 1, 2])
+    display.assigned(CPU, pack)
+    tell(display, CPU, pack.jobs[0], "started")
+    tell(display, CPU, pack.jobs[0], "evaluated", 50, 0.7)
+    tell(display, CPU, pack.jobs[0], "finished", 100, 0.75)
+    display.event(CPU, Event("failed", pack.jobs[1].run_id, message="ValueError: no\nmore"))
+    tell(display, CPU, pack.jobs[2], "skipped")
+    assert stream.getvalue().splitlines() == [
+        "[3/10] init 0 order 0 finished: 0.75",
+        "[4/10] init 1 order 0 FAILED: ValueError: no",
+    ]
+
+
+def test_an_end_that_is_told_twice_counts_once(lines: tuple[LineDisplay, io.StringIO]) -> None:
+    display, stream = lines
+    pack = work([0])
+    display.assigned(CPU, pack)
+    for _ in range(2):
+        tell(display, CPU, pack.jobs[0], "finished", 100, 0.75)
+    assert len(stream.getvalue().splitlines()) == 1
+    assert display.tally.done == 3
+
+
+def test_a_heartbeat_when_nothing_ends(
+    lines: tuple[LineDisplay, io.StringIO], clock: Clock
+) -> None:
+    display, stream = lines
+    pack = work([0])
+    display.assigned(CPU, pack)
+    tell(display, CPU, pack.jobs[0], "stepped", 50)
+    for clock.now in (10.0, 59.9, 60.0, 60.2, 119.0, 120.0):
+        display.tick()
+    # Half a run of eight in one minute: fifteen minutes for the rest; then it slows down.
+    assert stream.getvalue().splitlines() == [
+        "2/10 done | 0:01:00 | left 0:15:00",
+        "2/10 done | 0:02:00 | left 0:30:00",
+    ]
+
+
+def test_the_quiet_display_shows_nothing_but_the_workers_output(tally: Tally) -> None:
+    stream = io.StringIO()
+    with LineDisplay(tally, 60, stream, quiet=True) as display:
+        display.note("a worker died")
+        display.output(["from a worker"])
+    assert stream.getvalue() == "from a worker\n"
+
+
+def test_the_summary_says_what_there_is_to_say(tally: Tally, clock: Clock) -> None:
+    assert summary(tally) == "2/10 done | 0:00:00 | left unknown"
+    pack = work(range(8))
+    tally.assigned(CPU, pack)
+    clock.now = 40.0
+    for at, job in enumerate(pack.jobs[:4]):
+        tally.count(CPU, Event("finished", job.run_id, score=0.6 + 0.1 * at))
+    assert summary(tally) == "6/10 done | best 0.9, median 0.75 | 0:00:40 | left 0:00:40"
+    tally.count(CPU, Event("failed", pack.jobs[4].run_id))
+    assert "6/10 done | 1 failed" in summary(tally)
+
+
+def test_a_metric_that_is_to_be_small_has_its_smallest_score_as_the_best(tally: Tally) -> None:
+    pack = work(range(3))
+    tally.assigned(CPU, pack)
+    for job, score in zip(pack.jobs, (0.5, 0.2, math.nan), strict=True):
+        event = Event("finished", job.run_id, score=score)
+        tally.count(CPU, dataclasses.replace(event, higher_is_better=False))
+    assert (tally.best, tally.median) == (0.2, 0.35)  # NaN is a diverged run's
+    assert tally.done == 5
+
+
+def test_the_summary_of_625_runs_fits_80_columns(clock: Clock) -> None:
+    tally = Tally(625, 0, clock)
+    pack = work(range(400))
+    tally.assigned(CPU, pack)
+    clock.now = 40000.0
+    for job in pack.jobs[:300]:
+        tally.count(CPU, Event("finished", job.run_id, score=0.87654321))
+    for job in pack.jobs[300:]:
+        tally.count(CPU, Event("failed", job.run_id))
+    assert len(summary(tally)) <= 80
+
+
+def shown(display: LiveDisplay, width: int = 80) -> list[str]:
+    console = Console(file=io.StringIO(), record=True, width=width, force_terminal=True)
+    console.print(display.render())
+    return console.export_text().splitlines()
+
+
+def live(tally: Tally) -> tuple[LiveDisplay, io.StringIO]:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=80, color_system=None)
+    return LiveDisplay(tally, console), stream
+
+
+def test_the_live_display_shows_counts_and_a_line_per_slot(tally: Tally, clock: Clock) -> None:
+    display, _ = live(tally)
+    first, second = work(range(5)), work([7], order=3)
+    display.assigned(GPU, second)
+    display.assigned(CPU, first)
+    tell(display, CPU, first.jobs[0], "finished", 100, 0.9)
+    for job in first.jobs[1:]:
+        tell(display, CPU, job, "evaluated", 25, 0.8)
+    tell(display, GPU, second.jobs[0], "stepped", 40)
+    clock.now = 30.0
+    text = shown(display)
+    assert text[0].rstrip() == "3/10 done | best 0.9, median 0.9 | 0:00:30 | left 0:01:10"
+    assert set(text[1].strip()) <= set("━╸╺ ")
+    assert text[2].startswith("slot 0 ━")
+    assert text[2].rstrip().endswith("1/5 runs, step 25/100, scores .. 0.8 0.8 0.8, init 4 order 0")
+    assert text[3].startswith("gpu 3  ━")
+    assert text[3].rstrip().endswith("step 40/100, init 7 order 3")
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_line_is_wrapped(tally: Tally, width: int) -> None:
+    display, _ = live(tally)
+    slots = [Slot(index, 1) for index in range(12)]
+    for slot in slots:
+        pack = work(range(25), order=1000 + slot.index)
+        display.assigned(slot, pack)
+        for job in pack.jobs:
+            tell(display, slot, job, "evaluated", 99, 0.123456)
+    text = shown(display, width)
+    # The counts, their bar, eight slots, and a word on the rest.
+    assert len(text) == 11
+    assert text[-1].strip() == "and 4 more packs are running"
+    assert max(map(len, text)) <= width
+
+
+def test_the_live_display_is_redrawn_four_times_a_second_at_most(
+    tally: Tally, clock: Clock
+) -> None:
+    display, stream = live(tally)
+    with display:
+        display.tick()
+        drawn = len(stream.getvalue())
+        for clock.now in (0.05, 0.1, 0.2):
+            display.tick()
+        assert len(stream.getvalue()) == drawn
+        clock.now = 0.3
+        display.tick()
+        assert len(stream.getvalue()) > drawn
+
+
+def test_workers_output_and_failures_stand_above_the_live_display(tally: Tally) -> None:
+    display, stream = live(tally)
+    pack = work([0])
+    with display:
+        display.assigned(CPU, pack)
+        display.tick()
+        display.output(["\x1b[31mred\x1b[0m and [not markup]"])
+        display.event(CPU, Event("failed", pack.jobs[0].run_id, message="it broke"))
+        display.released(CPU)
+    text = stream.getvalue()
+    assert "red and [not markup]" in text
+    assert "[3/10] init 0 order 0 FAILED: it broke" in text
+    # What stays on the screen are the counts, without the packs.
+    assert "2/10 done | 1 failed" in text.rpartition("it broke")[2]
+    assert tally.packs == {}
+
+
+def test_a_display_is_chosen_by_name_and_by_what_the_output_is() -> None:
+    assert isinstance(make_display("auto", 1, 0, 60), LineDisplay)
+    assert isinstance(make_display("live", 1, 0, 60), LiveDisplay)
+    assert isinstance(make_display("none", 1, 0, 60), LineDisplay)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (None, "unknown"),
+        (0.4, "0:00:00"),
+        (59.6, "0:01:00"),
+        (3723, "1:02:03"),
+        (86400, "1 day 00:00"),
+        (3 * 86400 + 4 * 3600 + 5 * 60, "3 days 04:05"),
+    ],
+)
+def test_durations(seconds: float | None, expected: str) -> None:
+    assert duration(seconds) == expected

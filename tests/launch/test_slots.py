@@ -1,0 +1,120 @@
+"""Where workers run: GPUs, CPU cores, and what is refused."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seedlab.errors import SeedlabError
+from seedlab.launch.slots import Slot, make_slots, visible_gpus
+
+
+def slots(**changed: Any) -> list[Slot]:
+    defaults: dict[str, Any] = {
+        "slots": None,
+        "gpus": None,
+        "threads": None,
+        "device": "auto",
+        "visible": [],
+        "cores": 8,
+    }
+    return make_slots(**(defaults | changed))
+
+
+def test_one_slot_per_visible_gpu_which_share_the_cores() -> None:
+    assert slots(visible=["0", "1"]) == [Slot(0, 4, "0"), Slot(1, 4, "1")]
+
+
+def test_a_gpu_slot_sees_its_gpu_alone_and_a_cpu_slot_none() -> None:
+    assert Slot(0, 4, "GPU-3f").environment()["CUDA_VISIBLE_DEVICES"] == "GPU-3f"
+    assert Slot(0, 4).environment()["CUDA_VISIBLE_DEVICES"] == ""
+    assert Slot(0, 4).environment()["OMP_NUM_THREADS"] == "4"
+
+
+def test_chosen_gpus_are_used_in_the_order_given() -> None:
+    assert [s.gpu for s in slots(gpus=[3, "1"], visible=["0", "1", "2", "3"])] == ["3", "1"]
+    assert [s.gpu for s in slots(slots=1, visible=["0", "1"])] == ["0"]
+
+
+@pytest.mark.parametrize("changed", [{"gpus": []}, {"device": "cpu"}])
+def test_gpus_can_be_left_alone(changed: dict[str, Any]) -> None:
+    assert {s.gpu for s in slots(visible=["0", "1"], **changed)} == {None}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, (8, 1)),
+        ({"threads": 3}, (2, 3)),
+        ({"threads": 16}, (1, 16)),
+        ({"slots": 2}, (2, 4)),
+        ({"slots": 3}, (3, 2)),
+        ({"slots": 2, "threads": 1}, (2, 1)),
+        ({"slots": 20}, (20, 1)),
+    ],
+)
+def test_cpu_slots_and_threads_divide_the_cores(
+    changed: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    made = slots(**changed)
+    assert (len(made), made[0].threads) == expected
+    assert [slot.index for slot in made] == list(range(len(made)))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"slots": 0}, r"slots is 0, but at least 1 worker is needed; set 1 or more, or null"),
+        (
+            {"slots": 3, "visible": ["0", "1"]},
+            r"slots is 3, but there are 2 GPUs to use and every slot.*slots=2",
+        ),
+        (
+            {"gpus": [0, 7], "visible": ["0", "1"]},
+            r"gpus is \[0, 7\]: 7 not there; there are 2 GPUs visible: 0, 1\..*gpus=null",
+        ),
+        ({"gpus": [0], "visible": []}, r"0 not there; there is no GPU visible"),
+        ({"gpus": [1, 1], "visible": ["0", "1"]}, r"one is named twice"),
+        ({"device": "cuda"}, r"engine\.device is cuda, but there is no GPU visible.*device=cpu"),
+        (
+            {"device": "cuda", "gpus": [], "visible": ["0"]},
+            r"there is 1 GPU visible and hydra\.launcher\.gpus is \[\]",
+        ),
+        ({"threads": 0}, r"threads per worker must be at least 1, got 0"),
+    ],
+)
+def test_what_is_not_there_is_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(SeedlabError, match=message):
+        slots(**changed)
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [("", []), ("0", ["0"]), ("2, GPU-3f", ["2", "GPU-3f"]), ("-1", []), ("1,-1,2", ["1"])],
+)
+def test_the_environment_decides_which_gpus_are_visible(listed: str, expected: list[str]) -> None:
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": listed}) == expected
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [("echo 0; echo 1", ["0", "1"]), ("echo no driver; exit 9", []), ("echo No devices", [])],
+)
+def test_without_it_the_driver_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, expected: list[str]
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert visible_gpus({}) == expected
+
+
+def test_a_machine_without_the_driver_has_no_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert visible_gpus({}) == []
