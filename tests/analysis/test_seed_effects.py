@@ -81,20 +81,20 @@ def test_the_same_winners_are_found():
 
 @pytest.mark.stat
 def test_p_values_are_uniform_without_common_winners():
-    """The count below .1 of 200 lies within the central 1 - 1e-6 of its binomial law.
+    """The count below .1 of 100 lies within the central 1 - 1e-6 of its binomial law.
 
     Row and column means of normal scores are independent, so both factors count.
     """
     generator = np.random.default_rng(5)
     frames = [
         grid_frame(generator.standard_normal((7, 7)), task=task, recipe=f"r{i}")
-        for i in range(100)
+        for i in range(50)
         for task in ("t0", "t1")
     ]
     table = seeds_across_tasks(read_table(pd.concat(frames)), generator, permutations=99)
-    assert len(table) == 200
+    assert len(table) == 100
     low = (table["p_value"] <= 0.1).sum()
-    assert binom.ppf(5e-7, 200, 0.1) <= low <= binom.ppf(1 - 5e-7, 200, 0.1)
+    assert binom.ppf(5e-7, 100, 0.1) <= low <= binom.ppf(1 - 5e-7, 100, 0.1)
 
 
 def test_too_few_common_seeds_and_constants_have_no_correlation():
