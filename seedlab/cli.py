@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from seedlab import pretrain
 from seedlab.errors import SeedlabError
 
 _ABOUT = """\
@@ -83,7 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--out", metavar="FILE", type=Path, help="a CSV file; default: print")
     made.add_argument("--text", metavar="COLUMN")
     made.add_argument("--text-pair", metavar="COLUMN")
+    made = verb("pretrain", _pretrain, "make the embedded encoder again", study=False)
+    pretrain.add_arguments(made)
     return parser
+
+
+def _pretrain(options: argparse.Namespace) -> int:
+    return pretrain.main(options)
 
 
 def _run(arguments: list[str]) -> int:

@@ -1,5 +1,5 @@
-"""Tasks: readers, the embedded tasks, tokenisation and metrics."""
+"""Tasks: readers, the embedded tasks, tokenisation and metrics.
 
-from seedlab.tasks.encoded import EncodedTask as EncodedTask
-from seedlab.tasks.encoded import Split as Split
-from seedlab.tasks.load import load_task as load_task
+The package itself imports nothing: engines need `seedlab.tasks.encoded` alone, on machines
+that may have only torch, transformers and numpy.
+"""
