@@ -73,7 +73,7 @@ class Tally:
 
     def assigned(self, slot: Slot, work: Work) -> None:
         """Count a pack as running."""
-        labels = {job.run_id: run_label(work, job.run_id) for job in work.jobs}
+        labels = work.labels()
         self.labels.update(labels)
         self.packs[slot] = PackState({run_id: RunState() for run_id in labels}, labels)
 
@@ -139,15 +139,6 @@ class Tally:
         work = self.total - self.before
         made = ended + running
         return self.elapsed * (work - made) / made if made > 0 else None
-
-
-def run_label(work: Work, run_id: str) -> str:
-    """Return a short name of a run: its seeds, or the job's number and overrides."""
-    if work.pack is not None:
-        for run in work.pack.runs:
-            if run.run_id == run_id:
-                return f"init {run.seeds.init} order {run.seeds.order}"
-    return next((job.label for job in work.jobs if job.run_id == run_id), run_id)
 
 
 def duration(seconds: float | None) -> str:

@@ -52,7 +52,7 @@ class Work:
     templates : mapping of group to DictConfig
         The composed configuration of every group that has a job here.
     pack : Pack or None
-        The runs, one per job; None for a foreign job.
+        The runs, one per job and in the same order; None for a foreign job.
     study : Path or None
         The study's folder.
     """
@@ -64,11 +64,11 @@ class Work:
 
     def only(self, run_ids: Collection[str]) -> Work:
         """Return the work of some of the jobs."""
-        jobs = tuple(job for job in self.jobs if job.run_id in run_ids)
+        kept = [at for at, job in enumerate(self.jobs) if job.run_id in run_ids]
+        jobs = tuple(self.jobs[at] for at in kept)
         pack = self.pack
         if pack is not None:
-            runs = tuple(run for run in pack.runs if run.run_id in run_ids)
-            pack = dataclasses.replace(pack, runs=runs)
+            pack = dataclasses.replace(pack, runs=tuple(pack.runs[at] for at in kept))
         groups = {job.group for job in jobs}
         templates = {group: self.templates[group] for group in groups}
         return Work(jobs, templates, pack, self.study)
@@ -78,3 +78,12 @@ class Work:
         ids = [job.run_id for job in self.jobs]
         middle = len(ids) // 2
         return self.only(ids[:middle]), self.only(ids[middle:])
+
+    def labels(self) -> dict[str, str]:
+        """Return a short name of every run: its seeds, or the job's number and overrides."""
+        if self.pack is None:
+            return {job.run_id: job.label for job in self.jobs}
+        return {
+            job.run_id: f"init {run.seeds.init} order {run.seeds.order}"
+            for job, run in zip(self.jobs, self.pack.runs, strict=True)
+        }
