@@ -12,13 +12,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from seedlab.errors import SeedlabError, nearest
 from seedlab.save import ABOUT
-
-READERS = {
-    ".csv": lambda path: pd.read_csv(path, keep_default_na=False),
-    ".tsv": lambda path: pd.read_csv(path, sep="\t", keep_default_na=False, quoting=3),
-    ".jsonl": lambda path: pd.read_json(path, lines=True),
-    ".parquet": pd.read_parquet,
-}
+from seedlab.tasks.rows import Rows, read_rows
 
 
 def predict(
@@ -58,21 +52,20 @@ def predict(
             "`seedlab save STUDY best DIR`."
         )
     about = json.loads((folder / ABOUT).read_text())
-    table = _read(file)
-    columns = _columns(about["task"], table, text, text_pair)
-    texts = [table[column].tolist() for column in columns]
+    rows = read_rows(file)
+    columns = _columns(about["task"], rows, text, text_pair)
+    texts = [rows.columns[column] for column in columns]
     for column, values in zip(columns, texts, strict=True):
-        for row, value in enumerate(values, start=1):
+        for index, value in enumerate(values):
             if not isinstance(value, str):
                 raise SeedlabError(
-                    f"{file}, row {row}, column '{column}': {value!r} is not text; every row must "
-                    "have a text."
+                    f"{rows.place(index, column)}: {value!r} is not text; every row must have a text."
                 )
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     parts = []
     with torch.inference_mode():
-        for start in range(0, len(table), batch_size):
+        for start in range(0, len(rows), batch_size):
             batch = [values[start : start + batch_size] for values in texts]
             inputs = tokenizer(
                 *batch,
@@ -82,8 +75,8 @@ def predict(
                 return_tensors="pt",
             )
             parts.append(model(**inputs).logits.float().numpy())
-    logits = np.concatenate(parts) if parts else np.empty((0, about["n_labels"]), np.float32)
-    out = table.copy()
+    logits = np.concatenate(parts)
+    out = pd.DataFrame(rows.columns)
     if about["n_labels"] == 1:
         out["prediction"] = logits[:, 0]
         return out
@@ -95,36 +88,20 @@ def predict(
     return out
 
 
-def _read(file: Path) -> pd.DataFrame:
-    """Return the table in a file."""
-    if not file.is_file():
-        raise SeedlabError(f"{file} does not exist; name a file with a header and texts.")
-    if file.suffix not in READERS:
-        raise SeedlabError(
-            f"{file} has the extension '{file.suffix}'; allowed: {', '.join(READERS)}."
-        )
-    try:
-        return READERS[file.suffix](file)
-    except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise SeedlabError(
-            f"{file} could not be read ({error}); is it {file.suffix[1:]}?"
-        ) from error
-
-
 def _columns(
-    task: dict[str, str | None], table: pd.DataFrame, text: str | None, text_pair: str | None
+    task: dict[str, str | None], rows: Rows, text: str | None, text_pair: str | None
 ) -> list[str]:
     """Return the names of the text columns."""
     wanted = [text or task.get("text") or "text"]
     second = text_pair or task.get("text_pair")
     if second:
         wanted.append(second)
-    if wanted[0] not in table and not text and {"text_a", "text_b"} <= set(table.columns):
+    if wanted[0] not in rows.columns and not text and {"text_a", "text_b"} <= set(rows.columns):
         wanted = ["text_a", "text_b"]
     for column in wanted:
-        if column not in table:
+        if column not in rows.columns:
             raise SeedlabError(
-                f"the file has no column '{column}'; it has {', '.join(map(str, table.columns))}. "
-                f"Name the right one with --text (and --text-pair).{nearest(column, table.columns)}"
+                f"{rows.path} has no column '{column}'; it has {', '.join(rows.columns)}. Name the "
+                f"right one with --text (and --text-pair).{nearest(column, rows.columns)}"
             )
     return wanted
