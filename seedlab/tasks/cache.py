@@ -31,7 +31,8 @@ def read_cached(path: Path, name: str) -> EncodedTask | None:
         The label to give to the task, which is not part of the content.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: numpy leaves a file open that turns out to be no archive.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             meta = json.loads(archive["meta"].tobytes())
             splits = {
                 split: Split(

@@ -54,6 +54,10 @@ def read_table(spec: TaskSpec) -> RawTask:
         Naming the file, the row and the column of the first thing that is wrong.
     """
     rows = {split: read_rows(path) for split, path in _files(spec).items()}
+    for found in rows.values():
+        for key in ("text", "text_pair", "label"):
+            if getattr(spec, key):
+                found.column(getattr(spec, key), f"task.{key}")
     if spec.kind == "regression":
         splits = {split: _regression(spec, found) for split, found in rows.items()}
         return RawTask(splits, (), _REGRESSION)
