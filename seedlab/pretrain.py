@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-import platform
 import sys
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedlab.errors import SeedlabError
+from seedlab.model_card import model_card
 from seedlab.seeds import permutation, raw_bits
 from seedlab.tasks.embedded import unlabelled
 from seedlab.tasks.lexicon import vocabulary
@@ -153,8 +151,8 @@ def pretrain(folder: Path, options: PretrainOptions, command: str = "seedlab pre
     disable_progress_bar()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    n_parameters = sum(p.numel() for p in model.parameters())
-    card = _card(options, command, losses, seconds, n_parameters)
+    size = (len(SPECIAL) + len(vocabulary()), POSITIONS, sum(p.numel() for p in model.parameters()))
+    card = model_card(command, vars(options), size, losses, seconds)
     (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     return float(np.mean(losses[-200:]))
 
@@ -289,50 +287,3 @@ def _check(folder: Path, options: PretrainOptions) -> None:
         raise SeedlabError(
             f"{folder} exists and is not an empty folder; nothing is overwritten: name a new folder."
         )
-
-
-def _card(
-    options: PretrainOptions, command: str, losses: list[float], seconds: float, n: int
-) -> str:
-    """Return the model card."""
-    import tokenizers
-    import torch
-    import transformers
-
-    curve = [
-        f"| {step} | {np.mean(losses[max(0, step - 200) : step]):.3f} |"
-        for step in sorted({len(losses) * k // 10 for k in range(1, 11)})
-        if step
-    ]
-    first = f"{losses[0]:.3f}"
-    lines = [
-        "# The encoder of seedlab",
-        "",
-        "A small BERT for trying seedlab out without a download: it knows the grammar of the",
-        "embedded tasks and nothing else. Made for studying variance, not for use on text.",
-        "",
-        f"- Architecture: BERT, 2 layers, hidden size 128, 4 heads, intermediate size 512, {POSITIONS}",
-        f"  positions, one token per word ({len(SPECIAL) + len(vocabulary())} tokens), {n:,} parameters, float32.",
-        "- Heads: the masked-language-modelling head is included; there is no pooler, so that of a",
-        "  classifier is new and belongs to the init seed, as the classifier itself does.",
-        f"- Command: `{command}`",
-        f"- Options: `{json.dumps(vars(options))}`",
-        "- Data: the unlabelled text of `seedlab/tasks/embedded.py` (`unlabelled`): grammatical",
-        "  sentences and pairs of sentences in equal parts, none of which is in a validation split.",
-        "- Objective: masked language modelling, 15 percent of the tokens (80/10/10), no dropout,",
-        "  AdamW (betas .9, .98, weight decay .01), clipping at 1, linear schedule, 10 percent warm-up.",
-        f"- Time: {seconds:.0f} s on {options.threads} thread(s) of {platform.machine()},"
-        f" {datetime.now(UTC):%Y-%m-%d}",
-        f"- Versions: torch {torch.__version__}, transformers {transformers.__version__}, "
-        f"tokenizers {tokenizers.__version__}, numpy {np.__version__},"
-        f" Python {platform.python_version()}",
-        "- Licence: Apache-2.0, as the project",
-        "",
-        f"Loss in nats per masked token, mean of the 200 updates before (first update: {first}):",
-        "",
-        "| update | loss |",
-        "|---|---|",
-        *curve,
-        "",
-    ]
-    return "\n".join(lines)

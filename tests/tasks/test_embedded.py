@@ -19,7 +19,7 @@ from seedlab.tasks.pairs import changed, likeness, meaning, pair_clause, restyle
 from seedlab.tasks.raw import RawSplit
 
 TASKS = ("acceptability", "paraphrase", "similarity")
-SMALL = {"examples": 300, "dev_examples": 150, "noise": 0.0}
+SMALL = {"examples": 120, "dev_examples": 60, "noise": 0.0}
 
 
 def sentences(split: RawSplit) -> set[str]:
@@ -32,7 +32,7 @@ def test_no_validation_sentence_is_in_training_or_pretraining(name: str) -> None
     dev = set().union(*(sentences(task.splits["dev"]) for task in made))
     train = set().union(*(sentences(task.splits["train"]) for task in made))
     text = unlabelled(0)
-    for _ in range(500):
+    for _ in range(200):
         first, second = next(text)
         train |= {first} | ({second} if second else set())
     assert not dev & train
@@ -51,13 +51,13 @@ def test_the_first_examples_are_the_same_at_any_size(name: str) -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_noise_replaces_training_labels_and_nothing_else(name: str) -> None:
-    """Of 300 labels at rate .2, 60 expected, 5 standard deviations are 35 (chance 6e-7)."""
+    """Of 120 labels at rate .5, 60 expected, 5 standard deviations are 27 (chance 6e-7)."""
     spec = TaskSpec(name=name, **SMALL)  # type: ignore[arg-type]
-    clean, noisy = make(spec), make(dataclasses.replace(spec, noise=0.2))
+    clean, noisy = make(spec), make(dataclasses.replace(spec, noise=0.5))
     assert clean.splits["dev"] == noisy.splits["dev"]
     assert clean.splits["train"].texts == noisy.splits["train"].texts
     before, after = (np.array(task.splits["train"].labels) for task in (clean, noisy))
-    assert 25 < np.count_nonzero(before != after) < 95
+    assert 33 < np.count_nonzero(before != after) < 87
     if name == "similarity":
         assert after.min() >= 0.0
         assert after.max() <= 5.0
@@ -65,24 +65,24 @@ def test_noise_replaces_training_labels_and_nothing_else(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["acceptability", "paraphrase"])
 def test_classes_are_nearly_but_not_quite_balanced(name: str) -> None:
-    """A share of .55 of 2,000 is between .50 and .60 but for 4.5 standard deviations (7e-6);
+    """A share of .55 of 1,000 is between .49 and .61 but for 3.8 standard deviations (1e-4);
     the seed is fixed.
     """
-    task = make(TaskSpec(name=name, examples=2000, dev_examples=10, noise=0.0))
-    assert 0.5 < np.mean(task.splits["train"].labels) < 0.6
+    task = make(TaskSpec(name=name, examples=1000, dev_examples=10, noise=0.0))
+    assert 0.49 < np.mean(task.splits["train"].labels) < 0.6
 
 
 def test_similarity_covers_its_range() -> None:
-    task = make(TaskSpec(name="similarity", examples=1000, dev_examples=10, noise=0.0))
+    task = make(TaskSpec(name="similarity", examples=500, dev_examples=10, noise=0.0))
     counts, _ = np.histogram(task.splits["train"].labels, bins=5, range=(0, 5))
-    assert counts.min() > 50
+    assert counts.min() > 25
 
 
 def test_examples_are_all_different() -> None:
     for name in TASKS:
         split = make(TaskSpec(name=name, **SMALL)).splits["train"]  # type: ignore[arg-type]
         pairs = split.pairs or ("",) * len(split.texts)
-        assert len(set(zip(split.texts, pairs, strict=True))) == 300
+        assert len(set(zip(split.texts, pairs, strict=True))) == 120
 
 
 def test_every_task_has_metrics_that_suit_it() -> None:
@@ -93,7 +93,7 @@ def test_every_task_has_metrics_that_suit_it() -> None:
 
 def test_a_paraphrase_keeps_the_meaning_and_a_change_does_not() -> None:
     draws = Draws("pairs")
-    for _ in range(3000):
+    for _ in range(1000):
         clause = pair_clause(draws)
         other = restyled(clause, draws)
         assert meaning(other) == meaning(clause)
@@ -104,7 +104,8 @@ def test_a_paraphrase_keeps_the_meaning_and_a_change_does_not() -> None:
 
 
 def test_likeness_by_hand() -> None:
-    noun, verb = ({w.meaning: w for w in reversed(words)} for words in (NOUNS, VERBS))
+    noun = {word.singular: word for word in NOUNS}
+    verb = {word.base: word for word in VERBS}
     dog, cat = (Phrase("the", noun[name], False) for name in ("dog", "cat"))
     first = Clause(dog, verb["chase"], "present", object=cat)
     swapped = Clause(cat, verb["chase"], "present", object=dog)

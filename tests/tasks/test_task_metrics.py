@@ -51,7 +51,7 @@ def test_regression_metrics_by_hand() -> None:
     assert column == pytest.approx(math.sqrt(5 / 3))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(CLASSES)
 def test_class_metrics_equal_scikit_learn(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
@@ -71,7 +71,7 @@ def test_class_metrics_equal_scikit_learn(drawn: tuple[np.ndarray, np.ndarray]) 
         assert f1(*two) == pytest.approx(f1_score(two[1], two[0], zero_division=0.0))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(NUMBERS)
 def test_number_metrics_equal_scipy(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     from scipy.stats import pearsonr, spearmanr
@@ -90,7 +90,7 @@ def test_number_metrics_equal_scipy(drawn: tuple[np.ndarray, np.ndarray]) -> Non
     assert both == pytest.approx((pearson(predicted, labels) + spearman(predicted, labels)) / 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(CLASSES)
 def test_no_constant_prediction_beats_the_majority_value(
     drawn: tuple[np.ndarray, np.ndarray],
