@@ -81,6 +81,7 @@ def jackknife_intervals(
     effects on 5 x 5, 10 x 10 and 5 x 15 seeds: .92 to 1.0 while init and order
     are each at most a third of the rest (0 included), and .87 to .92 where
     one of them equals the rest; there fiducial intervals keep .93 to .96.
+    Intervals of the shares: .93 to 1.0 in all of these, and on 25 x 25.
     On the log scale it falls to .5 when a true component is 0.
     """
     _check_level(level)
@@ -106,16 +107,17 @@ def jackknife_intervals(
             left_out.append([part[name] for name in names])
         values = np.array(left_out)
         squared_error += (size - 1) / size * ((values - values.mean(axis=0)) ** 2).sum(axis=0)
-        parts = shares(values)
+        parts = _raw_shares(values)
         share_error += (size - 1) / size * ((parts - parts.mean(axis=0)) ** 2).sum(axis=0)
     width = student.ppf(0.5 + level / 2, min(cells.counts.shape) - 1)
-    share = shares(raw)
+    # Around the raw share; widened to hold the reported one, which is truncated.
+    share, point = _raw_shares(raw), shares(raw)
     return ComponentIntervals(
         names,
         np.maximum(raw - width * np.sqrt(squared_error), 0.0),
         np.maximum(raw + width * np.sqrt(squared_error), 0.0),
-        np.clip(share - width * np.sqrt(share_error), 0.0, 1.0),
-        np.clip(share + width * np.sqrt(share_error), 0.0, 1.0),
+        np.minimum(np.clip(share - width * np.sqrt(share_error), 0.0, 1.0), point),
+        np.maximum(np.clip(share + width * np.sqrt(share_error), 0.0, 1.0), point),
     )
 
 
@@ -130,7 +132,8 @@ def fiducial_intervals(
         A connected design. Exact pivots for the complete grid of normal
         effects; an approximation with missing cells. Where runs fail, so that
         the residual is far from normal, the coverage of its interval falls to
-        .59: use the jackknife there.
+        .59: use the jackknife there. The interval of the rest's share covers
+        .88 to .91 when init and order are both 0, and .92 or more otherwise.
     generator : numpy Generator
         Draws the chi-squared pivots.
     level : float in (0, 1)
@@ -159,6 +162,18 @@ def fiducial_intervals(
     lower, upper = np.quantile(pivots, tails, axis=0)
     share_lower, share_upper = np.quantile(shares(pivots), tails, axis=0)
     return ComponentIntervals(("init", "order", "rest"), lower, upper, share_lower, share_upper)
+
+
+def _raw_shares(raw: Floats) -> Floats:
+    """Shares of the raw total, negative ones kept.
+
+    Truncated replicates would all be 0 where a component is small, and the
+    interval a point: that covered .80 to .87.
+    """
+    total = raw.sum(axis=-1, keepdims=True)
+    result: Floats = np.full_like(raw, np.nan)
+    np.divide(raw, total, out=result, where=total > 0)
+    return result
 
 
 def _check_level(level: float) -> None:

@@ -42,12 +42,15 @@ def test_jackknife_by_hand_over_every_deleted_seed():
 def test_jackknife_intervals_cover(variances):
     """At least 160 of 200: false alarms 1e-5 per component if the coverage is .90."""
     generator = np.random.default_rng(21)
-    hits = np.zeros(3)
+    hits, share_hits = np.zeros(3), np.zeros(3)
+    share = np.array(variances) / sum(variances)
     for _ in range(200):
         frame = crossed(generator, 6, 6, sds=(*np.sqrt(variances), 0.0))
         found = jackknife_intervals(cell_table(frame))
         hits += (found.lower <= variances) & (variances <= found.upper)
+        share_hits += (found.share_lower <= share) & (share <= found.share_upper)
     assert (hits >= 160).all(), hits
+    assert (share_hits >= 160).all(), share_hits
 
 
 @pytest.mark.stat
@@ -73,13 +76,16 @@ def test_fiducial_intervals_cover_on_clean_grids():
 def test_the_documented_coverage_of_the_jackknife(a, b, variances, documented):
     """Of 1000, at most four standard errors below: false alarms 4e-5 per component."""
     generator = np.random.default_rng(23)
-    hits = np.zeros(3)
+    hits, share_hits = np.zeros(3), np.zeros(3)
+    share = np.array(variances) / sum(variances)
     for _ in range(1000):
         frame = crossed(generator, a, b, sds=(*np.sqrt(variances), 0.0))
         found = jackknife_intervals(cell_table(frame))
         hits += (found.lower <= variances) & (variances <= found.upper)
-    error = (documented * (1 - documented) / 1000) ** 0.5
-    assert (hits / 1000 >= documented - 4 * error).all(), hits
+        share_hits += (found.share_lower <= share) & (share <= found.share_upper)
+    for counted, claim in ((hits, documented), (share_hits, 0.93)):
+        error = (claim * (1 - claim) / 1000) ** 0.5
+        assert (counted / 1000 >= claim - 4 * error).all(), counted
 
 
 def test_intervals_that_cannot_be_had_are_refused():
@@ -107,6 +113,8 @@ def test_table_has_three_subsets_and_counts_failures():
     assert by_subset["share"].sum().tolist() == pytest.approx([1.0, 1.0, 1.0])
     inside = (table["lower"] <= table["variance"]) & (table["variance"] <= table["upper"])
     assert inside.all()
+    assert (table["share_lower"] <= table["share"]).all()
+    assert (table["share"] <= table["share_upper"]).all()
     assert (table["variance"] == table["raw"].clip(lower=0)).all()
 
 
