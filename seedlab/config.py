@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -146,7 +147,7 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     ------
     SeedlabError
     """
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     made: dict[str, Any] = {}
     for key, value in values.items():
         if key not in hints:
@@ -156,6 +157,12 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
             )
         made[key] = _convert(hints[key], value, f"{where}.{key}")
     return kind(**made)
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Return the types of a dataclass's fields (resolving them takes longer than using them)."""
+    return typing.get_type_hints(kind)
 
 
 _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 # Raised whenever the meaning of a field changes, so that old runs are never taken
@@ -191,7 +192,7 @@ class RunSpec:
     data_hash: str = ""
     weights_hash: str = ""
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Twenty hexadecimal digits that name the run: same computation, same name."""
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
