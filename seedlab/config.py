@@ -147,7 +147,7 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     ------
     SeedlabError
     """
-    hints = _hints(kind)
+    hints = _hints(typing.cast("Any", kind))
     made: dict[str, Any] = {}
     for key, value in values.items():
         if key not in hints:
