@@ -68,7 +68,9 @@ def job_config(
         job.num = number
         job.id = identifier
         cfg.hydra.overrides.task = [line for line in overrides if not _is_hydra(line)]
-        job.override_dirname = _dirname(cfg.hydra.overrides.task, job.config.override_dirname)
+        # Hydra 1.4 interpolates it; 1.3 fills it in when it composes.
+        if not OmegaConf.is_interpolation(job, "override_dirname"):
+            job.override_dirname = _dirname(cfg.hydra.overrides.task, job.config.override_dirname)
     return cfg
 
 

@@ -16,6 +16,10 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, RunMode
 
+# Registers all launchers before Hydra's fixture remembers what is registered: Hydra 1.4
+# does not register them again when the fixture puts that back.
+Plugins.instance()
+
 
 class Toy:
     """The toy application in a study's folder of its own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.test_utils.launcher_common_tests import (
@@ -11,11 +12,18 @@ from hydra.test_utils.launcher_common_tests import (
     IntegrationTestSuite,
     LauncherTestSuite,
 )
+from hydra.version import VersionBase
 
 from hydra_plugins.hydra_seedlab.launcher import SeedlabLauncher
 from hydra_plugins.hydra_seedlab.sweeper import SeedlabSweeper
 
 ONE_SLOT = "hydra.launcher.slots=1"
+
+
+@pytest.fixture(autouse=True)
+def no_version_base(hydra_restore_singletons: None) -> None:
+    """Forget the `version_base` of applications that were imported: the suites expect none."""
+    Singleton._instances.pop(VersionBase, None)
 
 
 def test_hydra_finds_the_launcher_and_the_sweeper() -> None:
@@ -48,5 +56,6 @@ class TestBatchedSweeper(BatchedSweeperTestSuite):
         )
     ],
 )
+@pytest.mark.slow  # thirteen applications, each with a process of its own: 20 seconds
 class TestIntegration(IntegrationTestSuite):
     """Hydra's `IntegrationTestSuite`: applications started as scripts."""
