@@ -26,7 +26,8 @@ _START = (
     "import sys; sys.path.append(sys.argv[3]); "
     "from seedlab.launch.worker import main; main(sys.argv[1:3])"
 )
-_TAIL_LINES = 12
+# Enough for the stack that faulthandler writes for a lone run, innermost call first.
+_TAIL_LINES = 40
 _END_SECONDS = 5.0
 
 

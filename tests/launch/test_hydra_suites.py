@@ -56,6 +56,6 @@ class TestBatchedSweeper(BatchedSweeperTestSuite):
         )
     ],
 )
-@pytest.mark.slow  # thirteen applications, each with a process of its own: 20 seconds
+@pytest.mark.slow  # eleven applications, each in processes of its own: 20 seconds
 class TestIntegration(IntegrationTestSuite):
     """Hydra's `IntegrationTestSuite`: applications started as scripts."""
