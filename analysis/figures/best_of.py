@@ -1,0 +1,169 @@
+"""The best of n runs: expectation under several schedules, and the band that the data allow."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from analysis.figures.theme import (
+    DASHES,
+    INK,
+    MUTED,
+    NAVY,
+    SERIES,
+    Chart,
+    rows,
+    score_axis,
+    sized,
+    styled,
+)
+
+SCHEDULES = {
+    "every": "best of all evaluations",
+    "epoch": "one evaluation per epoch",
+    "final": "score at the end only",
+}
+MOST_POINTS = 70
+
+
+def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = "") -> Chart:
+    """Expected best of n runs, one line per schedule, with the band of the median.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of one task and recipe of `expected_max_table.expected_max_table`.
+        The unbiased estimate is drawn; the plug-in one is in the tooltip.
+
+    Returns
+    -------
+    altair chart
+        The band belongs to the median of the best of n of the richest schedule
+        (drawn dotted) and ends where it is no longer informative; a vertical
+        line says so.
+    """
+    names = [name for name in SCHEDULES if (table["schedule"] == name).any()]
+    lines = _logarithmic(table).assign(what=lambda t: t["schedule"].map(SCHEDULES))
+    present = [SCHEDULES[name] for name in names]
+    main = lines.loc[lines["schedule"] == names[0]]
+    band = main.dropna(subset=["band_lower", "band_upper"])
+    band = band.loc[np.isfinite(band["band_lower"]) & np.isfinite(band["band_upper"])]
+    scale = score_axis([*lines["unbiased"], *band["band_lower"], *band["band_upper"]])
+    x = alt.X(
+        "n:Q",
+        title="number of runs n (logarithmic)",
+        scale=alt.Scale(type="log", nice=False, domain=[1, max(int(table["n"].max()), 2)]),
+        axis=alt.Axis(format="~g", values=_ticks(int(table["n"].max()))),
+    )
+    tooltip = [
+        alt.Tooltip("what:N", title="schedule"),
+        alt.Tooltip("n:Q"),
+        alt.Tooltip("unbiased:Q", title="expected best (unbiased)", format=".4~f"),
+        alt.Tooltip("plugin:Q", title="expected best (plug-in)", format=".4~f"),
+        alt.Tooltip("spread:Q", title="sd of the best", format=".4~f"),
+        alt.Tooltip("median:Q", title="median best", format=".4~f"),
+    ]
+    layers = []
+    if len(band) > 1:
+        level, last = float(band["band_level"].iloc[0]), int(band["n"].max())
+        name = f"{level:.0%} band of the median (dotted)"
+        end = pd.DataFrame({"n": [last], "text": [f"band ends at n = {last}"]})
+        layers += [
+            alt.Chart(rows(band[["n", "band_lower", "band_upper"]].assign(what=name)))
+            .mark_area(opacity=0.2, interpolate="monotone")
+            .encode(
+                x=x,
+                y=alt.Y("band_lower:Q", title=f"best {metric} of n runs", scale=scale),
+                y2="band_upper:Q",
+                fill=alt.Fill(
+                    "what:N",
+                    scale=alt.Scale(domain=[name], range=[NAVY]),
+                    legend=alt.Legend(symbolOpacity=0.3, symbolStrokeWidth=0, symbolType="square"),
+                ),
+            ),
+            alt.Chart(rows(main.loc[main["n"] <= last, ["n", "median"]]))
+            .mark_line(strokeDash=[1, 2], strokeWidth=1.4, color=NAVY)
+            .encode(x=x, y=alt.Y("median:Q", scale=scale)),
+            alt.Chart(rows(end)).mark_rule(color=MUTED, strokeDash=[3, 3]).encode(x=x),
+            alt.Chart(rows(end))
+            .mark_text(align="left", dx=4, dy=-4, baseline="bottom", color=INK, fontSize=10)
+            .encode(x=x, y=alt.value("height"), text="text:N"),
+        ]
+    layers.append(
+        alt.Chart(rows(lines[["n", "what", "unbiased", "plugin", "spread", "median"]]))
+        .mark_line(strokeWidth=2.2)
+        .encode(
+            x=x,
+            y=alt.Y("unbiased:Q", title=f"best {metric} of n runs", scale=scale),
+            color=alt.Color(
+                "what:N",
+                scale=alt.Scale(domain=present, range=list(SERIES[: len(present)])),
+                legend=alt.Legend(symbolType="stroke"),
+            ),
+            strokeDash=alt.StrokeDash(
+                "what:N", scale=alt.Scale(domain=present, range=list(DASHES[: len(present)]))
+            ),
+            tooltip=tooltip,
+        )
+    )
+    return styled(sized(alt.layer(*layers)), title)
+
+
+def best_of_recipes(table: pd.DataFrame, *, metric: str = "score", title: str = "") -> Chart:
+    """Expected best of n runs of several recipes (or models) on one task, with their bands.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of one task and one schedule of the table of expected maxima.
+    """
+    names = list(dict.fromkeys(table["recipe"]))
+    lines = _logarithmic(table)
+    band = lines.dropna(subset=["band_lower", "band_upper"])
+    band = band.loc[np.isfinite(band["band_lower"]) & np.isfinite(band["band_upper"])]
+    colors = [SERIES[k % len(SERIES)] for k in range(len(names))]
+    dashes = [DASHES[k % len(DASHES)] for k in range(len(names))]
+    scale = score_axis([*lines["unbiased"], *band["band_lower"], *band["band_upper"]])
+    x = alt.X(
+        "n:Q",
+        title="number of runs n (logarithmic)",
+        scale=alt.Scale(type="log", nice=False, domain=[1, max(int(table["n"].max()), 2)]),
+        axis=alt.Axis(format="~g", values=_ticks(int(table["n"].max()))),
+    )
+    color = alt.Color(
+        "recipe:N",
+        scale=alt.Scale(domain=names, range=colors),
+        legend=alt.Legend(columns=1, symbolType="stroke", symbolOpacity=1),
+    )
+    y = f"best {metric} of n runs"
+    shaded = (
+        alt.Chart(rows(band[["recipe", "n", "band_lower", "band_upper"]]))
+        .mark_area(opacity=0.15, interpolate="monotone")
+        .encode(x=x, y=alt.Y("band_lower:Q", title=y, scale=scale), y2="band_upper:Q", color=color)
+    )
+    drawn = (
+        alt.Chart(rows(lines[["recipe", "n", "unbiased"]]))
+        .mark_line(strokeWidth=2.2)
+        .encode(
+            x=x,
+            y=alt.Y("unbiased:Q", title=y, scale=scale),
+            color=color,
+            strokeDash=alt.StrokeDash("recipe:N", scale=alt.Scale(domain=names, range=dashes)),
+            tooltip=["recipe:N", "n:Q", alt.Tooltip("unbiased:Q", format=".4~f")],
+        )
+    )
+    return styled(sized(alt.layer(shaded, drawn)), title)
+
+
+def _logarithmic(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows at about 70 values of n, evenly on the logarithmic axis; the band's end is kept."""
+    most = int(table["n"].max())
+    kept = set(np.unique(np.geomspace(1, max(most, 1), MOST_POINTS).round().astype(int)))
+    kept |= set(table.loc[table["band_upper"].notna()].groupby(["recipe", "schedule"])["n"].max())
+    kept |= set(table.groupby(["recipe", "schedule"])["n"].max())
+    return table.loc[table["n"].isin(kept)]
+
+
+def _ticks(most: int) -> list[int]:
+    return [m * 10**k for k in range(6) for m in (1, 2, 5) if m * 10**k <= most]

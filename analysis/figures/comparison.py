@@ -1,0 +1,168 @@
+"""Recipes or models against each other, over tasks, and where their predictions differ."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from analysis.figures.theme import (
+    DASHES,
+    INK,
+    MUTED,
+    NAVY,
+    ORANGE,
+    PURPLE,
+    SERIES,
+    TEAL,
+    Chart,
+    rows,
+    sized,
+    styled,
+)
+
+MEASURES = {
+    "disagreement": ("pairwise disagreement", NAVY, "circle"),
+    "fleiss": ("1 - Fleiss' kappa", ORANGE, "triangle-up"),
+    "divergence": ("Jensen-Shannon divergence (bits)", TEAL, "square"),
+    "sd_score": ("sd of the score", PURPLE, "diamond"),
+}
+
+
+def improvement(table: pd.DataFrame, *, title: str = "") -> Chart:
+    """The probability that B beats A, for every comparison, with its interval.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `compare.compare` with a column ``label`` that names the comparison.
+    """
+    names = ["meaningful", "significant only", "undecided"]
+    verdict = [
+        names[0] if m else (names[1] if s or u < 0.5 else names[2])
+        for m, s, u in zip(
+            table["meaningful"], table["significant"], table["improvement_upper"], strict=True
+        )
+    ]
+    shown = table.assign(verdict=verdict)
+    y = alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, ticks=False))
+    x = alt.X(
+        "improvement:Q",
+        title="probability that B beats A (95% interval)",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2f"),
+    )
+    color = alt.Color(
+        "verdict:N", scale=alt.Scale(domain=names, range=[NAVY, TEAL, MUTED]), legend=alt.Legend()
+    )
+    shape = alt.Shape(
+        "verdict:N", scale=alt.Scale(domain=names, range=["circle", "triangle-up", "square"])
+    )
+    fields = ["label", "improvement", "improvement_lower", "improvement_upper", "verdict"]
+    fields += ["welch_difference", "n_a", "n_b", "n_pairs"]
+    base = alt.Chart(rows(shown[fields]))
+    marks = pd.DataFrame({"at": [0.5, 0.75]})
+    lines = (
+        alt.Chart(rows(marks))
+        .mark_rule(color=INK, strokeDash=[3, 3], strokeWidth=1)
+        .encode(x="at:Q")
+    )
+    interval = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("improvement_lower:Q", title="probability that B beats A (95% interval)"),
+        x2="improvement_upper:Q",
+        y=y,
+        color=color,
+    )
+    point = base.mark_point(size=60, filled=True, opacity=1).encode(
+        x=x,
+        y=y,
+        color=color,
+        shape=shape,
+        tooltip=[
+            alt.Tooltip("label:N", title="comparison"),
+            alt.Tooltip("improvement:Q", title="P(B beats A)", format=".2f"),
+            alt.Tooltip("welch_difference:Q", title="difference of means", format="+.4~f"),
+            alt.Tooltip("n_a:Q", title="runs of A"),
+            alt.Tooltip("n_b:Q", title="runs of B"),
+            alt.Tooltip("n_pairs:Q", title="pairs"),
+        ],
+    )
+    return styled(sized(alt.layer(lines, interval, point), height=max(60, 32 * len(shown))), title)
+
+
+def profiles(table: pd.DataFrame, *, title: str = "") -> Chart:
+    """Performance profiles: the share of runs above each score, averaged over tasks.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of one metric of `robust_scores.profile_table` with a column ``label``.
+    """
+    names = list(dict.fromkeys(table["label"]))
+    colors = [SERIES[k % len(SERIES)] for k in range(len(names))]
+    dashes = [DASHES[k % len(DASHES)] for k in range(len(names))]
+    x = alt.X(
+        "threshold:Q", title=f"{table['metric'].iloc[0]}", scale=alt.Scale(zero=False, nice=False)
+    )
+    color = alt.Color(
+        "label:N",
+        scale=alt.Scale(domain=names, range=colors),
+        legend=alt.Legend(columns=1, symbolType="stroke", symbolOpacity=1),
+    )
+    axis = alt.Axis(format=".0%", tickCount=5)
+    base = alt.Chart(rows(table[["label", "threshold", "share", "lower", "upper"]]))
+    band = base.mark_area(opacity=0.18).encode(
+        x=x, y=alt.Y("lower:Q", title="share of runs beyond", axis=axis), y2="upper:Q", color=color
+    )
+    line = base.mark_line(strokeWidth=2).encode(
+        x=x,
+        y=alt.Y("share:Q", title="share of runs beyond", axis=axis),
+        color=color,
+        strokeDash=alt.StrokeDash("label:N", scale=alt.Scale(domain=names, range=dashes)),
+    )
+    return styled(sized(alt.layer(band, line)), title)
+
+
+def instability_figure(table: pd.DataFrame, labels: list[str], *, title: str = "") -> Chart:
+    """How much the predictions of runs differ, beside how much their scores do.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `instability.instability`.
+    labels : list of str
+        One per row of `table`.
+    """
+    long = (
+        table.assign(label=labels)
+        .melt(
+            id_vars=["label", "n_runs", "n_examples"],
+            value_vars=list(MEASURES),
+            var_name="measure",
+            value_name="value",
+        )
+        .dropna(subset="value")
+    )
+    names = [v[0] for k, v in MEASURES.items() if (long["measure"] == k).any()]
+    looks = {v[0]: v for v in MEASURES.values()}
+    long["measure"] = long["measure"].map({k: v[0] for k, v in MEASURES.items()})
+    chart = (
+        alt.Chart(rows(long))
+        .mark_point(size=70, filled=True, opacity=1)
+        .encode(
+            x=alt.X("value:Q", title="value (0: all runs alike)", scale=alt.Scale(domainMin=0)),
+            y=alt.Y(
+                "label:N",
+                title=None,
+                sort=None,
+                axis=alt.Axis(labelLimit=140, ticks=False, grid=True),
+            ),
+            color=alt.Color(
+                "measure:N", scale=alt.Scale(domain=names, range=[looks[n][1] for n in names])
+            ),
+            shape=alt.Shape(
+                "measure:N", scale=alt.Scale(domain=names, range=[looks[n][2] for n in names])
+            ),
+            tooltip=["label:N", "measure:N", alt.Tooltip("value:Q", format=".4~f"), "n_runs:Q"],
+        )
+    )
+    return styled(sized(chart, height=max(60, 34 * len(table))), title)

@@ -1,0 +1,208 @@
+"""Validation curves of all runs, and training losses as bands."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.figures.theme import (
+    INK,
+    MUTED,
+    NAVY,
+    ORANGE,
+    TEAL,
+    Chart,
+    rows,
+    score_axis,
+    sized,
+    styled,
+)
+from analysis.study import Study, TableError
+
+MOST_POINTS = 60
+MOST_BINS = 150
+MOST_FAILED_LINES = 20
+PICKED = ["best run", "worst run", "majority"]
+
+
+def validation_curves(study: Study, *, chosen: str = "", title: str = "") -> Chart:
+    """Score over training for every run of one group, the best and the worst highlighted.
+
+    Parameters
+    ----------
+    study : Study
+        One group with curves. Runs that were stopped early are drawn as far as
+        they went.
+    chosen : str
+        The cell "init/order" whose curves are drawn on top: the parameter
+        ``chosen``, which the report sets from the heatmap.
+    title : str
+
+    Returns
+    -------
+    altair chart
+        Curves are thinned to 60 evaluations, the last one always kept.
+    """
+    if study.curves is None:
+        raise TableError("there are no evaluations during training; export or record them.")
+    runs = study.runs
+    up = bool(runs["higher_is_better"].iloc[0])
+    metric = str(runs["metric"].iloc[0])
+    points = _thinned(study.curves)
+    by_run = runs.set_index("run")
+    points["cell"] = points["run"].map(
+        by_run["init_seed"].astype("str") + "/" + by_run["order_seed"].astype("str")
+    )
+    points["failed"] = points["run"].map(by_run["failed"])
+    ends = runs.loc[runs["complete"], ["run", "score"]].sort_values("score", kind="stable")
+    picked = []
+    if len(ends) > 1:
+        low, high = ends["run"].iloc[0], ends["run"].iloc[-1]
+        best, worst = (high, low) if up else (low, high)
+        for name, run in zip(PICKED, (best, worst), strict=False):
+            picked.append(points.loc[points["run"] == run].assign(which=name))
+    majority = runs["majority"].dropna()
+    if len(majority):
+        line = pd.DataFrame({"fraction": [0.0, 1.0], "score": float(majority.iloc[0])})
+        picked.append(line.assign(which="majority", run="", cell=""))
+    param = alt.param(name="chosen", value=chosen)
+    x = alt.X(
+        "fraction:Q",
+        title="share of training",
+        axis=alt.Axis(format="%", tickCount=5),
+        scale=alt.Scale(domain=[0, 1], nice=False),
+    )
+    y = alt.Y("score:Q", title=metric, scale=score_axis([*points["score"], *majority]))
+    tooltip = [
+        alt.Tooltip("cell:N", title="init/order seed"),
+        alt.Tooltip("fraction:Q", title="share of training", format=".0%"),
+        alt.Tooltip("score:Q", title=metric, format=".4~f"),
+    ]
+    base = alt.Chart(rows(points[["run", "cell", "failed", "fraction", "score"]]))
+    opacity = float(np.clip(25 / max(len(runs), 1), 0.16, 0.7))
+    # Failed runs are the ones that fall out of the bundle: dashes and colour tell them apart.
+    every = base.mark_line(strokeWidth=0.8, opacity=opacity).encode(
+        x=x,
+        y=y,
+        detail="run:N",
+        color=alt.condition("datum.failed", alt.value(ORANGE), alt.value(MUTED)),
+        strokeDash=alt.condition("datum.failed", alt.value([3, 2]), alt.value([1, 0])),
+    )
+    layers = [every]
+    if picked:
+        drawn = pd.concat(picked, ignore_index=True)
+        present = [name for name in PICKED if (drawn["which"] == name).any()]
+        styles = dict(zip(PICKED, ((NAVY, [1, 0]), (ORANGE, [6, 3]), (INK, [1, 3])), strict=True))
+        layers.append(
+            alt.Chart(rows(drawn[["run", "cell", "which", "fraction", "score"]]))
+            .mark_line(strokeWidth=2.2)
+            .encode(
+                x=x,
+                y=y,
+                tooltip=tooltip,
+                color=alt.Color(
+                    "which:N",
+                    scale=alt.Scale(domain=present, range=[styles[p][0] for p in present]),
+                    legend=alt.Legend(columns=3),
+                ),
+                strokeDash=alt.StrokeDash(
+                    "which:N",
+                    scale=alt.Scale(domain=present, range=[styles[p][1] for p in present]),
+                ),
+            )
+        )
+    layers.append(
+        base.transform_filter("datum.cell === chosen")
+        .mark_line(strokeWidth=3, color=TEAL, point=alt.OverlayMarkDef(color=TEAL, size=18))
+        .encode(x=x, y=y, detail="run:N", tooltip=tooltip)
+    )
+    chart = alt.layer(*layers).add_params(param)
+    return styled(sized(chart), title)
+
+
+def _thinned(curves: pd.DataFrame) -> pd.DataFrame:
+    times = np.sort(curves["fraction"].unique())
+    if len(times) > MOST_POINTS:
+        kept = times[np.unique(np.linspace(0, len(times) - 1, MOST_POINTS).round().astype(int))]
+        last = ~curves["run"].duplicated(keep="last")
+        curves = curves.loc[curves["fraction"].isin(kept) | last]
+    return curves[["run", "fraction", "score"]].reset_index(drop=True)
+
+
+def loss_bands(study: Study, *, title: str = "") -> Chart:
+    """Training loss of one group: mean and range of the good runs, failed runs one by one.
+
+    Returns
+    -------
+    altair chart
+        Each run's losses are averaged within at most 150 equal parts of the
+        steps. At most 20 failed runs are drawn; a cross marks the last finite
+        loss of a run that diverged.
+    """
+    if study.steps is None:
+        raise TableError("there are no training losses; record the steps and export them.")
+    by_run = study.runs.set_index("run")
+    binned = _binned(study.steps)
+    binned["failed"] = binned["run"].map(by_run["failed"]).astype("bool")
+    good = binned.loc[~binned["failed"]].dropna(subset="loss")
+    band = good.groupby("step")["loss"].agg(["mean", "min", "max"]).reset_index()
+    x = alt.X("step:Q", title="step", scale=alt.Scale(nice=False))
+    layers = []
+    n_good = int(good["run"].nunique())
+    if len(band):
+        name = f"mean and range of {n_good} runs"
+        shaded = (
+            alt.Chart(rows(band))
+            .mark_area(opacity=0.25, color=NAVY)
+            .encode(x=x, y=alt.Y("min:Q", title="training loss"), y2="max:Q")
+        )
+        line = (
+            alt.Chart(rows(band.assign(what=name)))
+            .mark_line(strokeWidth=2)
+            .encode(x=x, y="mean:Q", color=_kind("what", name, NAVY))
+        )
+        layers += [shaded, line]
+    lost = binned.loc[binned["failed"]]
+    chosen = list(dict.fromkeys(lost["run"]))[:MOST_FAILED_LINES]
+    if chosen:
+        shown = lost.loc[lost["run"].isin(chosen)].dropna(subset="loss")
+        total = int(lost["run"].nunique())
+        word = f"failed runs ({len(chosen)} of {total})" if total > len(chosen) else "failed runs"
+        layers.append(
+            alt.Chart(rows(shown.assign(what=word)))
+            .mark_line(strokeWidth=0.9, strokeDash=[4, 2], opacity=0.7)
+            .encode(
+                x=x,
+                y=alt.Y("loss:Q", title="training loss"),
+                detail="run:N",
+                color=_kind("what", word, ORANGE),
+            )
+        )
+        broken = by_run.index[by_run["diverged"].to_numpy(dtype=bool)]
+        ends = shown.loc[shown["run"].isin(broken)].drop_duplicates("run", keep="last")
+        if len(ends):
+            layers.append(
+                alt.Chart(rows(ends))
+                .mark_point(shape="cross", angle=45, size=70, color=ORANGE, filled=True)
+                .encode(x=x, y="loss:Q")
+            )
+    chart = alt.layer(*layers).resolve_scale(color="independent")
+    return styled(sized(chart), title)
+
+
+def _kind(field: str, name: str, color: str) -> alt.Color:
+    return alt.Color(f"{field}:N", scale=alt.Scale(domain=[name], range=[color]))
+
+
+def _binned(steps: pd.DataFrame) -> pd.DataFrame:
+    step: npt.NDArray[np.float64] = steps["step"].to_numpy(dtype=np.float64)
+    low, high = float(step.min()), float(step.max())
+    count = min(MOST_BINS, len(np.unique(step)))
+    width = (high - low) / max(count - 1, 1) or 1.0
+    frame = pd.DataFrame(
+        {"run": steps["run"], "part": np.round((step - low) / width), "loss": steps["train_loss"]}
+    )
+    mean: pd.DataFrame = frame.groupby(["run", "part"], sort=False)["loss"].mean().reset_index()
+    return mean.assign(step=low + mean["part"] * width)

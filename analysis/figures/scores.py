@@ -1,0 +1,236 @@
+"""Scores of all runs per recipe, failure rates, and the floor that the test set sets."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from analysis.figures.labels import group_labels
+from analysis.figures.theme import (
+    CROSS,
+    INK,
+    MUTED,
+    NAVY,
+    ORANGE,
+    PURPLE,
+    TEAL,
+    Chart,
+    rows,
+    score_axis,
+    sized,
+    styled,
+)
+from analysis.study import GROUP_COLUMNS, Group, Study, TableError
+
+FLOORS = {
+    "floor_sd": "between-run floor (mean ± 1 sd)",
+    "sampling_sd": "sampling error of the test set (mean ± 1 se)",
+}
+ROW = 84
+
+
+def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str = "") -> Chart:
+    """Every run of one task as a point, a box per recipe and model, and what to hold them against.
+
+    Parameters
+    ----------
+    study : Study
+        One task; its groups become rows.
+    floors : DataFrame, optional
+        Rows of `noise_floor.noise_floor` for this task.
+    title : str
+
+    Returns
+    -------
+    altair chart
+        Failed runs are crosses; vertical lines mark the majority classifier and
+        the best score; the two kinds of test-set noise are bars below the points.
+        Points are spread downwards by rank, without randomness.
+    """
+    runs = study.complete_runs()
+    if runs.empty:
+        raise TableError("there is no complete run to draw.")
+    metric, up = str(runs["metric"].iloc[0]), bool(runs["higher_is_better"].iloc[0])
+    labels = group_labels(study)
+    task = set(runs["task"])
+    if len(task) > 1:
+        raise TableError(f"scores of one task share an axis, got {len(task)} tasks.")
+    names = {key: label.removeprefix(f"{key.task}, ") for key, label in labels.items()}
+    columns = (runs[column].astype("str") for column in GROUP_COLUMNS)
+    keys = [Group(*key) for key in zip(*columns, strict=True)]
+    points = pd.DataFrame(
+        {
+            "group": [names[key] for key in keys],
+            "score": runs["score"],
+            "state": np.where(runs["failed"], "failed run", "run"),
+            "seeds": runs["init_seed"].astype("str") + "/" + runs["order_seed"].astype("str"),
+        }
+    )
+    # Seven lanes in turn along the sorted scores: neighbours never hide each other.
+    lane = points.groupby("group")["score"].rank(method="first").to_numpy() % 7
+    points["lane"] = -0.15 - 0.85 * lane / 6
+    order = list(dict.fromkeys(points["group"]))
+    values = list(points["score"])
+    majority = runs["majority"].dropna()
+    best = float(points["score"].max() if up else points["score"].min())
+    lines = [(best, f"best {best:.4g}")]
+    if len(majority):
+        lines.append((float(majority.iloc[0]), f"majority {float(majority.iloc[0]):.4g}"))
+    values += [value for value, _ in lines]
+    bars = _floor_bars(floors, names)
+    if bars is not None:
+        values += [*bars["low"], *bars["high"]]
+    x = alt.X("score:Q", title=metric, scale=score_axis(values))
+    y = alt.Y("group:N", title=None, sort=order, axis=alt.Axis(labelLimit=110, ticks=False))
+    offset = alt.YOffset("lane:Q", scale=alt.Scale(domain=[-1.05, 1.05]))
+    states = [s for s in ("run", "failed run") if (points["state"] == s).any()]
+    strip = (
+        alt.Chart(rows(points))
+        .mark_point(size=16, opacity=0.65, strokeWidth=1)
+        .encode(
+            x=x,
+            y=y,
+            yOffset=offset,
+            shape=alt.Shape(
+                "state:N",
+                scale=alt.Scale(
+                    domain=states, range=["circle" if s == "run" else CROSS for s in states]
+                ),
+            ),
+            color=alt.Color(
+                "state:N",
+                scale=alt.Scale(
+                    domain=states, range=[NAVY if s == "run" else ORANGE for s in states]
+                ),
+            ),
+            tooltip=[
+                alt.Tooltip("seeds:N", title="init/order seed"),
+                alt.Tooltip("score:Q", title=metric, format=".4~f"),
+                alt.Tooltip("state:N"),
+            ],
+        )
+    )
+    layers = [*_lines(lines, score_axis(values), metric), strip, *_boxes(points, x, y, offset)]
+    if bars is not None:
+        kinds = [name for name in FLOORS.values() if (bars["what"] == name).any()]
+        layers.append(
+            alt.Chart(rows(bars))
+            .mark_bar(height=4)
+            .encode(
+                x=alt.X("low:Q", title=metric, scale=score_axis(values)),
+                x2="high:Q",
+                y=y,
+                yOffset=offset,
+                fill=alt.Fill(
+                    "what:N",
+                    scale=alt.Scale(domain=kinds, range=[TEAL, PURPLE][-len(kinds) :]),
+                    legend=alt.Legend(columns=1),
+                ),
+                tooltip=["what:N", alt.Tooltip("sd:Q", title="sd", format=".4~f")],
+            )
+        )
+    chart = alt.layer(*layers)
+    return styled(sized(chart, height=max(130, ROW * len(order))), title)
+
+
+def _lines(lines: list[tuple[float, str]], scale: alt.Scale, metric: str) -> list[Chart]:
+    frame = pd.DataFrame(lines, columns=["score", "text"])
+    middle = float(np.mean(scale.to_dict()["domain"]))
+    frame["right"] = frame["score"] > middle
+    base = alt.Chart(rows(frame))
+    x = alt.X("score:Q", title=metric, scale=scale)
+    rule = base.mark_rule(strokeDash=[5, 3], color=MUTED, strokeWidth=1.2).encode(x=x)
+    texts = [
+        base.transform_filter(f"{'' if right else '!'}datum.right")
+        .mark_text(align="right" if right else "left", dx=-4 if right else 4, dy=9, fontSize=10)
+        .encode(x=x, y=alt.value(0), text="text:N", color=alt.value(INK))
+        for right in (True, False)
+    ]
+    return [rule, *texts]
+
+
+def _boxes(points: pd.DataFrame, x: alt.X, y: alt.Y, offset: alt.YOffset) -> list[Chart]:
+    scores = points.groupby("group", sort=False)["score"]
+    boxes = pd.DataFrame(
+        {
+            "low": scores.quantile(0.25),
+            "score": scores.median(),
+            "high": scores.quantile(0.75),
+            "mean": scores.mean(),
+            "lane": 0.12,
+        }
+    ).reset_index()
+    base = alt.Chart(rows(boxes))
+    tooltip = [
+        alt.Tooltip("low:Q", title="lower quartile", format=".4~f"),
+        alt.Tooltip("score:Q", title="median", format=".4~f"),
+        alt.Tooltip("high:Q", title="upper quartile", format=".4~f"),
+        alt.Tooltip("mean:Q", title="mean", format=".4~f"),
+    ]
+    box = base.mark_bar(height=9, color="#c9c9c9", stroke=INK, strokeWidth=0.8).encode(
+        x=alt.X("low:Q", title=x.to_dict().get("title"), scale=x["scale"]),
+        x2="high:Q",
+        y=y,
+        yOffset=offset,
+        tooltip=tooltip,
+    )
+    median = base.mark_tick(thickness=2.5, height=11, color=INK).encode(x=x, y=y, yOffset=offset)
+    at_mean = base.mark_point(shape="diamond", size=34, filled=True, color=INK).encode(
+        x=alt.X("mean:Q", scale=x["scale"]), y=y, yOffset=offset, tooltip=tooltip
+    )
+    return [box, median, at_mean]
+
+
+def _floor_bars(floors: pd.DataFrame | None, names: dict[Group, str]) -> pd.DataFrame | None:
+    if floors is None or floors.empty:
+        return None
+    bars = []
+    for row in floors.to_dict("records"):
+        mean = 1.0 - float(row["error"])
+        for k, (column, what) in enumerate(FLOORS.items()):
+            sd = float(row[column])
+            if np.isfinite(sd):
+                name = names[Group(row["task"], row["model"], row["recipe"])]
+                lane = 0.5 + 0.28 * k
+                bars.append((name, mean - sd, mean + sd, sd, what, lane))
+    return pd.DataFrame(bars, columns=["group", "low", "high", "sd", "what", "lane"])
+
+
+def failure_figure(rates: pd.DataFrame, labels: list[str], *, title: str = "") -> Chart:
+    """Failure rate of every group with its Wilson interval.
+
+    Parameters
+    ----------
+    rates : DataFrame
+        `failure.failure_rates`; rows that cannot be judged are left out.
+    labels : list of str
+        One per row of `rates`.
+    """
+    shown = rates.assign(label=labels)
+    shown = shown.loc[shown["judged"] & shown["rate"].notna()]
+    if shown.empty:
+        raise TableError("no group's failures can be judged; give the majority value.")
+    top = min(1.0, max(0.1, 1.1 * float(shown["upper"].max())))
+    y = alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=140, ticks=False))
+    x = alt.X(
+        "rate:Q",
+        title="share of failed runs (95% interval)",
+        scale=alt.Scale(domain=[0, top], nice=False),
+        axis=alt.Axis(format=".0%", tickCount=5),
+    )
+    base = alt.Chart(rows(shown[["label", "rate", "lower", "upper", "n_failed", "n_runs"]]))
+    tooltip = [
+        alt.Tooltip("n_failed:Q", title="failed"),
+        alt.Tooltip("n_runs:Q", title="of runs"),
+        alt.Tooltip("rate:Q", format=".1%"),
+        alt.Tooltip("lower:Q", format=".1%"),
+        alt.Tooltip("upper:Q", format=".1%"),
+    ]
+    interval = base.mark_rule(strokeWidth=2, color=NAVY).encode(
+        x=alt.X("lower:Q", title="share of failed runs (95% interval)"), x2="upper:Q", y=y
+    )
+    point = base.mark_point(size=60, filled=True, color=NAVY, opacity=1).encode(
+        x=x, y=y, tooltip=tooltip
+    )
+    return styled(sized(alt.layer(interval, point), height=max(60, 30 * len(shown))), title)

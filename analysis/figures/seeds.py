@@ -1,0 +1,279 @@
+"""What seeds explain: variance shares, means per seed, the best and the worst seed."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.figures.theme import (
+    INK,
+    MUTED,
+    NAVY,
+    ORANGE,
+    PALE,
+    TEAL,
+    Chart,
+    rows,
+    score_axis,
+    sized,
+    styled,
+)
+from analysis.study import Study, TableError
+
+COMPONENTS = {
+    "init": ("init", NAVY, "circle"),
+    "order": ("order", ORANGE, "triangle-up"),
+    "rest": ("rest (interaction and noise)", MUTED, "square"),
+    "interaction": ("interaction", TEAL, "diamond"),
+    "noise": ("noise", MUTED, "square"),
+}
+FACTORS = {
+    "init_seed": ("init seeds", NAVY, "circle"),
+    "order_seed": ("order seeds", ORANGE, "triangle-up"),
+}
+SHUFFLES = 400
+
+
+def variance_shares(table: pd.DataFrame, labels: list[str], *, title: str = "") -> Chart:
+    """Shares of the variance due to init, order and the rest, with their intervals.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of `variance.variance_components` with a finite share.
+    labels : list of str
+        The row of the figure for each row of the table, for instance the subset.
+    """
+    shown = table.assign(label=labels).dropna(subset="share")
+    if shown.empty:
+        raise TableError("no variance can be shared out.")
+    present = [name for name in COMPONENTS if (shown["component"] == name).any()]
+    names = [COMPONENTS[name][0] for name in present]
+    shown["what"] = shown["component"].map({k: v[0] for k, v in COMPONENTS.items()})
+    order = list(dict.fromkeys(shown["label"]))
+    axis = alt.Axis(format=".0%", tickCount=5)
+    scale = alt.Scale(domain=[0, 1], nice=False)
+    named = "share of the variance of scores"
+    y = alt.Y("label:N", title=None, sort=order, axis=alt.Axis(labelLimit=130, ticks=False))
+    offset = alt.YOffset("what:N", sort=names, scale=alt.Scale(paddingOuter=0.35))
+    color = alt.Color(
+        "what:N", scale=alt.Scale(domain=names, range=[COMPONENTS[n][1] for n in present])
+    )
+    shape = alt.Shape(
+        "what:N", scale=alt.Scale(domain=names, range=[COMPONENTS[n][2] for n in present])
+    )
+    tooltip = [
+        alt.Tooltip("what:N", title="source"),
+        alt.Tooltip("share:Q", format=".1%"),
+        alt.Tooltip("share_lower:Q", title="lower", format=".1%"),
+        alt.Tooltip("share_upper:Q", title="upper", format=".1%"),
+        alt.Tooltip("sd:Q", title="sd", format=".4~f"),
+        alt.Tooltip("n_runs:Q", title="runs"),
+    ]
+    base = alt.Chart(
+        rows(shown[["label", "what", "share", "share_lower", "share_upper", "sd", "n_runs"]])
+    )
+    interval = (
+        base.transform_filter("isValid(datum.share_lower)")
+        .mark_rule(strokeWidth=2)
+        .encode(
+            x=alt.X("share_lower:Q", title=named, axis=axis, scale=scale),
+            x2="share_upper:Q",
+            y=y,
+            yOffset=offset,
+            color=color,
+        )
+    )
+    point = base.mark_point(size=60, filled=True, opacity=1).encode(
+        x=alt.X("share:Q", title=named, axis=axis, scale=scale),
+        y=y,
+        yOffset=offset,
+        color=color,
+        shape=shape,
+        tooltip=tooltip,
+    )
+    return styled(sized(alt.layer(interval, point), height=max(80, 58 * len(order))), title)
+
+
+def seed_ranking(
+    study: Study, means: pd.DataFrame, generator: np.random.Generator, *, title: str = ""
+) -> Chart:
+    """Mean score of every seed with its interval, in order of rank.
+
+    Parameters
+    ----------
+    study : Study
+        One group; its scores are shuffled for the grey bands.
+    means : DataFrame
+        Rows of `seed_effects.seed_means` for it.
+    generator : numpy Generator
+        Shuffles scores over all cells, 400 times.
+
+    Returns
+    -------
+    altair chart
+        Sorted means always climb. The grey steps say how much they climb by
+        chance: the middle 95% of each rank's mean when scores are shuffled.
+    """
+    metric = str(study.runs["metric"].iloc[0])
+    means = means.assign(what=means["factor"].map({k: v[0] for k, v in FACTORS.items()}))
+    means["rank"] = means.groupby("factor")["mean"].rank(method="first").astype(int)
+    bands = [
+        _chance_band(study, factor, generator).assign(what=FACTORS[factor][0]) for factor in FACTORS
+    ]
+    band = pd.concat(bands, ignore_index=True)
+    present = [v[0] for k, v in FACTORS.items() if (means["factor"] == k).any()]
+    styles = {v[0]: v for v in FACTORS.values()}
+    values = [*means["mean"], *means["lower"], *means["upper"], *band["low"], *band["high"]]
+    scale = score_axis(values)
+    x = alt.X(
+        "rank:Q",
+        title="seed, ranked by its mean",
+        axis=alt.Axis(tickMinStep=1, grid=False),
+        scale=alt.Scale(domain=[0.3, float(means["rank"].max()) + 0.7], nice=False),
+    )
+    color = alt.Color(
+        "what:N", scale=alt.Scale(domain=present, range=[styles[p][1] for p in present])
+    )
+    shape = alt.Shape(
+        "what:N", scale=alt.Scale(domain=present, range=[styles[p][2] for p in present])
+    )
+    # Inits to the left of the rank, orders to its right, so that they do not hide each other.
+    shift = dict(zip(present, (-0.16, 0.16), strict=False))
+    means["rank"] = means["rank"] + means["what"].map(shift)
+    base = alt.Chart(
+        rows(means[["what", "seed", "rank", "mean", "lower", "upper", "n_runs", "n_failed"]])
+    )
+    title_y = f"mean {metric} of the seed"
+    shaded = (
+        alt.Chart(rows(band))
+        .mark_bar(color=PALE, opacity=0.75)
+        .encode(
+            x=alt.X("left:Q", title="seed, ranked by its mean"),
+            x2="right:Q",
+            y=alt.Y("low:Q", title=title_y, scale=scale),
+            y2="high:Q",
+        )
+    )
+    interval = base.mark_rule(strokeWidth=1.2, opacity=0.8).encode(
+        x=x, y=alt.Y("lower:Q", title=title_y, scale=scale), y2="upper:Q", color=color
+    )
+    point = base.mark_point(size=40, filled=True, opacity=1).encode(
+        x=x,
+        y=alt.Y("mean:Q", title=title_y, scale=scale),
+        color=color,
+        shape=shape,
+        tooltip=[
+            alt.Tooltip("what:N"),
+            alt.Tooltip("seed:N"),
+            alt.Tooltip("mean:Q", format=".4~f"),
+            alt.Tooltip("lower:Q", format=".4~f"),
+            alt.Tooltip("upper:Q", format=".4~f"),
+            alt.Tooltip("n_runs:Q", title="runs"),
+            alt.Tooltip("n_failed:Q", title="failed"),
+        ],
+    )
+    overall = pd.DataFrame({"mean": [float(study.complete_runs()["score"].mean())]})
+    line = (
+        alt.Chart(rows(overall))
+        .mark_rule(color=INK, strokeDash=[2, 3])
+        .encode(y=alt.Y("mean:Q", scale=scale))
+    )
+    return styled(sized(alt.layer(shaded, line, interval, point)), title)
+
+
+def _chance_band(study: Study, factor: str, generator: np.random.Generator) -> pd.DataFrame:
+    runs = study.complete_runs()
+    codes, levels = pd.factorize(runs[factor], sort=True)
+    scores = runs["score"].to_numpy(dtype=np.float64)
+    member = np.zeros((len(scores), len(levels)))
+    member[np.arange(len(scores)), codes] = 1.0
+    shuffled = generator.permuted(np.tile(scores, (SHUFFLES, 1)), axis=1)
+    ranked = np.sort(shuffled @ (member / member.sum(axis=0)), axis=1)
+    low, high = np.quantile(ranked, [0.025, 0.975], axis=0)
+    rank = np.arange(1, len(levels) + 1)
+    side = -0.42 if factor == "init_seed" else 0.02
+    return pd.DataFrame({"left": rank + side, "right": rank + side + 0.4, "low": low, "high": high})
+
+
+def best_worst_densities(samples: pd.DataFrame, *, metric: str = "score", title: str = "") -> Chart:
+    """Densities of the scores of the best and of the worst seed, of init and of order.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        Rows of one group of `seed_effects.best_and_worst_seeds`.
+
+    Returns
+    -------
+    altair chart
+        Gaussian kernels with Silverman's bandwidth; ticks below are the runs.
+    """
+    values = samples["score"].to_numpy(dtype=np.float64)
+    air = 0.15 * (float(np.ptp(values)) or 1.0)
+    grid = np.linspace(values.min() - air, values.max() + air, 120)
+    parts, ticks = [], []
+    looks = []
+    for k, ((factor, place, seed), part) in enumerate(
+        samples.groupby(["factor", "place", "seed"], sort=False)
+    ):
+        short = "init" if factor == "init_seed" else "order"
+        name = f"{place} {short} seed ({seed})"
+        found = kernel_density(part["score"].to_numpy(dtype=np.float64), grid)
+        parts.append(pd.DataFrame({"what": name, "score": grid, "density": found}))
+        ticks.append(pd.DataFrame({"what": name, "score": part["score"], "lane": -(k + 1.0)}))
+        looks.append(
+            (name, NAVY if short == "init" else ORANGE, [1, 0] if place == "best" else [5, 3])
+        )
+    names = [name for name, _, _ in looks]
+    tall = max(float(part["density"].max()) for part in parts)
+    rug = pd.concat(ticks, ignore_index=True)
+    rug["lane"] *= 0.045 * tall
+    x = alt.X("score:Q", title=metric, scale=alt.Scale(domain=[grid[0], grid[-1]], nice=False))
+    color = alt.Color(
+        "what:N",
+        scale=alt.Scale(domain=names, range=[look[1] for look in looks]),
+        legend=alt.Legend(symbolType="stroke"),
+    )
+    y = alt.Y(
+        "density:Q",
+        title=f"density (per unit of {metric})",
+        axis=alt.Axis(tickCount=4),
+        scale=alt.Scale(domain=[-0.25 * tall, 1.05 * tall], nice=False),
+    )
+    line = (
+        alt.Chart(rows(pd.concat(parts, ignore_index=True)))
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=x,
+            y=y,
+            color=color,
+            strokeDash=alt.StrokeDash(
+                "what:N", scale=alt.Scale(domain=names, range=[look[2] for look in looks])
+            ),
+        )
+    )
+    marks = (
+        alt.Chart(rows(rug))
+        .mark_tick(orient="vertical", size=7, thickness=1.2)
+        .encode(x=x, y=alt.Y("lane:Q"), color=color)
+    )
+    return styled(sized(alt.layer(line, marks)), title)
+
+
+def kernel_density(
+    sample: npt.NDArray[np.float64], grid: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Gaussian kernel density with Silverman's bandwidth, on a grid.
+
+    The bandwidth is at least two steps of the grid, so that a sample of equal
+    scores shows as a narrow peak.
+    """
+    sd = float(sample.std(ddof=1)) if len(sample) > 1 else 0.0
+    quartiles = np.quantile(sample, [0.25, 0.75])
+    scale = min(sd, float(quartiles[1] - quartiles[0]) / 1.349) or sd
+    width = max(0.9 * scale * len(sample) ** -0.2, 2 * float(grid[1] - grid[0]))
+    z = (grid[:, None] - sample[None, :]) / width
+    return np.asarray(np.exp(-0.5 * z**2).mean(axis=1) / (width * np.sqrt(2 * np.pi)))

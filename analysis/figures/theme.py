@@ -1,0 +1,121 @@
+"""What all figures share: colours, sizes, inline data, and files for a paper.
+
+Colours differ in lightness as well as in hue, and no reading rests on colour
+alone: every series has its own dash or shape, so that a grey print says as much.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import vl_convert
+
+Chart = Any
+"""An altair Chart or LayerChart; altair's own annotations name neither in common."""
+
+INK, MUTED, PALE = "#222222", "#767676", "#d9d9d9"
+NAVY, ORANGE, TEAL, PURPLE, GOLD = "#1f3b73", "#d1661f", "#3f9f94", "#8e5ea8", "#b8860b"
+SERIES = (NAVY, ORANGE, TEAL, PURPLE, GOLD, MUTED)
+DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [1, 3])
+SHAPES = ("circle", "triangle-up", "square", "diamond", "triangle-down", "cross")
+SCHEME = "cividis"
+CROSS = "M-1,-1L1,1M-1,1L1,-1"
+WIDTH, HEIGHT = 460, 240
+FONT = "Helvetica, Arial, Liberation Sans, sans-serif"
+FORMATS = ("svg", "pdf", "png")
+
+
+def rows(frame: pd.DataFrame) -> alt.InlineData:
+    """A frame as data inside the figure: six significant digits, gaps as null."""
+    columns = {str(name): _plain(frame[name]) for name in frame.columns}
+    names = list(columns)
+    records = [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return alt.InlineData(values=records)
+
+
+def _plain(values: pd.Series) -> list[Any]:
+    if values.dtype.kind == "f":
+        numbers = values.to_numpy(dtype=np.float64)
+        return [float(f"{v:.6g}") if np.isfinite(v) else None for v in numbers.tolist()]
+    if values.dtype.kind in "iub" and not values.isna().any():
+        return list(values.to_numpy().tolist())
+    return [None if pd.isna(v) else (int(v) if isinstance(v, int) else str(v)) for v in values]
+
+
+def styled(chart: Chart, title: str | Sequence[str] = "") -> Chart:
+    """The chart with the common configuration and a title."""
+    if title:
+        chart = chart.properties(title=title)
+    return (
+        chart.configure(font=FONT, background="white")
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelFontSize=11,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            labelColor=INK,
+            titleColor=INK,
+            gridColor="#ececec",
+            domainColor=MUTED,
+            tickColor=MUTED,
+            titlePadding=6,
+        )
+        .configure_legend(
+            orient="top",
+            direction="horizontal",
+            title=None,
+            labelFontSize=11,
+            labelLimit=260,
+            symbolStrokeWidth=2,
+            columns=2,
+        )
+        .configure_title(fontSize=13, anchor="start", fontWeight="bold", color=INK, limit=WIDTH)
+    )
+
+
+def sized(chart: Chart, *, width: int = WIDTH, height: int = HEIGHT) -> Chart:
+    """The chart at a size in pixels; its plotting area, without axes."""
+    return chart.properties(width=width, height=height)
+
+
+def score_axis(values: Sequence[float] | pd.Series, *, pad: float = 0.05) -> alt.Scale:
+    """A scale that holds the values with a little air; scores need not start at zero."""
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    if not finite.size:
+        return alt.Scale(zero=False)
+    low, high = float(finite.min()), float(finite.max())
+    air = (high - low) * pad or max(abs(high), 1e-3) * pad
+    return alt.Scale(domain=[low - air, high + air], nice=False, zero=False)
+
+
+def save_figure(chart: Chart, stem: Path) -> list[Path]:
+    """Write `stem`.svg, .pdf and .png (twice the size in pixels), without browser or network."""
+    # Through the one SVG, so that the three files show the same and layout is done once.
+    svg = vl_convert.vegalite_to_svg(spec_of(chart), vl_version=vegalite_version())
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    # Not with_suffix: a dot in a name is part of the name.
+    paths = [stem.parent / f"{stem.name}.{kind}" for kind in FORMATS]
+    paths[0].write_text(svg, encoding="utf-8")
+    paths[1].write_bytes(vl_convert.svg_to_pdf(svg))
+    paths[2].write_bytes(vl_convert.svg_to_png(svg, scale=2))
+    return paths
+
+
+def spec_of(chart: Chart) -> dict[str, Any]:
+    """The Vega-Lite specification of a chart."""
+    # Validation against the schema is for the tests: it takes half of the time.
+    spec: dict[str, Any] = chart.to_dict(validate=False)
+    return spec
+
+
+@functools.cache
+def vegalite_version() -> str:
+    """Version of Vega-Lite that altair writes for, as vl-convert names it."""
+    return ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
