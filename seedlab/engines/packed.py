@@ -1,0 +1,131 @@
+"""The packed engine: the runs of a column as stacked computations that share their batches.
+
+A column's runs see the same examples at every step, so batches, index vectors and dropout
+masks are made once. The runs are cut into stacks: on a CPU every run is a stack of its own,
+small enough for its activations and gradients to stay in the caches, and threads take stacks
+rather than parts of operations; a run's arithmetic then depends neither on its neighbours nor
+on the pack's width nor on the number of threads. On a GPU one stack holds all runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+
+from seedlab.engines.column import PackedTrainee
+from seedlab.engines.crew import Crew
+from seedlab.models.weights import Weights
+from seedlab.spec import RunSpec
+from seedlab.tasks.encoded import EncodedTask
+from seedlab.train.loop import Score, train_column
+from seedlab.train.plan import make_plan
+from seedlab.train.result import RunResult
+
+
+class PackedEngine:
+    """Trains the runs of a pack together, column by column.
+
+    Parameters
+    ----------
+    stack : int or None
+        Runs per stack; None: one on a CPU, all of them on a GPU.
+    """
+
+    name = "packed"
+
+    def __init__(self, stack: int | None = None) -> None:
+        self.stack = stack
+
+    def train(
+        self,
+        runs: Sequence[RunSpec],
+        task: EncodedTask,
+        weights: Weights,
+        *,
+        score: Score,
+        observe: Callable[[str, int, float | None], None],
+    ) -> Iterator[RunResult]:
+        """Train every run and yield the results of a column as soon as it is through.
+
+        After a pack of one run, the model of `weights` is that run's.
+
+        Parameters
+        ----------
+        runs : sequence of RunSpec
+            Of one task, model and precision.
+        task : EncodedTask
+        weights : Weights
+            Loaded for this task; runs are trained on its device.
+        score : callable
+            See `seedlab.train.loop.Score`.
+        observe : callable
+            Told (run id, steps made, dev score or None) after every step and evaluation.
+
+        Raises
+        ------
+        SeedlabError
+            When the architecture can't be stacked.
+        """
+        device = weights.model.device
+        if device.type == "cuda":
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True)
+        threads = torch.get_num_threads()
+        n = len(task.splits["train"])
+        with Crew(threads if device.type == "cpu" else 1) as crew:
+            for column in columns(runs, n):
+                plans = [make_plan(run.recipe, run.evaluation, n) for run in column]
+                stack = self.stack or (1 if device.type == "cpu" else None)
+                trainee = PackedTrainee(column, plans, task, weights, crew, stack)
+                ids = [run.run_id for run in column]
+                traces = train_column(
+                    trainee,
+                    len(column),
+                    plans[0],
+                    task,
+                    batch_size=column[0].recipe.batch_size,
+                    order_seed=column[0].seeds.order,
+                    score=score,
+                    observe=lambda slot, step, value, ids=ids: observe(ids[slot], step, value),  # type: ignore[misc]
+                )
+                if len(runs) == 1:
+                    trainee.restore(weights, 0)
+                for slot, (run, plan, trace) in enumerate(zip(column, plans, traces, strict=True)):
+                    made = len(trace.losses)
+                    rates = run.recipe.optimizer.learning_rate * np.array(plan.multipliers[:made])
+                    yield RunResult(
+                        spec=run,
+                        status=trace.status,
+                        evaluations=tuple(trace.evaluations),
+                        losses=np.array(trace.losses),
+                        learning_rates=rates,
+                        grad_norms=np.array(trace.grad_norms),
+                        logits=trace.logits,
+                        total_steps=plan.total_steps,
+                        seconds=trace.seconds,
+                        provenance={
+                            "engine": self.name,
+                            "width": len(column),
+                            "slot": slot,
+                            "threads": threads,
+                            "device": str(device),
+                        },
+                    )
+
+
+def columns(runs: Sequence[RunSpec], n_examples: int) -> list[list[RunSpec]]:
+    """Return the runs grouped by what must agree for them to be trained together.
+
+    That is the order seed and the shape of the plan: optimiser, schedule, clipping and dropout
+    are each run's own.
+    """
+    groups: dict[object, list[RunSpec]] = {}
+    for run in runs:
+        plan = make_plan(run.recipe, run.evaluation, n_examples)
+        recipe = run.recipe
+        key = (run.seeds.order, recipe.batch_size, recipe.accumulation, plan.total_steps)
+        groups.setdefault((*key, run.evaluation, plan.evaluation_steps), []).append(run)
+    return list(groups.values())

@@ -1,0 +1,194 @@
+"""The few operations of a stacked encoder, forwards and backwards.
+
+Tensors are (token, feature) for a stack of one run and (run, token, feature) for more; the
+plain two-dimensional kernels are the faster ones on a CPU. Every operation works run by run:
+what a run gets does not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+Moments = tuple[torch.Tensor, torch.Tensor]
+"""(..., token, 1) means and reciprocal standard deviations of a layer norm's input."""
+
+
+@dataclass
+class Workspace:
+    """Memory that is used again at every step, by name; what a pass leaves for the way back.
+
+    Parameters
+    ----------
+    device : torch.device
+    dtype : torch.dtype
+        Of the weights.
+    product_dtype : torch.dtype
+        In which matrix products are computed; their results come back in `dtype`.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    product_dtype: torch.dtype
+    kept: dict[str, torch.Tensor] = field(default_factory=dict)
+    moments: dict[str, Moments] = field(default_factory=dict)
+    _memory: dict[str, torch.Tensor] = field(default_factory=dict)
+    _views: dict[str, dict[tuple[int, ...], torch.Tensor]] = field(default_factory=dict)
+
+    def buffer(self, name: str, *shape: int) -> torch.Tensor:
+        """Return an uninitialised tensor of this shape; the same name gives the same memory."""
+        views = self._views.setdefault(name, {})
+        view = views.get(shape)
+        if view is None:
+            size = 1
+            for n in shape:
+                size *= n
+            if name not in self._memory or self._memory[name].numel() < size:
+                # A little more than asked for: the batches' lengths differ.
+                self._memory[name] = torch.empty(
+                    size + size // 4, dtype=self.dtype, device=self.device
+                )
+                views.clear()
+            view = views[shape] = self._memory[name][:size].view(shape)
+        return view
+
+    def keep(self, name: str, *shape: int) -> torch.Tensor:
+        """Return a buffer that the way back will read under this name."""
+        view = self.kept[name] = self.buffer(name, *shape)
+        return view
+
+
+def product(
+    a: torch.Tensor,
+    b: torch.Tensor,
+    out: torch.Tensor,
+    work: Workspace,
+    *,
+    accumulate: bool = False,
+) -> torch.Tensor:
+    """Write (or add) matrix products into `out` and return it; all have 2 or all 3 dimensions."""
+    plain = a.ndim == 2
+    if work.product_dtype != work.dtype:
+        a, b = a.to(work.product_dtype), b.to(work.product_dtype)
+        result = torch.mm(a, b) if plain else torch.bmm(a, b)
+        return out.add_(result) if accumulate else out.copy_(result)
+    if plain:
+        return out.addmm_(a, b) if accumulate else torch.mm(a, b, out=out)
+    if accumulate:
+        return out.baddbmm_(a, b)
+    return torch.bmm(a, b, out=out) if out.is_contiguous() else out.copy_(torch.bmm(a, b))
+
+
+def affine(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, out: torch.Tensor, work: Workspace
+) -> torch.Tensor:
+    """Write ``x weight^T + bias`` into `out` and return it."""
+    if work.product_dtype == work.dtype:
+        if x.ndim == 2:
+            return torch.addmm(bias, x, weight.t(), out=out)
+        if out.is_contiguous():
+            return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT, out=out)
+    return product(x, weight.mT, out, work).add_(bias.unsqueeze(-2))
+
+
+def affine_backward(
+    grad: torch.Tensor,
+    x: torch.Tensor,
+    weight_grad: torch.Tensor,
+    bias_grad: torch.Tensor,
+    work: Workspace,
+    accumulate: bool,
+) -> None:
+    """Write (or add) the gradients of an affine map's weight and bias."""
+    product(grad.mT, x, weight_grad, work, accumulate=accumulate)
+    if accumulate:
+        bias_grad.add_(grad.sum(-2))
+    else:
+        torch.sum(grad, -2, out=bias_grad)
+
+
+def put(value: torch.Tensor, out: torch.Tensor, accumulate: bool) -> None:
+    """Write or add a gradient."""
+    if accumulate:
+        out.add_(value)
+    else:
+        out.copy_(value)
+
+
+def norm(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float
+) -> tuple[torch.Tensor, Moments]:
+    """Return the layer norm of `x` over its features, and its moments."""
+    shape = x.shape[-1:]
+    if x.ndim == 2:
+        y, mean, rstd = torch.native_layer_norm(x, shape, weight, bias, eps)
+        return y, (mean, rstd)
+    plain, mean, rstd = torch.native_layer_norm(x, shape, None, None, eps)
+    return torch.addcmul(bias.unsqueeze(-2), plain, weight.unsqueeze(-2)), (mean, rstd)
+
+
+def norm_backward(
+    grad: torch.Tensor,
+    x: torch.Tensor,
+    moments: Moments,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    weight_grad: torch.Tensor,
+    bias_grad: torch.Tensor,
+    accumulate: bool,
+) -> torch.Tensor:
+    """Return the gradient of a layer norm's input; write (or add) those of weight and bias."""
+    shape, (mean, rstd) = x.shape[-1:], moments
+    backward = torch.ops.aten.native_layer_norm_backward.default
+    dx: torch.Tensor
+    if x.ndim == 2:
+        dx, dw, db = backward(grad, x, shape, mean, rstd, weight, bias, (True, True, True))
+        put(dw, weight_grad, accumulate)
+        put(db, bias_grad, accumulate)
+        return dx
+    put((grad * ((x - mean) * rstd)).sum(-2), weight_grad, accumulate)
+    put(grad.sum(-2), bias_grad, accumulate)
+    scaled = grad * weight.unsqueeze(-2)
+    dx, _, _ = backward(scaled, x, shape, mean, rstd, None, None, (True, False, False))
+    return dx
+
+
+def table_backward(
+    grad: torch.Tensor, index: torch.Tensor, padding: int, out: torch.Tensor, accumulate: bool
+) -> None:
+    """Write (or add) the gradient of an embedding table; the row `padding` has none."""
+    if not accumulate:
+        out.zero_()
+    out.index_add_(-2, index, grad)
+    if padding >= 0:
+        out.select(-2, padding).zero_()
+
+
+def activate(name: str, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """Write an activation of `x` into `out` and return it."""
+    if name == "relu":
+        return torch.clamp_min(x, 0.0, out=out)
+    if name == "tanh":
+        return torch.tanh(x, out=out)
+    torch.ops.aten.gelu.out(x, approximate=_approximate(name), out=out)
+    return out
+
+
+def activate_backward(
+    name: str, grad: torch.Tensor, x: torch.Tensor, y: torch.Tensor, out: torch.Tensor
+) -> torch.Tensor:
+    """Write the gradient at `x` of an activation ``y`` of it into `out` and return it."""
+    if name == "relu":
+        return torch.mul(grad, x > 0.0, out=out)
+    if name == "tanh":
+        torch.ops.aten.tanh_backward.grad_input(grad, y, grad_input=out)
+    else:
+        torch.ops.aten.gelu_backward.grad_input(
+            grad, x, approximate=_approximate(name), grad_input=out
+        )
+    return out
+
+
+def _approximate(name: str) -> str:
+    return "none" if name == "gelu" else "tanh"

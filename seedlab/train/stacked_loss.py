@@ -1,0 +1,35 @@
+"""Losses of a stack of runs, and their gradients at the logits."""
+
+from __future__ import annotations
+
+import torch
+
+
+def losses_and_gradient(
+    logits: torch.Tensor, labels: torch.Tensor, rows: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return every run's loss and its gradient at the logits.
+
+    Parameters
+    ----------
+    logits : (..., row, class) tensor
+        One class means regression.
+    labels : (row,) tensor
+        Of int64, or of a floating type for regression.
+    rows : int
+        Examples of the whole update: losses are summed here and divided by this number, so
+        that the parts of an accumulated batch add up.
+
+    Returns
+    -------
+    losses : (...) tensor
+        Cross-entropy, or squared error for regression.
+    gradient : (..., row, class) tensor
+    """
+    if logits.shape[-1] == 1:
+        difference = logits[..., 0] - labels.to(logits.dtype)
+        return difference.square().sum(-1) / rows, (difference * (2.0 / rows))[..., None]
+    log_shares = torch.log_softmax(logits, -1)
+    one_hot = torch.nn.functional.one_hot(labels, logits.shape[-1]).to(logits.dtype)
+    losses = -(log_shares * one_hot).sum((-2, -1)) / rows
+    return losses, (log_shares.exp() - one_hot) / rows

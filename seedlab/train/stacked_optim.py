@@ -1,0 +1,132 @@
+"""AdamW and BERTAdam over stacked runs: one pass over each run's vector of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from seedlab.models.flat import FlatLayout
+
+_LONG_AGO = 1e9
+"""Step at which the bias correction of any moving average is 1: BERTAdam has none."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one run is updated.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Before the schedule's multiplier.
+    beta1, beta2, eps, weight_decay : float
+    bias_correction : bool
+        True: AdamW; False: BERTAdam (see `seedlab.train.optim.BertAdam`).
+    clip_mode : str
+        ``global``, ``tensor`` or ``none``; see `seedlab.train.clip`.
+    clip_norm : float
+    """
+
+    learning_rate: float
+    beta1: float
+    beta2: float
+    eps: float
+    weight_decay: float
+    bias_correction: bool
+    clip_mode: str
+    clip_norm: float
+
+
+class StackedAdam:
+    """The optimiser of a stack: a rule, and moments, for every run.
+
+    Parameters
+    ----------
+    layout : FlatLayout
+    rules : sequence of Rule
+        One per run.
+    weights : (run, size) tensor
+        Updated in place.
+    """
+
+    def __init__(self, layout: FlatLayout, rules: Sequence[Rule], weights: torch.Tensor) -> None:
+        self.layout = layout
+        self.rules = list(rules)
+        self.weights = weights
+        self.first = torch.zeros_like(weights)
+        self.second = torch.zeros_like(weights)
+        self.decayed = [1.0] * len(self.rules)
+        """Per run, the product over all updates of 1 - rate x weight decay."""
+
+    def update(self, grads: torch.Tensor, step: int, multipliers: Sequence[float]) -> torch.Tensor:
+        """Make one update of every run.
+
+        Parameters
+        ----------
+        grads : (run, size) tensor
+            Clipped in place.
+        step : int
+            Number of the update, counted from 0.
+        multipliers : sequence of float
+            The schedule's, one per run.
+
+        Returns
+        -------
+        (run,) tensor
+            L2 norms of the gradients before clipping, on the device.
+        """
+        norms = self._clip(grads)
+        split = self.layout.decayed
+        for run, rule in enumerate(self.rules):
+            rate = rule.learning_rate * multipliers[run]
+            taken = torch.tensor(step + 1.0 if rule.bias_correction else _LONG_AGO)
+            taken = taken.to(grads.device)
+            self.decayed[run] *= 1.0 - rate * rule.weight_decay
+            for part, decay in ((slice(split), rule.weight_decay), (slice(split, None), 0.0)):
+                torch._fused_adamw_(
+                    [self.weights[run, part]],
+                    [grads[run, part]],
+                    [self.first[run, part]],
+                    [self.second[run, part]],
+                    [],
+                    [taken],
+                    lr=rate,
+                    beta1=rule.beta1,
+                    beta2=rule.beta2,
+                    weight_decay=decay,
+                    eps=rule.eps,
+                    amsgrad=False,
+                    maximize=False,
+                )
+        return norms
+
+    def keep(self, runs: Sequence[int]) -> None:
+        """Keep these runs alone; the memory of the others is freed."""
+        index = torch.tensor(list(runs), device=self.weights.device)
+        self.weights, self.first, self.second = (
+            tensor.index_select(0, index) for tensor in (self.weights, self.first, self.second)
+        )
+        self.rules = [self.rules[run] for run in runs]
+        self.decayed = [self.decayed[run] for run in runs]
+
+    def _clip(self, grads: torch.Tensor) -> torch.Tensor:
+        """Scale gradients down, every run by its own rule; return the norms before."""
+        norms: torch.Tensor = torch.linalg.vector_norm(grads, dim=1)
+        for run, rule in enumerate(self.rules):
+            if rule.clip_mode == "global":
+                scale = torch.clamp(rule.clip_norm / (norms[run] + 1e-6), max=1.0)
+                # On a CPU it costs nothing to look, and most updates are not clipped.
+                if grads.device.type != "cpu" or float(scale) != 1.0:
+                    grads[run].mul_(scale)
+            elif rule.clip_mode == "tensor":
+                tensors = [
+                    grads[run, piece.start : piece.stop] for piece in self.layout.pieces.values()
+                ]
+                scales = [
+                    torch.clamp(rule.clip_norm / (norm + 1e-6), max=1.0)
+                    for norm in torch._foreach_norm(tensors)
+                ]
+                torch._foreach_mul_(tensors, scales)
+        return norms
