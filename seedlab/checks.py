@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from seedlab.engines import ENGINES
 from seedlab.errors import SeedlabError, nearest
 from seedlab.grid import EngineSpec
-from seedlab.spec import CLIP_MODES, DTYPES, RunSpec
+from seedlab.spec import CLIP_MODES, DTYPES, RunSpec, TaskSpec
 from seedlab.train.schedule import SCHEDULES
 
 _AT_LEAST_1 = (lambda x: x is None or x >= 1, "at least 1")
@@ -51,6 +52,22 @@ _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
+_OF_READER = {
+    "embedded": ("examples", "dev_examples", "noise", "data_seed"),
+    "table": (
+        "train_file",
+        "dev_file",
+        "test_file",
+        "text",
+        "text_pair",
+        "label",
+        "labels",
+        "kind",
+    ),
+}
+"""Settings that one reader alone looks at."""
+
+
 def check_run(run: RunSpec) -> None:
     """Refuse a run whose values can't be trained.
 
@@ -60,16 +77,45 @@ def check_run(run: RunSpec) -> None:
         Naming the key, what it got and what is allowed.
     """
     for key, (holds, allowed) in _RANGES:
-        if not holds(value := _get(run, key)):
+        value = _get(run, key)
+        if not holds(value) or (isinstance(value, float) and not math.isfinite(value)):
             raise SeedlabError(
                 f"{_as_override(key)}={value} is out of range; it must be {allowed}."
             )
     for key, choices in _CHOICES:
         _check_choice(_as_override(key), _get(run, key), choices)
+    _check_readers_settings(run.task)
+    if not run.model.name:
+        raise SeedlabError(
+            "model.name is not set; name a model of the hub (model=NAME), a local checkpoint "
+            "(model.path=FOLDER), or leave model=hub out for the embedded encoder."
+        )
     if run.recipe.accumulation > run.recipe.batch_size:
         raise SeedlabError(
             f"recipe.accumulation={run.recipe.accumulation} cuts a batch into more parts than it has "
             f"examples (recipe.batch_size={run.recipe.batch_size}); it must be at most that."
+        )
+
+
+def _check_readers_settings(task: TaskSpec) -> None:
+    """Refuse a setting that the task's reader would silently pass over."""
+    defaults = TaskSpec()
+    for reader, keys in _OF_READER.items():
+        for key in keys:
+            value = getattr(task, key)
+            if reader != task.reader and value != getattr(defaults, key):
+                instead = (
+                    " A subset for training is task.train_size=N." if key == "examples" else ""
+                )
+                raise SeedlabError(
+                    f"task.{key}={value} has no effect on task '{task.name}': it is for tasks with "
+                    f"task.reader={reader}, and this one has task.reader={task.reader}; leave it "
+                    f"out.{instead}"
+                )
+    if task.reader == "embedded" and task.path is not None:
+        raise SeedlabError(
+            f"task.path={task.path} has no effect on task '{task.name}', which seedlab makes itself; "
+            "leave it out, or choose a task that is read from files (task=rte, task=table, ...)."
         )
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from seedlab.errors import SeedlabError, nearest
@@ -93,15 +94,17 @@ def read_settings(cfg: DictConfig) -> Settings:
         node = values.get(name)
         plain = OmegaConf.to_container(node, resolve=True) if node is not None else {}
         built[name] = build(kind, typing.cast("Mapping[str, Any]", plain), name)
-    model: ModelSpec = built["model"]
-    if model.path is not None and model.name == "embedded":
-        built["model"] = dataclasses.replace(model, name=Path(model.path).name)
+    model, task = _placed(built["model"]), _placed(built["task"])
+    if model.path is not None and model.name in ("embedded", ""):
+        model = dataclasses.replace(model, name=Path(model.path).name)
+    if task.reader == "table" and task.path is None:
+        task = dataclasses.replace(task, path=str(_here()))
     study = values.get("study")
-    if not study:
+    if study is None or not str(study):
         raise SeedlabError("the study has no name; give it one with study=NAME.")
     spec = RunSpec(
-        task=built["task"],
-        model=built["model"],
+        task=task,
+        model=model,
         recipe=built["recipe"],
         evaluation=built["evaluation"],
         seeds=built["seed"].resolved(),
@@ -109,9 +112,30 @@ def read_settings(cfg: DictConfig) -> Settings:
     return Settings(
         spec=spec,
         engine=built["engine"],
-        study=Path(str(values.get("studies_dir", "studies"))) / str(study),
-        dry=bool(values.get("dry", False)),
+        study=_from_here(Path(str(values.get("studies_dir", "studies"))) / str(study)),
+        dry=_convert(bool, values.get("dry", False), "dry"),
     )
+
+
+P = TypeVar("P", TaskSpec, ModelSpec)
+
+
+def _placed(spec: P) -> P:
+    """Return a specification with its path absolute, so that a record says where things lay."""
+    if spec.path is None:
+        return spec
+    return dataclasses.replace(spec, path=str(_here() / Path(spec.path).expanduser()))
+
+
+def _here() -> Path:
+    """Return the folder in which the command was given (a job may have one of its own)."""
+    given = HydraConfig.get().runtime.cwd if HydraConfig.initialized() else None
+    return Path(given or Path.cwd())
+
+
+def _from_here(path: Path) -> Path:
+    """Return a path that means the same in a job that has moved to a folder of its own."""
+    return path if _here() == Path.cwd() else _here() / path
 
 
 def known_keys() -> list[str]:

@@ -39,7 +39,7 @@ class TaskSpec:
     train_size: int | None = None
     """train on a class-balanced subset of this many examples, drawn by seed.subsample"""
     train_file: str | None = None
-    """table: the training file, relative to `path`"""
+    """table: the training file, relative to `path`. Not identity: its content is."""
     dev_file: str | None = None
     """table: the validation file"""
     test_file: str | None = None
@@ -202,6 +202,8 @@ class RunSpec:
         """Return what the run's name is a hash of: all but the places things lie in."""
         values: dict[str, Any] = self.to_dict()
         del values["task"]["path"]
+        for key in ("train_file", "dev_file", "test_file"):
+            values["task"][key] = None
         for key in ("path", "allow_pickle", "trust_remote_code"):
             del values["model"][key]
         return {"version": SPEC_VERSION, **values}

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
-from seedlab.tasks.metrics import METRICS
 
 from seedlab.checks import check_engine, check_run
 from seedlab.config import build, defaults, known_keys, read_settings
@@ -18,6 +17,7 @@ from seedlab.grid import EngineSpec
 from seedlab.launch import app as application
 from seedlab.paths import conf_folder, experiments_folder
 from seedlab.spec import RecipeSpec, RunSpec, TaskSpec
+from seedlab.tasks.metrics import METRICS
 from seedlab.train.schedule import SCHEDULES
 
 assert application.main  # registers the defaults with Hydra
@@ -40,6 +40,7 @@ def test_defaults_are_those_of_the_dataclasses() -> None:
     settings = read_settings(plain())
     assert settings.spec == dataclasses.replace(RunSpec(), seeds=RunSpec().seeds.resolved())
     assert settings.study == Path("studies/s")
+    assert read_settings(plain(study=0)).study == Path("studies/0")
 
 
 @pytest.mark.parametrize("name", options("recipe"))
@@ -118,6 +119,7 @@ def test_a_local_model_is_named_after_its_folder() -> None:
         ({"evaluation": {"at_start": 1}}, r"evaluation.at_start=1 .* true or false"),
         ({"recipe": {"optimizer": 3}}, r"recipe.optimizer=3 .* must be a section"),
         ({"study": None}, r"the study has no name; give it one with study=NAME"),
+        ({"dry": "no"}, r"dry='no' is of the wrong type; it must be true or false"),
     ],
 )
 def test_wrong_keys_and_types_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -138,11 +140,28 @@ def test_wrong_keys_and_types_are_refused(changes: dict[str, Any], message: str)
         ("recipe.accumulation=17", r"accumulation=17 cuts a batch into more parts"),
         ("recipe.dropout=1", r"recipe.dropout=1.0 is out of range"),
         ("task.max_length=2", r"task.max_length=2 .* at least 4"),
+        ("recipe.optimizer.weight_decay=inf", r"weight_decay=inf is out of range"),
+        ("model=hub", r"model.name is not set; name a model of the hub"),
+        ("task.text=a", r"task.text=a has no effect on task 'acceptability'.*leave it out"),
+        ("task.path=data", r"task.path=.*data has no effect on task 'acceptability'"),
     ],
 )
 def test_values_out_of_range_are_refused(override: str, message: str) -> None:
     with pytest.raises(SeedlabError, match=message):
         check_run(read_settings(composed(override)).spec)
+
+
+def test_a_size_meant_for_made_tasks_is_refused_for_others() -> None:
+    """It used to be passed over: all of SST-2 was trained on."""
+    with pytest.raises(SeedlabError, match=r"task.examples=10 has no effect.*task.train_size=N"):
+        check_run(read_settings(composed("task=sst2", "task.examples=10")).spec)
+
+
+def test_paths_are_recorded_whole() -> None:
+    spec = read_settings(composed("task=table", "task.path=data", "model.path=/m/checkpoint")).spec
+    assert spec.task.path == str(Path.cwd() / "data")
+    assert spec.model.path == "/m/checkpoint"
+    assert read_settings(composed("task=table")).spec.task.path == str(Path.cwd())
 
 
 @pytest.mark.parametrize(
@@ -174,6 +193,8 @@ def test_known_keys_hold_every_leaf() -> None:
 def test_every_study_composes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEEDLAB_DATA", "data")
     settings = read_settings(
-        composed(f"hydra.searchpath=[file://{experiments_folder()}]", f"+{path.parent.name}={path.stem}")
+        composed(
+            f"hydra.searchpath=[file://{experiments_folder()}]", f"+{path.parent.name}={path.stem}"
+        )
     )
     check_run(settings.spec)

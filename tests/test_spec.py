@@ -24,6 +24,9 @@ from seedlab.spec import (
 
 PLACES = {
     ("task", "path"),
+    ("task", "train_file"),
+    ("task", "dev_file"),
+    ("task", "test_file"),
     ("model", "path"),
     ("model", "allow_pickle"),
     ("model", "trust_remote_code"),
