@@ -45,7 +45,10 @@ class Trainee(Protocol):
 
 @dataclass
 class Trace:
-    """What the loop saw of one run; see `seedlab.train.result.RunResult`."""
+    """What the loop saw of one run; see `seedlab.train.result.RunResult`.
+
+    `seconds` is the run's share: the time of the column, divided by the runs in it.
+    """
 
     status: str = "finished"
     evaluations: list[Evaluation] = field(default_factory=list)
@@ -71,16 +74,24 @@ def train_column(
     The ``dev`` split is scored at every evaluation step of the plan, the other splits after
     the last. A run whose loss or logits stop being finite is dropped; the others go on.
     """
-    start = time.perf_counter()
+    last = time.perf_counter()
     traces = [Trace() for _ in range(n_runs)]
     running = list(range(n_runs))
     due = set(plan.evaluation_steps)
 
+    def share_time() -> None:
+        nonlocal last
+        now = time.perf_counter()
+        for run in running:
+            traces[run].seconds += (now - last) / len(running)
+        last = now
+
     def part(bad: npt.NDArray[np.bool_]) -> None:
         slots = np.flatnonzero(bad).tolist()
+        if slots:
+            share_time()
         for slot in slots:
             traces[running[slot]].status = "diverged"
-            traces[running[slot]].seconds = time.perf_counter() - start
         for slot in reversed(slots):
             del running[slot]
         if slots and running:
@@ -122,6 +133,5 @@ def train_column(
     for name in task.splits:
         if name not in ("train", "dev") and running:
             evaluate(plan.total_steps, name)
-    for run in running:
-        traces[run].seconds = time.perf_counter() - start
+    share_time()
     return traces

@@ -53,7 +53,7 @@ class RunResult:
     total_steps : int
         Steps that the recipe asked for.
     seconds : float
-        Wall-clock time of the run's own training and evaluation.
+        The run's share of the wall-clock time of training and evaluating its pack.
     provenance : mapping
         engine, width, slot, threads, device, and what else the engine wants on record.
     """
