@@ -27,10 +27,15 @@ def file_stems(labels: dict[Group, str]) -> dict[Group, str]:
     stems: dict[Group, str] = {}
     taken: set[str] = set()
     for key, label in labels.items():
-        base = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:60] or "group"
+        base = file_stem(label)
         stem, number = base, 2
         while stem in taken:
             stem, number = f"{base}-{number}", number + 1
         taken.add(stem)
         stems[key] = stem
     return stems
+
+
+def file_stem(label: str) -> str:
+    """A label as a file name without extension: letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:60] or "group"

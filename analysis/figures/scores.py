@@ -136,7 +136,7 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
 
 def _lines(lines: list[tuple[float, str]], scale: alt.Scale, metric: str) -> list[Chart]:
     frame = pd.DataFrame(lines, columns=["score", "text"])
-    middle = float(np.mean(scale.to_dict()["domain"]))
+    middle = float(np.mean(scale["domain"]))
     frame["right"] = frame["score"] > middle
     base = alt.Chart(rows(frame))
     x = alt.X("score:Q", title=metric, scale=scale)

@@ -13,6 +13,7 @@ from typing import Any
 
 import altair as alt
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import vl_convert
 
@@ -31,21 +32,23 @@ FONT = "Helvetica, Arial, Liberation Sans, sans-serif"
 FORMATS = ("svg", "pdf", "png")
 
 
-def rows(frame: pd.DataFrame) -> alt.InlineData:
-    """A frame as data inside the figure: six significant digits, gaps as null."""
-    columns = {str(name): _plain(frame[name]) for name in frame.columns}
-    names = list(columns)
-    records = [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return alt.InlineData(values=records)
+def rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame as the data of a figure: six significant digits, no index, plain columns."""
+    # Left a frame: altair copies lists of rows at every step of a chart's making.
+    shown = frame.reset_index(drop=True)
+    for name in shown.columns:
+        if shown[name].dtype.kind == "f":
+            shown[name] = _rounded(shown[name].to_numpy(dtype=np.float64))
+        elif shown[name].dtype.kind not in "iub":
+            shown[name] = shown[name].astype("object")
+    return shown
 
 
-def _plain(values: pd.Series) -> list[Any]:
-    if values.dtype.kind == "f":
-        numbers = values.to_numpy(dtype=np.float64)
-        return [float(f"{v:.6g}") if np.isfinite(v) else None for v in numbers.tolist()]
-    if values.dtype.kind in "iub" and not values.isna().any():
-        return list(values.to_numpy().tolist())
-    return [None if pd.isna(v) else (int(v) if isinstance(v, int) else str(v)) for v in values]
+def _rounded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        power = 10.0 ** (5 - np.floor(np.log10(np.abs(values))))
+        rounded = np.round(values * power) / power
+    return np.where(np.isfinite(rounded), rounded, np.where(np.isfinite(values), values, np.nan))
 
 
 def styled(chart: Chart, title: str | Sequence[str] = "") -> Chart:
@@ -65,6 +68,7 @@ def styled(chart: Chart, title: str | Sequence[str] = "") -> Chart:
             domainColor=MUTED,
             tickColor=MUTED,
             titlePadding=6,
+            labelPadding=5,
         )
         .configure_legend(
             orient="top",
@@ -95,10 +99,15 @@ def score_axis(values: Sequence[float] | pd.Series, *, pad: float = 0.05) -> alt
     return alt.Scale(domain=[low - air, high + air], nice=False, zero=False)
 
 
-def save_figure(chart: Chart, stem: Path) -> list[Path]:
+def save_figure(chart: Chart, stem: Path, *, title: str = "") -> list[Path]:
     """Write `stem`.svg, .pdf and .png (twice the size in pixels), without browser or network."""
+    return save_spec(spec_of(chart) | ({"title": title} if title else {}), stem)
+
+
+def save_spec(spec: dict[str, Any], stem: Path) -> list[Path]:
+    """As `save_figure`, for a specification."""
     # Through the one SVG, so that the three files show the same and layout is done once.
-    svg = vl_convert.vegalite_to_svg(spec_of(chart), vl_version=vegalite_version())
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=vegalite_version())
     stem.parent.mkdir(parents=True, exist_ok=True)
     # Not with_suffix: a dot in a name is part of the name.
     paths = [stem.parent / f"{stem.name}.{kind}" for kind in FORMATS]
@@ -109,9 +118,10 @@ def save_figure(chart: Chart, stem: Path) -> list[Path]:
 
 
 def spec_of(chart: Chart) -> dict[str, Any]:
-    """The Vega-Lite specification of a chart."""
+    """The Vega-Lite specification of a chart, its data in ``datasets``."""
     # Validation against the schema is for the tests: it takes half of the time.
-    spec: dict[str, Any] = chart.to_dict(validate=False)
+    with alt.data_transformers.enable("default", max_rows=None):
+        spec: dict[str, Any] = chart.to_dict(validate=False)
     return spec
 
 

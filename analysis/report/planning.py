@@ -1,0 +1,198 @@
+"""Answers to planning questions in words: how many runs, and what a budget buys."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pandas as pd
+
+from analysis.figures.labels import group_labels
+from analysis.planner import budget_table, interval_width, runs_for_power, runs_for_width
+from analysis.report.wording import count, digits_for, number, percent, record
+from analysis.study import Study, TableError
+from analysis.target_chance import chance_of_target, runs_for_target
+
+SHOWN_N = (1, 5, 10, 20, 50)
+
+
+@dataclasses.dataclass(frozen=True)
+class Questions:
+    """What to plan for; None leaves a question out.
+
+    Attributes
+    ----------
+    width : float
+        Whole width of an interval for a mean, in units of the metric.
+    effect : float
+        Difference of the mean scores of two recipes to be told apart.
+    target : float
+        Score that the best of n should reach.
+    budget : int
+        Full trainings.
+    sd : float
+        Standard deviation of a run's score; from the pilot study by default.
+    power, level, chance : floats in (0, 1)
+    paired : bool
+        Both recipes with the same seeds; `sd` is then that of the difference.
+    """
+
+    width: float | None = None
+    effect: float | None = None
+    target: float | None = None
+    budget: int | None = None
+    sd: float | None = None
+    power: float = 0.8
+    level: float = 0.95
+    chance: float = 0.95
+    paired: bool = False
+
+
+def plan_answers(questions: Questions, study: Study | None = None, *, seed: int = 0) -> list[str]:
+    """Sentences that answer the questions, per group of the pilot study where there is one.
+
+    Raises
+    ------
+    TableError
+        There is no question, or one needs a pilot study or a standard deviation
+        that was not given.
+    ValueError
+        A number is outside its range.
+    """
+    asked = (questions.width, questions.effect, questions.target, questions.budget)
+    if all(value is None for value in asked):
+        raise TableError(
+            "there is nothing to plan; ask for a width, an effect, a target or a budget."
+        )
+    if study is None:
+        if questions.target is not None or questions.budget is not None:
+            raise TableError(
+                "a target or a budget needs runs to plan from; give a pilot study or a table."
+            )
+        if questions.sd is None:
+            raise TableError(
+                "the standard deviation of a run's score is unknown; give it, or a pilot study or "
+                "a table to take it from."
+            )
+        return _moments(questions, questions.sd, digits_for(questions.sd))
+    words = []
+    labels = group_labels(study)
+    for k, (key, part) in enumerate(study.groups()):
+        generator = np.random.default_rng([seed, k])
+        found = _for_group(questions, part, generator)
+        words += [f"{labels[key]}: {text}" for text in found] if len(labels) > 1 else found
+    return words
+
+
+def _for_group(questions: Questions, part: Study, generator: np.random.Generator) -> list[str]:
+    runs = part.complete_runs()
+    if len(runs) < 2:
+        return ["fewer than two runs were trained to their end: no pilot to plan from."]
+    scores = runs["score"].astype("float64")
+    lower = not bool(runs["higher_is_better"].iloc[0])
+    sd = questions.sd if questions.sd is not None else float(scores.std())
+    d = digits_for(sd)
+    metric = str(runs["metric"].iloc[0])
+    words = [
+        f"pilot of {count(len(runs), 'run')}, {metric} {number(float(scores.mean()), d)} on average, "
+        f"standard deviation {number(sd, d + 1)}."
+    ]
+    if sd > 0:
+        words += _moments(questions, sd, d)
+    elif questions.width is not None or questions.effect is not None:
+        words.append("the scores do not vary, so that any number of runs is enough.")
+    if questions.target is not None:
+        words.append(_target(questions, questions.target, scores, lower))
+    if questions.budget is not None:
+        words.append(_budget(questions, questions.budget, part, generator, lower, d))
+    return words
+
+
+def _moments(questions: Questions, sd: float, d: int) -> list[str]:
+    words = []
+    if questions.width is not None:
+        n = runs_for_width(questions.width, sd, level=questions.level)
+        now = interval_width(5, sd, level=questions.level)
+        words.append(
+            f"a {percent(questions.level)} interval for the mean at most {questions.width:g} wide "
+            f"takes {count(n, 'run')} (5 runs give one {number(now, d)} wide)."
+        )
+    if questions.effect is not None:
+        n = runs_for_power(questions.effect, sd, power=questions.power, paired=questions.paired)
+        kind = "pairs of runs" if questions.paired else "runs of each"
+        words.append(
+            f"to tell two recipes apart that differ by {questions.effect:g} with power "
+            f"{percent(questions.power)} takes {n:,} {kind} (two-sided t test at 5%)."
+        )
+    return words
+
+
+def _target(questions: Questions, target: float, scores: pd.Series, lower: bool) -> str:
+    values = scores.to_numpy(dtype=np.float64)
+    needed = runs_for_target(
+        values, target, chance=questions.chance, level=questions.level, lower_is_better=lower
+    )
+    chances = []
+    for n in SHOWN_N:
+        found = chance_of_target(values, target, n, level=questions.level, lower_is_better=lower)
+        chances.append(
+            f"{percent(found.plugin)} for n = {n} ({percent(found.lower)} to {percent(found.upper)})"
+        )
+    text = f"the best of n runs reaches {target:g} with a chance of {', '.join(chances)}; "
+    if needed.expected is None:
+        return f"{text}no run of the pilot reached it, so no number of runs can be promised."
+    worst = "no number at all" if needed.at_worst is None else f"{needed.at_worst:,}"
+    return (
+        f"{text}{percent(questions.chance)} takes {count(needed.expected, 'run')} (between "
+        f"{needed.at_best:,} and {worst}, as far as the pilot can tell)."
+    )
+
+
+def _budget(
+    questions: Questions,
+    budget: int,
+    part: Study,
+    generator: np.random.Generator,
+    lower: bool,
+    d: int,
+) -> str:
+    curves = part.complete_curves()
+    if curves is None:
+        return "what a budget buys needs evaluations during training, which the pilot has not."
+    names = part.runs.set_index("run")[["task", "recipe"]]
+    try:
+        table = budget_table(
+            curves.join(names, on="run"),
+            budget,
+            generator=generator,
+            target=questions.target,
+            lower_is_better=lower,
+        )
+    except TableError as error:
+        return f"what a budget buys cannot be told: {error}"
+    if table.empty:
+        return (
+            f"a budget of {count(budget, 'training')} is more than the pilot's runs; ask for less, "
+            "or train more."
+        )
+    row = record(table, 0)
+    if row["fraction"] >= 1:
+        return (
+            f"a budget of {count(budget, 'full training')} is best spent on plain runs: expected "
+            f"best {number(row['baseline'], d)}."
+        )
+    text = (
+        f"a budget of {count(budget, 'full training')} is best spent by starting "
+        f"{count(int(row['started']), 'run')}, stopping them after {percent(row['fraction'])} and "
+        f"continuing {int(row['continued'])}: expected best {number(row['expected_best'], d)} "
+        f"against {number(row['baseline'], d)} for plain runs"
+    )
+    if math.isfinite(row["split_half"]):
+        text += f" ({number(row['split_half'], d)} judged on runs that had no part in the choice)"
+    if "reach" in row:
+        text += (
+            f"; chance of reaching {questions.target:g}: {percent(row['reach'])} against "
+            f"{percent(row['baseline_reach'])}"
+        )
+    return text + "."

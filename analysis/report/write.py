@@ -1,0 +1,182 @@
+"""A report on a study: one HTML file, figures for a paper, tables, and a summary for machines."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from analysis.figures.labels import file_stems, group_labels
+from analysis.figures.theme import save_spec
+from analysis.lint import Finding, lint
+from analysis.report.across import across_sections
+from analysis.report.answer import answer_facts, answer_words, overview, spread_words
+from analysis.report.page import Page, heading, render
+from analysis.report.results import PERMUTATIONS, GroupResults, analyse_group
+from analysis.report.section import Section
+from analysis.report.sections import group_sections
+from analysis.report.tables import report_tables, write_tables
+from analysis.report.wording import count
+from analysis.study import Group, Study, TableError
+
+# Below this many evaluations in all, starting a second process takes longer than it saves.
+WORTH_PROCESSES = 20_000
+
+
+def write_report(
+    study: Study,
+    out: str | os.PathLike[str],
+    *,
+    source: str = "",
+    seed: int = 0,
+    workers: int | None = None,
+) -> Path:
+    """Write a complete report.
+
+    Parameters
+    ----------
+    study : Study
+        From `table.read_table` or `exported.read_study`; several with `concat_studies`.
+    out : path
+        Folder to write to; made if missing. Gets ``report.html`` (self-contained),
+        ``figures/*.{svg,pdf,png}``, ``tables/*.csv`` and ``summary.json``. Files of
+        an earlier report with the same names are replaced.
+    source : str
+        Where the data come from, for the heading.
+    seed : int, at least 0
+        Decides every shuffle, bootstrap and halving.
+    workers : int, optional
+        Processes for the groups' estimates; by default two where that pays. The
+        result does not depend on it.
+
+    Returns
+    -------
+    Path
+        The HTML file.
+
+    Raises
+    ------
+    TableError
+        The study holds no run. What a study cannot support is said in the
+        report, not raised.
+    """
+    if study.runs.empty:
+        raise TableError("the study holds no run; a report needs at least one.")
+    if seed < 0:
+        raise TableError(f"seed is {seed}; allowed: whole numbers from 0 on.")
+    folder = Path(out)
+    root = np.random.SeedSequence(seed)
+    for_groups, for_figures, for_pairs = root.spawn(3)
+    groups = _analysed(study, for_groups, workers)
+    sections = group_sections(groups, for_figures)
+    across, more = across_sections(study, groups, for_pairs)
+    sections += across
+    tables = report_tables(groups) | more | {"runs": study.runs}
+    facts = [answer_facts(found) for found in groups]
+    warnings = lint(study)
+    page = Page(
+        title=heading(list(dict.fromkeys(study.runs["task"]))),
+        subtitle=_subtitle(study, source),
+        answers=[(g.label, answer_words(g, f)) for g, f in zip(groups, facts, strict=True)],
+        overall=spread_words(facts),
+        overview=overview(facts, [g.label for g in groups]),
+        warnings=gathered(warnings, {g.key: g.label for g in groups}),
+        sections=sections,
+        runs=study.runs,
+        seed=seed,
+        permutations=PERMUTATIONS,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tables(tables, folder / "tables")
+    _write_figures(sections, folder / "figures")
+    summary = {
+        "source": source,
+        "seed": seed,
+        "groups": facts,
+        "answer": dict(page.answers),
+        "warnings": [
+            {"rule": w.rule, "group": w.group and w.group._asdict(), "message": w.message}
+            for w in warnings
+        ],
+        "missing": {s.title: s.missing for s in sections if s.missing},
+        "figures": [p.stem for s in sections for p in s.panels],
+        "tables": sorted(tables),
+    }
+    text = json.dumps(_finite(summary), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+    path = folder / "report.html"
+    path.write_text(render(page), encoding="utf-8")
+    return path
+
+
+def _analysed(
+    study: Study, seed: np.random.SeedSequence, workers: int | None
+) -> list[GroupResults]:
+    labels = group_labels(study)
+    stems = file_stems(labels)
+    jobs = [
+        (key, labels[key], stems[key], part, child)
+        for (key, part), child in zip(study.groups(), seed.spawn(len(labels)), strict=True)
+    ]
+    if workers is None:
+        large = study.curves is not None and len(study.curves) >= WORTH_PROCESSES
+        workers = min(2, len(jobs), os.cpu_count() or 1) if large else 1
+    if workers < 2 or len(jobs) < 2:
+        return [analyse_group(*job) for job in jobs]
+    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
+        return list(pool.map(analyse_group, *zip(*jobs, strict=True)))
+
+
+def _write_figures(sections: Sequence[Section], folder: Path) -> None:
+    for section in sections:
+        for panel in section.panels:
+            save_spec(panel.spec | {"title": panel.heading}, folder / panel.stem)
+
+
+def _subtitle(study: Study, source: str) -> str:
+    runs = study.runs
+    failed = int((runs["failed"] & runs["complete"]).sum())
+    parts = [
+        count(len(runs), "run"),
+        count(runs["task"].nunique(), "task"),
+        count(runs["recipe"].nunique(), "recipe"),
+    ]
+    if runs["model"].nunique() > 1:
+        parts.append(count(runs["model"].nunique(), "model"))
+    parts.append(f"{failed:,} failed")
+    stopped = int((~runs["complete"]).sum())
+    if stopped:
+        parts.append(f"{stopped:,} not trained to the end")
+    return (f"{source}: " if source else "") + ", ".join(parts)
+
+
+def gathered(findings: Sequence[Finding], labels: dict[Group, str]) -> list[tuple[str, str, str]]:
+    """Findings as (rule, where, text), equal texts of several groups in one."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        found = places.setdefault((finding.rule, finding.message), [])
+        if finding.group is not None:
+            found.append(labels[finding.group])
+    # A warning of every group needs no list of them.
+    return [
+        (rule, "" if len(where) == len(labels) else "; ".join(where), text)
+        for (rule, text), where in places.items()
+    ]
+
+
+def _finite(value: object) -> object:
+    """The value with null in place of what JSON cannot hold, and numpy's numbers as plain ones."""
+    if isinstance(value, dict):
+        return {str(name): _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
