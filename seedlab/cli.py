@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"seedlab: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,14 +126,18 @@ def _demo(options: argparse.Namespace) -> int:
     from seedlab.store.study import find_study
 
     code = _run(["-m", "experiment=demo", *options.overrides])
-    study = find_study("demo")
+    given = dict(line.partition("=")[::2] for line in options.overrides)
+    name, root = given.get("study", "demo"), given.get("studies_dir", "studies")
+    study = find_study(name, root)
     print()
     print(score_grid(list(study.finished().values())))
+    shown = name if root == "studies" else str(study.folder)
+    again = shlex.join(["-m", "experiment=demo", *options.overrides])
     print(f"\nThe study is in {study.folder}. Next:")
-    print("  seedlab status demo              scores and times")
-    print("  seedlab export demo              tidy tables (CSV)")
-    print("  seedlab run -m experiment=demo 'seed.init=range(0,8)'   three more init seeds")
-    print("  seedlab save demo best model/    the best run's model, for transformers")
+    print(f"  seedlab status {shown}              scores and times")
+    print(f"  seedlab export {shown}              tidy tables (CSV)")
+    print(f"  seedlab run {again} 'seed.init=range(0,8)'   three more init seeds")
+    print(f"  seedlab save {shown} best model/    the best run's model, for transformers")
     return code
 
 
@@ -178,6 +188,9 @@ def _predict(options: argparse.Namespace) -> int:
     if options.out is None:
         print(table.to_csv(index=False), end="")
     else:
-        table.to_csv(options.out, index=False)
+        try:
+            table.to_csv(options.out, index=False)
+        except OSError as error:
+            raise SeedlabError(f"{options.out} can't be written ({error}).") from error
         print(f"{len(table)} predictions in {options.out}")
     return 0

@@ -53,7 +53,7 @@ def predict(
         )
     about = json.loads((folder / ABOUT).read_text())
     rows = read_rows(file)
-    columns = _columns(about["task"], rows, text, text_pair)
+    columns = _columns(about["task"], about["pairs"], rows, text, text_pair)
     texts = [rows.columns[column] for column in columns]
     for column, values in zip(columns, texts, strict=True):
         for index, value in enumerate(values):
@@ -89,19 +89,21 @@ def predict(
 
 
 def _columns(
-    task: dict[str, str | None], rows: Rows, text: str | None, text_pair: str | None
+    task: dict[str, str | None], pairs: bool, rows: Rows, text: str | None, text_pair: str | None
 ) -> list[str]:
-    """Return the names of the text columns."""
-    wanted = [text or task.get("text") or "text"]
-    second = text_pair or task.get("text_pair")
-    if second:
-        wanted.append(second)
-    if wanted[0] not in rows.columns and not text and {"text_a", "text_b"} <= set(rows.columns):
-        wanted = ["text_a", "text_b"]
+    """Return the names of the text columns: two for a model that was trained on pairs."""
+    if text_pair and not pairs:
+        raise SeedlabError(
+            f"--text-pair {text_pair}: the model was trained on single texts; leave it out."
+        )
+    wanted = [text or task.get("text") or ("text_a" if pairs else "text")]
+    if pairs:
+        wanted.append(text_pair or task.get("text_pair") or "text_b")
     for column in wanted:
         if column not in rows.columns:
             raise SeedlabError(
                 f"{rows.path} has no column '{column}'; it has {', '.join(rows.columns)}. Name the "
-                f"right one with --text (and --text-pair).{nearest(column, rows.columns)}"
+                f"right one with --text{' and --text-pair' if pairs else ''}."
+                f"{nearest(column, rows.columns)}"
             )
     return wanted

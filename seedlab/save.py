@@ -16,6 +16,7 @@ from seedlab.launch.execute import load_task_of, load_weights_of, prepare
 from seedlab.models.checkpoint import locate
 from seedlab.store.record import Record
 from seedlab.store.study import Study
+from seedlab.tasks.load import find_source
 from seedlab.verify import compare, explain, repeat
 
 ABOUT = "seedlab.json"
@@ -83,25 +84,35 @@ def save(study: Study, which: str, out: str | os.PathLike[str]) -> Record:
         raise SeedlabError(f"{folder} is there already and not empty; name a new folder.")
     stored = study.read(choose(study, which))
     record = stored.record
-    verification = compare(stored, repeat(stored))
-    if not verification.equal:
-        raise SeedlabError(
-            f"{explain(record, verification)}; a model that is not the recorded run is not saved. "
-            "Use the versions and the machine on record."
-        )
-    run = record.run_spec()
-    task = load_task_of(run)
-    device = "cpu" if record.device == "cpu" else "cuda"
-    model = load_weights_of(run, task, prepare(EngineSpec(device=device))).model
-    if task.label_names:
-        model.config.id2label = dict(enumerate(task.label_names))
-        model.config.label2id = {name: i for i, name in enumerate(task.label_names)}
+    folder = folder.absolute()
     beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
+        # Made before training: a place that can't be written to costs nothing then.
+        beside.mkdir(parents=True)
+    except OSError as error:
+        raise SeedlabError(
+            f"{folder} can't be made ({error.strerror}); name a folder in a place that you can "
+            "write to."
+        ) from error
+    try:
+        verification = compare(stored, repeat(stored))
+        if not verification.equal:
+            raise SeedlabError(
+                f"{explain(record, verification)}; a model that is not the recorded run is not "
+                "saved. Use the versions and the machine on record."
+            )
+        run = record.run_spec()
+        task = load_task_of(run)
+        device = "cpu" if record.device == "cpu" else "cuda"
+        model = load_weights_of(run, task, prepare(EngineSpec(device=device))).model
+        if task.label_names:
+            model.config.id2label = dict(enumerate(task.label_names))
+            model.config.label2id = {name: i for i, name in enumerate(task.label_names)}
         model.save_pretrained(beside)
-        source = locate(run.model.name, run.model.path)
+        source = locate(run.model.name, run.model.path, run.model.allow_pickle)
         AutoTokenizer.from_pretrained(source).save_pretrained(beside)
-        (beside / ABOUT).write_text(json.dumps(_about(record), indent=2) + "\n")
+        pairs = find_source(run.task).read().splits["dev"].pairs is not None
+        (beside / ABOUT).write_text(json.dumps(_about(record, pairs), indent=2) + "\n")
         if folder.exists():
             folder.rmdir()
         beside.replace(folder)
@@ -110,12 +121,13 @@ def save(study: Study, which: str, out: str | os.PathLike[str]) -> Record:
     return record
 
 
-def _about(record: Record) -> dict[str, object]:
+def _about(record: Record, pairs: bool) -> dict[str, object]:
     """Return what `seedlab predict` and a reader need to know of a saved model."""
     return {
         "schema_version": 1,
         "run": record.run_id,
         "task": record.spec["task"],
+        "pairs": pairs,
         "recipe": record.recipe,
         "seeds": record.seeds,
         "metric": record.metric,

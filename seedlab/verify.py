@@ -105,7 +105,8 @@ def _check_weights(run: RunSpec) -> None:
     from seedlab.config import cache_folder
     from seedlab.models.checkpoint import locate, weights_hash
 
-    found = weights_hash(locate(run.model.name, run.model.path), cache_folder())
+    folder = locate(run.model.name, run.model.path, run.model.allow_pickle)
+    found = weights_hash(folder, cache_folder())
     if found != run.weights_hash:
         raise SeedlabError(
             f"the weights of model '{run.model.name}' have changed since run {run.run_id} was "

@@ -149,6 +149,62 @@ def test_a_saved_model_predicts_the_recorded_logits(
     assert "is there already and not empty" in capsys.readouterr().err
 
 
+def test_a_model_of_pairs_wants_both_texts(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With one it would have scored half an example; and a bad place is refused first."""
+    pairs = [a.replace("acceptability", "similarity") for a in SMALL]
+    assert main(["run", "study=pairs", *pairs]) == 0
+    assert main(["save", "pairs", "best", "new.csv/model"]) == 2
+    assert "can't be made (Not a directory)" in capsys.readouterr().err
+    assert main(["save", "pairs", "best", "pair-model"]) == 0
+    pd.DataFrame({"text_a": ["a dog sleeps ."], "b": ["a cat ."]}).to_csv("pairs.csv", index=False)
+    assert main(["predict", "pair-model", "pairs.csv"]) == 2
+    assert "has no column 'text_b'; it has text_a, b." in capsys.readouterr().err
+    assert main(["predict", "pair-model", "pairs.csv", "--text-pair", "b"]) == 0
+    assert "prediction" in capsys.readouterr().out
+    assert main(["predict", "pair-model", "pairs.csv", "--text-pair", "b", "--out", "x/y.csv"]) == 2
+    assert "x/y.csv can't be written" in capsys.readouterr().err
+
+
+def test_a_checkpoint_in_pickle_format_is_verified_as_it_was_trained(place: Path) -> None:
+    """And from any folder, though it was named by a relative path."""
+    import shutil
+
+    import torch
+    from safetensors.torch import load_file
+
+    from seedlab.models.checkpoint import EMBEDDED
+
+    shutil.copytree(EMBEDDED, "pickled")
+    torch.save(load_file("pickled/model.safetensors"), "pickled/pytorch_model.bin")
+    Path("pickled/model.safetensors").unlink()
+    trusted = ["model.path=pickled", "model.allow_pickle=true"]
+    assert main(["run", "study=pickled", *SMALL, *trusted]) == 0
+    run_id = next(iter(records("pickled")))
+    elsewhere = place / "elsewhere"
+    elsewhere.mkdir()
+    os.chdir(elsewhere)
+    try:
+        assert main(["verify", str(place / "studies/pickled"), run_id]) == 0
+    finally:
+        os.chdir(place)
+
+
+def test_a_job_in_a_folder_of_its_own_keeps_its_result_in_the_study(place: Path) -> None:
+    arguments = ["hydra/launcher=basic", "hydra.job.chdir=true", *SMALL[:4], "engine.threads=1"]
+    assert main(["run", "-m", "study=moved", *arguments]) == 0
+    assert len(records("moved")) == 1
+
+
+def test_the_demo_finds_its_study_where_it_was_told_to_put_it(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = ["study=shown", "studies_dir=other", *SMALL, "seed.init=0", "seed.order=0"]
+    assert main(["demo", *tiny]) == 0
+    out = capsys.readouterr().out
+    assert "The study is in other/shown" in out
+    assert "seedlab status other/shown" in out
+
+
 def test_status_counts_the_cells(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "studies/small"]) == 0
     out = capsys.readouterr().out
@@ -246,6 +302,7 @@ def test_a_truncated_run_is_reported_and_trained_again(
         (["run", "model.path=/nowhere/at/all"], "is not a folder"),
         (["run", "task.max_length=100000"], "task.max_length=100000"),
         (["run", "engine.device=cuda"], "torch sees no CUDA device"),
+        (["export", "small", "--out", "/proc/nowhere"], "/proc/nowhere: No such file"),
         (["run", "experiment=dmo"], "Did you mean 'demo'"),
         (["run", "-m", "task=rte,mrpc"], "give it a name with study=NAME"),
         (["run", "-m", "study=x", "seed.init=0,0"], "names one run twice"),

@@ -89,7 +89,9 @@ def run(cfg: DictConfig) -> float | None:
     study = Study(planned.study)
     pack = Pack((planned.spec,), planned.engine)
     if settings.dry:
-        print(adapter.describe([planned.spec], [pack], set(study.finished())))  # noqa: T201
+        finished = set(study.finished())
+        left = [] if planned.spec.run_id in finished else [pack]
+        print(adapter.describe([planned.spec], left, finished))  # noqa: T201
         return None
     study.plan([planned.spec])
     known = planned.spec.run_id in study.finished()

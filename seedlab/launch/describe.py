@@ -74,7 +74,7 @@ def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]
         "",
         f"time     {duration(total)} of one worker for what is left, start-up not counted; "
         "workers share it evenly (hydra.launcher.slots)",
-        "dry run: nothing was trained and nothing was written",
+        "dry run: nothing was trained and no result was written",
     ]
     return "\n".join(lines)
 

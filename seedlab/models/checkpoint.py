@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ from seedlab.errors import SeedlabError, nearest
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "encoder"
 """The encoder that seedlab ships."""
+
+_OFFSET = ("camembert", "data2vec-text", "ibert", "longformer", "mpnet", "xmod")
+"""Model types that count positions as RoBERTa does."""
 
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
@@ -80,7 +85,7 @@ def _download(name: str, allow_pickle: bool) -> Path:
         raise SeedlabError(
             f"model '{name}' could not be fetched from the hub ({type(error).__name__}: "
             f"{str(error).splitlines()[0]}); allowed are hub names, 'embedded', or a local folder "
-            "with model.path=FOLDER."
+            f"with model.path=FOLDER.{nearest(name, ['embedded'])}"
         ) from error
 
 
@@ -104,14 +109,17 @@ def read_config(folder: Path) -> dict[str, Any]:
 def max_positions(folder: Path) -> int | None:
     """Return the longest input in tokens that the model's position table allows, or None.
 
-    RoBERTa's table starts at the padding index + 1, which its configuration counts in.
+    The tables of RoBERTa and its kin start at the padding index + 1, which their
+    configurations count in.
     """
     config = read_config(folder)
-    positions = config.get("max_position_embeddings")
-    if positions is None or positions <= 0:
+    positions = config.get("max_position_embeddings") or config.get("n_positions")
+    if not isinstance(positions, int) or positions <= 0:
         return None
-    offset = config.get("pad_token_id", 1) + 1
-    return int(positions) - (offset if "roberta" in config.get("model_type", "") else 0)
+    kind, pad = str(config.get("model_type")), config.get("pad_token_id")
+    if "roberta" in kind or kind in _OFFSET:
+        positions -= (1 if pad is None else int(pad)) + 1
+    return positions
 
 
 def weights_hash(folder: Path, cache: Path) -> str:
@@ -137,8 +145,10 @@ def weights_hash(folder: Path, cache: Path) -> str:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     value = digest.hexdigest()[:32]
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    beside = memory.with_suffix(f".{hashlib.sha256(str(id(stamp)).encode()).hexdigest()[:8]}")
-    beside.write_text(value)
-    beside.replace(memory)
+    # Where it can't be remembered (disk full, no right) the next call hashes again.
+    with suppress(OSError):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        beside = memory.with_suffix(f".{uuid.uuid4().hex[:8]}")
+        beside.write_text(value)
+        beside.replace(memory)
     return value

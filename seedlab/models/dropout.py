@@ -18,6 +18,7 @@ from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import eager_mask
 
+from seedlab.errors import SeedlabError
 from seedlab.models.philox import philox4x32
 
 ATTENTION = "seedlab_keyed"
@@ -58,13 +59,17 @@ class DropoutSite:
     state : DropoutState
     number : int
         In [0, 2**32): the first four bytes of SHA-256 of the module's name.
+    p : float, optional
+        Probability to use instead of the one that the model asks for.
     """
 
     state: DropoutState
     number: int
+    p: float | None = None
 
     def __call__(self, x: torch.Tensor, p: float) -> torch.Tensor:
         """Return `x` with elements dropped with probability `p`, the rest scaled by 1/(1-p)."""
+        p = p if self.p is None else self.p
         if p <= 0.0 or not self.state.active:
             return x
         return x * scaled_mask(tuple(x.shape), p, self.number, self.state).to(x.device, x.dtype)
@@ -139,22 +144,40 @@ def keyed_attention(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **_: Any,
+    **more: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Softmax attention over (row, head, position, feature) with keyed dropout.
 
     The signature is that of `transformers.AttentionInterface`; `module` carries the site.
+    Keys and values may have fewer heads, each shared by as many neighbouring heads of the query.
+
+    Raises
+    ------
+    SeedlabError
+        When the model asks for attention of another kind.
     """
+    for name in _OTHER_KINDS:
+        if more.get(name) is not None:
+            raise SeedlabError(
+                f"{type(module).__name__} computes attention with '{name}', which seedlab's keyed "
+                "attention does not know; allowed are models with plain softmax attention."
+            )
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = (t.repeat_interleave(groups, dim=1) for t in (key, value))
     scores = torch.matmul(query, key.transpose(2, 3))
     scores = scores * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     if attention_mask is not None:
         scores = scores + attention_mask
     probabilities = torch.softmax(scores, dim=-1)
-    if dropout > 0.0 and module.training:
+    if module.training:
         probabilities = module.__dict__["dropout_site"](probabilities, dropout)
     mixed = torch.matmul(probabilities, value).transpose(1, 2).contiguous()
     return mixed, probabilities
 
+
+# What transformers' attention functions may be told beyond masks, dropout and scale.
+_OTHER_KINDS = ("softcap", "s_aux", "position_bias")
 
 AttentionInterface.register(ATTENTION, keyed_attention)
 AttentionMaskInterface.register(ATTENTION, eager_mask)
@@ -178,7 +201,7 @@ def install(model: PreTrainedModel, max_length: int, p: float | None = None) -> 
     """
     state = DropoutState(max_length)
     for name, module in list(model.named_modules()):
-        site = DropoutSite(state, site_number(name))
+        site = DropoutSite(state, site_number(name), p)
         if isinstance(module, nn.Dropout):
             parent, _, leaf = name.rpartition(".")
             keyed = KeyedDropout(module.p if p is None else p, site)

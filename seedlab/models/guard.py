@@ -51,6 +51,6 @@ class _Guard(TorchDispatchMode):
                 f"{self.what} draws random numbers inside its forward pass ({func}), which can't "
                 "be keyed by a seed; allowed are models whose dropouts are torch.nn.Dropout "
                 "modules or go through the transformers attention interface: set that dropout to "
-                "0 in the model's configuration, or recipe.dropout=0."
+                "0 in the checkpoint's config.json."
             )
         return out

@@ -113,7 +113,7 @@ def load_weights(
                 output_loading_info=True,
                 trust_remote_code=trust_remote_code,
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise SeedlabError(
             f"{folder} could not be loaded as a sequence classifier ({type(error).__name__}: "
             f"{str(error).strip().splitlines()[0]}); allowed are checkpoints of any architecture "
@@ -122,6 +122,12 @@ def load_weights(
     finally:
         transformers_logging.set_verbosity(verbosity)
     encoder = f"{model.base_model_prefix}."
+    if not any(name.startswith(encoder) for name, _ in model.named_parameters()):
+        raise SeedlabError(
+            f"{folder}: {type(model).__name__} does not tell its encoder from its head (it has no "
+            f"part named '{encoder[:-1]}'), so that seedlab can't say what is new; allowed are "
+            "architectures that do, such as BERT, RoBERTa, DistilBERT, ELECTRA."
+        )
     absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
     broken = sorted(n for n in absent if n.startswith(encoder) and ".pooler." not in n)
     if broken:
@@ -161,5 +167,13 @@ def _probe(weights: Weights, folder: Path) -> None:
             lambda: weights.model(input_ids=ids, attention_mask=torch.ones_like(ids)),
             f"the model in {folder} ({weights.model.config.model_type})",
         )
+    except SeedlabError:
+        raise
+    except Exception as error:
+        raise SeedlabError(
+            f"the model in {folder} ({weights.model.config.model_type}) can't score a plain text "
+            f"({type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}); allowed are "
+            "sequence classifiers that need token ids and an attention mask alone."
+        ) from error
     finally:
         weights.model.eval()

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSequenceClassification, BertConfig, BertForTokenClassification
+from transformers import (
+    AutoModelForSequenceClassification,
+    BartConfig,
+    BertConfig,
+    BertForTokenClassification,
+    Gemma2Config,
+    LlamaConfig,
+    PretrainedConfig,
+)
 
 from seedlab.errors import SeedlabError
 from seedlab.models.checkpoint import locate, max_positions, weights_hash
@@ -112,6 +120,88 @@ def test_positions(architecture: str, positions: int, tmp_path: Path) -> None:
     assert max_positions(tiny_checkpoint(tmp_path / "m", architecture)) == positions
 
 
+@pytest.mark.parametrize(
+    ("config", "positions"),
+    [
+        ({"model_type": "camembert", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": None}, 512),
+        ({"model_type": "gpt2", "n_positions": 1024}, 1024),
+        ({"model_type": "xlnet", "max_position_embeddings": None}, None),
+    ],
+)
+def test_positions_of_other_families(
+    config: dict[str, object], positions: int | None, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert max_positions(tmp_path) == positions
+
+
+def test_a_hash_that_can_not_be_remembered_is_found_all_the_same(tmp_path: Path) -> None:
+    folder = tiny_checkpoint(tmp_path / "m", "bert")
+    (tmp_path / "file").write_text("")
+    assert weights_hash(folder, tmp_path / "file") == weights_hash(folder, tmp_path / "cache")
+
+
+def decoder(folder: Path, kind: type[PretrainedConfig], **changes: object) -> Path:
+    """Write a small classifier with fewer heads for keys than for queries."""
+    config = kind(
+        vocab_size=50, hidden_size=16, intermediate_size=24, num_hidden_layers=1, head_dim=4,
+        num_attention_heads=4, num_key_value_heads=2, pad_token_id=1, bos_token_id=2,
+        eos_token_id=3, **changes,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    return folder
+
+
+def test_shared_keys_are_attended_to_as_transformers_does(tmp_path: Path) -> None:
+    """Grouped queries: the logits are those of transformers' eager attention, bit for bit."""
+    folder = decoder(tmp_path / "m", LlamaConfig)
+    ours = load(folder).start(0)
+    plain = AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager")
+    plain.load_state_dict(ours.state_dict())
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        assert torch.equal(ours.eval()(ids).logits, plain.eval()(ids).logits)
+
+
+def test_a_dropout_of_the_recipe_reaches_attention_as_well(tmp_path: Path) -> None:
+    """Llama keeps its probability as a number, not as a module."""
+    folder = decoder(tmp_path / "m", LlamaConfig, attention_dropout=0.5)
+    ids = torch.tensor([[5, 6, 7, 8]])
+
+    def difference(dropout: float | None) -> float:
+        model = load_weights(
+            folder, n_labels=2, pad_id=1, max_length=MAX_LENGTH, dropout=dropout
+        ).start(0)
+        with torch.no_grad():
+            return float((model.train()(ids).logits - model.eval()(ids).logits).abs().max())
+
+    assert difference(None) > 0.0
+    assert difference(0.0) == 0.0
+    assert difference(0.3) not in (0.0, difference(None))
+
+
+def test_attention_of_another_kind_is_refused(tmp_path: Path) -> None:
+    """It used to be computed without its soft cap."""
+    folder = decoder(tmp_path / "m", Gemma2Config, attn_logit_softcapping=1.0)
+    with pytest.raises(SeedlabError, match=r"Gemma2Attention .* 'softcap'.* plain softmax"):
+        load(folder)
+
+
+def test_a_model_that_wants_more_than_ids_and_a_mask_is_refused(tmp_path: Path) -> None:
+    config = BartConfig(
+        vocab_size=50, d_model=16, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=24,
+        decoder_ffn_dim=24, encoder_attention_heads=2, decoder_attention_heads=2, num_labels=2,
+        max_position_embeddings=20, dropout=0.0, eos_token_id=2,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
+    with pytest.raises(SeedlabError, match=r"\(bart\) can't score a plain text"):
+        load(tmp_path)
+
+
 def test_missing_folder_names_its_neighbour(tmp_path: Path) -> None:
     tiny_checkpoint(tmp_path / "minilm", "bert")
     with pytest.raises(SeedlabError, match=r"is not a folder; .*Did you mean 'minilm'\?"):
@@ -136,7 +226,7 @@ def test_pickled_weights_are_refused_unless_asked_for(tmp_path: Path) -> None:
         (lambda f: (f / "model.safetensors").unlink(), r"has no weights; expected model.safetens"),
     ],
 )
-def test_incomplete_folders_are_refused(tmp_path: Path, break_it, message: str) -> None:  # noqa: ANN001
+def test_incomplete_folders_are_refused(tmp_path: Path, break_it, message: str) -> None:
     folder = tiny_checkpoint(tmp_path / "m", "bert")
     break_it(folder)
     with pytest.raises(SeedlabError, match=message):
