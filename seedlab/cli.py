@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from seedlab import pretrain
+from seedlab import pretrain, report
 from seedlab.errors import SeedlabError
 
 _ABOUT = """\
@@ -90,6 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--out", metavar="FILE", type=Path, help="a CSV file; default: print")
     made.add_argument("--text", metavar="COLUMN")
     made.add_argument("--text-pair", metavar="COLUMN")
+    made = verb("report", report.report, "write figures, tables and a page", study=False)
+    report.add_report_arguments(made)
+    made = verb("plan", report.plan, "say how many seeds a question needs", study=False)
+    report.add_plan_arguments(made)
     made = verb("pretrain", _pretrain, "make the embedded encoder again", study=False)
     pretrain.add_arguments(made)
     return parser
