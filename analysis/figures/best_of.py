@@ -99,7 +99,7 @@ def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = ""
             color=alt.Color(
                 "what:N",
                 scale=alt.Scale(domain=present, range=list(SERIES[: len(present)])),
-                legend=alt.Legend(symbolType="stroke"),
+                legend=alt.Legend(symbolType="stroke", columns=1),
             ),
             strokeDash=alt.StrokeDash(
                 "what:N", scale=alt.Scale(domain=present, range=list(DASHES[: len(present)]))

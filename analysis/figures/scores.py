@@ -46,7 +46,7 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
     altair chart
         Failed runs are crosses; vertical lines mark the majority classifier and
         the best score; the two kinds of test-set noise are bars below the points.
-        Points are spread downwards by rank, without randomness.
+        Points of (nearly) equal scores are stacked, so that their height is a histogram.
     """
     runs = study.complete_runs()
     if runs.empty:
@@ -67,9 +67,7 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
             "seeds": runs["init_seed"].astype("str") + "/" + runs["order_seed"].astype("str"),
         }
     )
-    # Seven lanes in turn along the sorted scores: neighbours never hide each other.
-    lane = points.groupby("group")["score"].rank(method="first").to_numpy() % 7
-    points["lane"] = -0.15 - 0.85 * lane / 6
+    points["lane"] = _lanes(points)
     order = list(dict.fromkeys(points["group"]))
     values = list(points["score"])
     majority = runs["majority"].dropna()
@@ -132,6 +130,14 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
         )
     chart = alt.layer(*layers)
     return styled(sized(chart, height=max(130, ROW * len(order))), title)
+
+
+def _lanes(points: pd.DataFrame) -> pd.Series:
+    """Heights from -0.1 up to -1: the place of each point in the stack of its score."""
+    low, high = float(points["score"].min()), float(points["score"].max())
+    part = ((points["score"] - low) / ((high - low) / 70 or 1.0)).round()
+    place = points.groupby([points["group"], part]).cumcount()
+    return -0.1 - 0.9 * place / max(float(place.max()), 6.0)
 
 
 def _lines(lines: list[tuple[float, str]], scale: alt.Scale, metric: str) -> list[Chart]:

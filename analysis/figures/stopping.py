@@ -119,7 +119,11 @@ def stopping_plans(table: pd.DataFrame, *, title: str = "") -> Chart:
         .encode(
             x=x,
             y=alt.Y("runs:Q", scale=scale),
-            color=alt.Color("what:N", scale=alt.Scale(domain=kinds, range=[NAVY, ORANGE])),
+            color=alt.Color(
+                "what:N",
+                scale=alt.Scale(domain=kinds, range=[NAVY, ORANGE]),
+                legend=alt.Legend(columns=1),
+            ),
             shape=alt.Shape(
                 "what:N", scale=alt.Scale(domain=kinds, range=["triangle-up", "circle"])
             ),

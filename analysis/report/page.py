@@ -102,7 +102,7 @@ def plain_table(caption: str, frame: pd.DataFrame) -> Markup:
 def runs_frame(runs: pd.DataFrame) -> pd.DataFrame:
     """The columns of the runs that a reader wants to sort by, constant ones left out."""
     shown = [c for c in RUN_COLUMNS if c in runs and runs[c].notna().any()]
-    fixed = {"model", "dropout_seed", "final_score"}
+    fixed = {"task", "model", "recipe", "status", "dropout_seed", "final_score"}
     if (runs["final_score"] == runs["score"]).all():
         shown.remove("final_score")
     if "dropout_seed" in shown and (runs["dropout_seed"] == runs["order_seed"]).all():

@@ -105,10 +105,7 @@ def read_seed_means(found: GroupResults) -> str:
     if not parts:
         return ""
     text = "; ".join(parts)
-    return (
-        f"{text[0].upper()}{text[1:]}. Grey: where sorted means fall when scores are shuffled over "
-        "all cells; points within it are no evidence that seeds differ."
-    )
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def read_extremes(found: GroupResults) -> str:
@@ -154,14 +151,17 @@ def read_failures(table: pd.DataFrame, labels: list[str]) -> str:
     shown = table.assign(label=labels).loc[table["judged"].to_numpy(dtype=bool)]
     if shown.empty:
         return ""
+    if not shown["n_failed"].any():
+        return f"No run failed of {count(int(shown['n_runs'].sum()), 'run')}."
+    if len(shown) == 1:
+        one = record(shown, 0)
+        return f"{int(one['n_failed'])} of {count(int(one['n_runs']), 'run')} failed."
     at = int(shown["rate"].argmax())
     most = record(shown, at)
     text = f"{most['label']} fails most, {int(most['n_failed'])} of {count(int(most['n_runs']), 'run')}"
-    if len(shown) > 1:
-        rest = shown.drop(index=shown.index[at])
-        apart = (rest["upper"] < most["lower"]).all()
-        text += "; its interval lies above all others" if apart else "; the intervals overlap"
-    return text + "."
+    rest = shown.drop(index=shown.index[at])
+    apart = (rest["upper"] < most["lower"]).all()
+    return text + ("; its interval lies above all others." if apart else "; the intervals overlap.")
 
 
 def digits_of(found: GroupResults) -> int:

@@ -123,12 +123,16 @@ def _variance(groups: list[GroupResults], seed: np.random.SeedSequence) -> Secti
         "variance",
         "Where the variance comes from",
         "Shares of the variance of scores by Henderson's method III, with jackknife intervals. An "
-        "interval that reaches 0 means that the seeds may not matter at all.",
+        "interval that reaches 0 means that the seeds may not matter at all. Behind the means of the "
+        "seeds, in grey: where sorted means fall when scores are shuffled over all cells. Points "
+        "within it are no evidence that seeds differ.",
         narrow=True,
     )
     for k, found in enumerate(groups):
         table = found.table("variance")
         shared = None if table is None else table.dropna(subset="share")
+        if shared is not None and not found.runs["failed"].any():
+            shared = shared.loc[shared["subset"] == "all runs"]
         if shared is None or shared.empty:
             reason = found.missing.get("variance") or found.missing.get("all", "")
             if table is not None:
