@@ -6,10 +6,11 @@ import dataclasses
 from functools import lru_cache
 
 from seedlab.config import cache_folder
-from seedlab.models.checkpoint import locate, max_positions, weights_hash
+from seedlab.errors import SeedlabError
+from seedlab.models.checkpoint import locate, max_positions, read_config, weights_hash
 from seedlab.spec import ModelSpec, RunSpec, TaskSpec
-from seedlab.tasks.load import load_task
 from seedlab.tasks.encoded import EncodedTask
+from seedlab.tasks.load import load_task
 
 
 @lru_cache(maxsize=4)
@@ -22,13 +23,22 @@ def load_encoded(task: TaskSpec, model: ModelSpec, subsample_seed: int) -> Encod
         Everything that can be wrong with the data or with the checkpoint's files.
     """
     folder = locate(model.name, model.path, model.allow_pickle)
-    return load_task(
+    loaded = load_task(
         task,
         tokenizer=folder,
         max_positions=max_positions(folder),
         subsample_seed=subsample_seed,
         cache_dir=cache_folder(),
     )
+    known = read_config(folder).get("vocab_size")
+    highest = max(int(split.ids.max()) for split in loaded.splits.values())
+    if isinstance(known, int) and highest >= known:
+        raise SeedlabError(
+            f"the tokenizer in {folder} gives token number {highest}, but the model knows the "
+            f"{known} tokens 0 to {known - 1} (vocab_size in config.json); use the tokenizer that "
+            "the model was trained with."
+        )
+    return loaded
 
 
 @lru_cache(maxsize=16)
