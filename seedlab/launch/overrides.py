@@ -87,9 +87,7 @@ def _experiment(value: str) -> str:
     """Return the override that adds a ready study, if there is one of that name."""
     folders = [Path("experiments"), experiments_folder()]
     files = sorted({p for folder in folders for p in folder.glob("*/*.yaml")})
-    there = {
-        p.parent.name if p.stem == "study" else f"{p.parent.name}/{p.stem}": p for p in files
-    }
+    there = {p.parent.name if p.stem == "study" else f"{p.parent.name}/{p.stem}": p for p in files}
     if value not in there:
         raise SeedlabError(
             f"experiment={value} does not exist; there are: {', '.join(there) or 'none'}."
