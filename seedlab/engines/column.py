@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from transformers import PreTrainedModel
 
 from seedlab.engines.crew import Crew
+from seedlab.engines.memory import Shape, check_fits, free_bytes
 from seedlab.engines.stack import Gradients, Part, Stack
 from seedlab.models.family import describe
 from seedlab.models.flat import make_layout
@@ -53,7 +55,7 @@ class PackedTrainee:
         self.runs, self.plans, self.task, self.crew = list(runs), list(plans), task, crew
         model = weights.model
         self.device = model.device
-        family = describe(model)
+        family = self.family = describe(model)
         used = np.unique(np.concatenate([split.ids for split in task.splits.values()]))
         longest = max(int(split.lengths.max()) for split in task.splits.values())
         table = model.get_parameter(family.words)
@@ -71,6 +73,8 @@ class PackedTrainee:
         for layer in family.layers:
             widths.pop(layer.attention_site, None)
         self.sites = sites_of(family, widths)
+        at_once = None if stack is None else stack * crew.size
+        check_fits(self._shape(model, longest), len(self.runs), free_bytes(self.device), at_once)
         encoder = StackedEncoder(family, self.tables)
         dtype = next(model.parameters()).dtype
         product = torch.bfloat16 if runs[0].model.dtype == "bfloat16" else dtype
@@ -85,6 +89,23 @@ class PackedTrainee:
         self.dtype = dtype
         crew.equip(lambda: Gradients(self.layout, size, flat, product))
         self._evaluation: dict[int, list[tuple[npt.NDArray[np.int64], Ragged]]] = {}
+
+    def _shape(self, model: PreTrainedModel, longest: int) -> Shape:
+        """Return what decides how much memory the column takes."""
+        family = self.family
+        up = model.get_parameter(f"{family.layers[0].up}.weight")
+        recipe = self.runs[0].recipe
+        return Shape(
+            size=self.layout.size,
+            hidden=up.shape[1],
+            feed_forward=up.shape[0],
+            heads=family.heads,
+            layers=len(family.layers),
+            rows=-(-recipe.batch_size // recipe.accumulation),
+            longest=longest,
+            evaluation_rows=self.runs[0].evaluation.batch_size,
+            itemsize=up.element_size(),
+        )
 
     def update(self, batch: Batch, step: int, multiplier: float) -> tuple[Floats, Floats]:
         """Make one update of every run; each follows the schedule of its own recipe."""

@@ -17,6 +17,7 @@ import torch
 
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.crew import Crew
+from seedlab.engines.memory import PackMemoryError, is_out_of_memory
 from seedlab.models.weights import Weights
 from seedlab.spec import RunSpec
 from seedlab.tasks.encoded import EncodedTask
@@ -67,7 +68,9 @@ class PackedEngine:
         Raises
         ------
         SeedlabError
-            When the architecture can't be stacked.
+            When the architecture can't be stacked, or the pack can't fit into memory.
+        PackMemoryError
+            When memory runs out all the same.
         """
         device = weights.model.device
         if device.type == "cuda":
@@ -79,18 +82,26 @@ class PackedEngine:
             for column in columns(runs, n):
                 plans = [make_plan(run.recipe, run.evaluation, n) for run in column]
                 stack = self.stack or (1 if device.type == "cpu" else None)
-                trainee = PackedTrainee(column, plans, task, weights, crew, stack)
                 ids = [run.run_id for run in column]
-                traces = train_column(
-                    trainee,
-                    len(column),
-                    plans[0],
-                    task,
-                    batch_size=column[0].recipe.batch_size,
-                    order_seed=column[0].seeds.order,
-                    score=score,
-                    observe=lambda slot, step, value, ids=ids: observe(ids[slot], step, value),  # type: ignore[misc]
-                )
+                try:
+                    trainee = PackedTrainee(column, plans, task, weights, crew, stack)
+                    traces = train_column(
+                        trainee,
+                        len(column),
+                        plans[0],
+                        task,
+                        batch_size=column[0].recipe.batch_size,
+                        order_seed=column[0].seeds.order,
+                        score=score,
+                        observe=lambda slot, step, value, ids=ids: observe(ids[slot], step, value),  # type: ignore[misc]
+                    )
+                except (MemoryError, RuntimeError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    raise PackMemoryError(
+                        f"a pack of {len(column)} runs ran out of memory ({error}); use a smaller "
+                        "engine.width."
+                    ) from error
                 if len(runs) == 1:
                     trainee.restore(weights, 0)
                 for slot, (run, plan, trace) in enumerate(zip(column, plans, traces, strict=True)):

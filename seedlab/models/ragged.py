@@ -36,6 +36,7 @@ class Ragged:
     lengths: torch.Tensor
     first_row: int
     _ways: dict[tuple[str, int, int, int], torch.Tensor] = field(default_factory=dict)
+    _biases: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Ragged:
         """Return the batch on another device."""
@@ -43,15 +44,15 @@ class Ragged:
         moved = {name: getattr(self, name).to(device) for name in names}
         return Ragged(**moved, first_row=self.first_row)
 
-    @property
+    @cached_property
     def n_tokens(self) -> int:
         """Tokens in all."""
-        return len(self.ids)
+        return self.ids.shape[0]
 
-    @property
+    @cached_property
     def n_rows(self) -> int:
         """Examples."""
-        return len(self.lengths)
+        return self.lengths.shape[0]
 
     @cached_property
     def longest(self) -> int:
@@ -75,8 +76,10 @@ class Ragged:
         """The (row, 1, 1, place) addend of attention scores: lowest number where blocked."""
         if self.blocked is None:
             return None
-        lowest = torch.finfo(dtype).min
-        return torch.zeros_like(self.blocked, dtype=dtype).masked_fill_(self.blocked, lowest)
+        if dtype not in self._biases:
+            zeros = torch.zeros_like(self.blocked, dtype=dtype)
+            self._biases[dtype] = zeros.masked_fill_(self.blocked, torch.finfo(dtype).min)
+        return self._biases[dtype]
 
     def to_heads(self, parts: int, runs: int, heads: int) -> torch.Tensor:
         """Return which rows make (part, run, row, head, place) of (run, token + 1, part, head).

@@ -16,8 +16,8 @@ from seedlab.models.family import Family
 from seedlab.models.philox import philox4x32
 from seedlab.models.ragged import Ragged
 
-_BLOCK = 4096
-"""Counters drawn at once on a CPU: ten rounds over some 30 KB stay in the nearest caches."""
+_BLOCK = 16384
+"""Counters drawn at once on a CPU: fewer pay for the calls, more fall out of the caches."""
 
 
 @dataclass(frozen=True)

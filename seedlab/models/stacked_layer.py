@@ -52,9 +52,13 @@ class StackedLayer:
         """How many of query, key and value are computed in one product, and its name."""
         return (2, f"{self.names.query}.kv") if self.last else (3, f"{self.names.query}.qkv")
 
+    def _tag(self, at: Pass) -> str:
+        """Return the layer's own tag; all layers share memory where there is no way back."""
+        return self.tag if at.g else ""
+
     def forward(self, at: Pass, x: torch.Tensor) -> torch.Tensor:
         """Return the layer's output, of the first tokens if it is the last."""
-        batch, work, tag = at.batch, at.work, self.tag
+        batch, work, tag = at.batch, at.work, self._tag(at)
         work.kept[f"{tag}.x"] = x
         width = x.shape[-1]
         size = width // self.heads
@@ -127,7 +131,7 @@ class StackedLayer:
 
     def _after_attention(self, at: Pass, context: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Output map, residual and norm; feed-forward, residual and norm."""
-        work, names, tag = at.work, self.names, self.tag
+        work, names, tag = at.work, self.names, self._tag(at)
         y = affine(context, *at.affine(names.output), work.buffer("y", *x.shape), work)
         z = at.residual(x, y, names.output_site, f"{tag}.z")
         x, work.moments[f"{tag}.z"] = norm(z, *at.affine(names.norm), self.eps)

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+from pathlib import Path
 from typing import Any
 
-from seedlab.engines.packed import PackedEngine
-from tests.suites.engine import EngineSuite
+import numpy as np
+import pytest
+import torch
+
+from seedlab.engines.column import PackedTrainee
+from seedlab.engines.crew import Crew
+from seedlab.engines.packed import PackedEngine, columns
+from seedlab.engines.serial import SerialEngine
+from seedlab.models.weights import Weights
+from seedlab.spec import ClipSpec, ModelSpec, OptimizerSpec, RunSpec, ScheduleSpec, Seeds
+from seedlab.train.plan import make_plan
+from seedlab.train.result import RunResult
+from tests.suites.engine import RECIPE, EngineSuite, accuracy, assert_same, make_run
+from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 
 
 class TestPackedEngine(EngineSuite):
@@ -15,8 +30,170 @@ class TestPackedEngine(EngineSuite):
         return PackedEngine()
 
 
+@pytest.mark.slow
 class TestPackedEngineInOneStack(EngineSuite):
     """The stacked kernels, as a GPU takes them."""
 
     def engine(self) -> Any:
         return PackedEngine(stack=100)
+
+
+def train(engine: Any, runs: list[RunSpec], weights: Weights, **task: Any) -> list[RunResult]:
+    """Return results in the order of the runs."""
+    results = engine.train(
+        runs, tiny_task(**task), weights, score=accuracy, observe=lambda *_: None
+    )
+    by_id = {result.spec.run_id: result for result in results}
+    return [by_id[run.run_id] for run in runs]
+
+
+@pytest.mark.parametrize("stack", [None, 100], ids=["stacks of one", "one stack"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_width_and_slot_do_not_matter(architecture: str, stack: int | None, tmp_path: Path) -> None:
+    """L1 and L2 bit for bit: widths 2, 3, 5, every slot (and width 1 in stacks of one)."""
+    engine, weights = PackedEngine(stack), tiny_weights(tmp_path, architecture)
+    runs = [make_run(init, 7) for init in range(5)]
+    wide = train(engine, runs, weights)
+    for chosen in ([3, 1], [1, 4, 3], [4, 3, 2, 1, 0]):
+        for number, result in zip(
+            chosen, train(engine, [runs[n] for n in chosen], weights), strict=True
+        ):
+            assert_same(result, wide[number])
+    if stack is None:
+        assert_same(train(engine, [runs[2]], weights)[0], wide[2])
+
+
+def test_the_number_of_threads_does_not_matter(tmp_path: Path) -> None:
+    """On a CPU a stack is one thread's: the same bits with one thread and with three."""
+    weights = tiny_weights(tmp_path)
+    runs = [make_run(init, 1) for init in range(4)]
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            results.append(train(PackedEngine(), runs, weights))
+            assert torch.get_num_threads() == threads
+            assert results[-1][0].provenance["threads"] == threads
+    finally:
+        torch.set_num_threads(before)
+    for a, b in zip(*results, strict=True):
+        assert_same(a, b)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_float64_training_equals_the_serial_engine(architecture: str, tmp_path: Path) -> None:
+    """A whole training with dropout: losses, norms and logits agree to rounding.
+
+    The engines sum in other orders, a few ulps of 2e-16 per step; logits are stored as float32.
+    """
+    weights = tiny_weights(tmp_path, architecture, dtype=torch.float64)
+    runs = [make_run(init, 2, model=ModelSpec(dtype="float64")) for init in range(2)]
+    serial, packed = (train(e, runs, weights) for e in (SerialEngine(), PackedEngine()))
+    for a, b in zip(serial, packed, strict=True):
+        np.testing.assert_allclose(b.losses, a.losses, rtol=1e-9)
+        np.testing.assert_allclose(b.grad_norms, a.grad_norms, rtol=1e-8)
+        np.testing.assert_allclose(b.logits["dev"], a.logits["dev"], rtol=1e-5, atol=1e-6)
+        assert [(e.step, e.metric) for e in a.evaluations] == [
+            (e.step, e.metric) for e in b.evaluations
+        ]
+        np.testing.assert_array_equal(a.learning_rates, b.learning_rates)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_float32_training_starts_as_the_serial_engine(architecture: str, tmp_path: Path) -> None:
+    """20 steps at BERT's rates, dropout on: losses to 1e-5, logits to 1e-4.
+
+    One update at 2e-5 moves a weight by 2e-5 whatever its gradient; a rounding of 6e-8 turned
+    into a different sign of a vanishing gradient costs at most twice that, 20 times.
+    """
+    weights = tiny_weights(tmp_path, architecture)
+    recipe = dataclasses.replace(RECIPE, optimizer=OptimizerSpec(learning_rate=2e-5))
+    runs = [make_run(init, 3, recipe=recipe) for init in range(2)]
+    serial, packed = (train(e, runs, weights) for e in (SerialEngine(), PackedEngine()))
+    for a, b in zip(serial, packed, strict=True):
+        assert len(a.losses) == 20
+        np.testing.assert_allclose(b.losses, a.losses, rtol=1e-5)
+        np.testing.assert_allclose(b.logits["dev"], a.logits["dev"], atol=1e-4)
+
+
+def test_hyperparameters_may_differ_within_a_column(tmp_path: Path) -> None:
+    """Rate, betas, decay, schedule, clipping, dropout seed and use: each run as if alone."""
+    weights = tiny_weights(tmp_path)
+    r = dataclasses.replace
+    runs = [
+        make_run(0),
+        make_run(0, recipe=r(RECIPE, optimizer=OptimizerSpec(1e-3, beta1=0.8, weight_decay=0.3))),
+        make_run(0, recipe=r(RECIPE, schedule=ScheduleSpec("constant", 0.5))),
+        make_run(0, recipe=r(RECIPE, clip=ClipSpec("tensor", 0.1))),
+        make_run(0, recipe=r(RECIPE, dropout_active="epoch_start")),
+        make_run(seeds=Seeds(0, 0, dropout=9).resolved()),
+    ]
+    assert len(columns(runs, 38)) == 1
+    together = train(PackedEngine(), runs, weights)
+    for run, result in zip(runs, together, strict=True):
+        assert_same(result, train(PackedEngine(), [run], weights)[0])
+    for a, b in itertools.combinations(together, 2):
+        assert not np.array_equal(a.losses, b.losses)
+    for result in train(PackedEngine(stack=100), runs, weights):
+        alone = together[runs.index(result.spec)]
+        np.testing.assert_allclose(result.losses, alone.losses, rtol=1e-3)
+
+
+def test_runs_are_grouped_by_what_must_agree() -> None:
+    """Order seed, batch and plan; nothing else."""
+    longer = dataclasses.replace(RECIPE, epochs=5)
+    runs = [make_run(0, 0), make_run(0, 1), make_run(1, 0), make_run(2, 0, recipe=longer)]
+    assert columns(runs, 38) == [[runs[0], runs[2]], [runs[1]], [runs[3]]]
+
+
+@pytest.mark.parametrize("stack", [1, 2, 100])
+def test_dropped_runs_are_really_gone(stack: int, tmp_path: Path) -> None:
+    """Their weights are freed and the others go on bit for bit (in stacks of one)."""
+    task, weights = tiny_task(), tiny_weights(tmp_path)
+    runs = [make_run(init) for init in range(5)]
+    plans = [make_plan(run.recipe, run.evaluation, 38) for run in runs]
+    with Crew(1) as crew:
+        trainee = PackedTrainee(runs, plans, task, weights, crew, stack)
+        before = trainee.logits(task.splits["dev"])
+        trainee.drop([0, 3])
+        assert sum(len(s) for s in trainee.stacks) == 3
+        assert sum(s.optimizer.weights.shape[0] for s in trainee.stacks) == 3
+        after = trainee.logits(task.splits["dev"])
+        np.testing.assert_allclose(after, before[[1, 2, 4]], atol=1e-6)
+        if stack == 1:
+            np.testing.assert_array_equal(after, before[[1, 2, 4]])
+
+
+def test_a_single_run_leaves_its_model_behind(tmp_path: Path) -> None:
+    """`seedlab save` takes the model of the weights after a pack of one run."""
+    task, weights = tiny_task(), tiny_weights(tmp_path)
+    (result,) = train(PackedEngine(), [make_run(3, 1)], weights)
+    (serial,) = train(SerialEngine(), [make_run(3, 1)], tiny_weights(tmp_path))
+    assert serial.logits["dev"].shape == result.logits["dev"].shape
+    split = task.splits["dev"]
+    weights.model.eval()
+    for example in range(5):
+        tokens = slice(split.offsets[example], split.offsets[example + 1])
+        ids = torch.from_numpy(split.ids[tokens].astype(np.int64))[None]
+        with torch.no_grad():
+            logits = weights.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+        # float32, sums in another order
+        np.testing.assert_allclose(logits[0], result.logits["dev"][example], atol=1e-5)
+
+
+def test_embeddings_out_of_reach_decay_as_in_the_serial_engine(tmp_path: Path) -> None:
+    """Words that the task does not have end where the serial engine has them (float64)."""
+    run = make_run(model=ModelSpec(dtype="float64"))
+    tables = []
+    for engine in (SerialEngine(), PackedEngine()):
+        weights = tiny_weights(tmp_path, dtype=torch.float64)
+        train(engine, [run], weights)
+        tables.append(weights.model.get_parameter("bert.embeddings.word_embeddings.weight"))
+    torch.testing.assert_close(tables[0], tables[1], rtol=1e-9, atol=1e-9)
+
+
+def test_a_frozen_model_is_refused(tmp_path: Path) -> None:
+    weights = tiny_weights(tmp_path)
+    weights.model.get_parameter("classifier.bias").requires_grad_(False)
+    with pytest.raises(ValueError, match=r"frozen parameters.*engine=serial"):
+        train(PackedEngine(), [make_run()], weights)
