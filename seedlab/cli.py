@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.act(options) or 0)
     except SeedlabError as error:
         print(f"seedlab: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -102,6 +102,11 @@ def read_settings(cfg: DictConfig) -> Settings:
     study = values.get("study")
     if study is None or not str(study):
         raise SeedlabError("the study has no name; give it one with study=NAME.")
+    if Path(str(study)).is_absolute() or ".." in Path(str(study)).parts:
+        raise SeedlabError(
+            f"study={study} leads out of the folder of studies; it must be a name. Another folder "
+            "for studies is studies_dir=FOLDER."
+        )
     spec = RunSpec(
         task=task,
         model=model,

@@ -7,7 +7,15 @@ from collections.abc import Iterable
 
 
 class SeedlabError(ValueError):
-    """The root of every refusal; its message is meant to be read by the user."""
+    """The root of every refusal; its message is meant to be read by the user.
+
+    Attributes
+    ----------
+    exit_code : int
+        Of the command line: 2 for a refusal, 1 for something that ran and failed.
+    """
+
+    exit_code = 2
 
 
 class CorruptRunError(SeedlabError):

@@ -30,8 +30,8 @@ def choose(study: Study, which: str) -> str:
     ----------
     study : Study
     which : str
-        ``best`` (highest best score in the metric's direction), ``median`` (the middle final
-        score; the lower of two) or a run id or its beginning.
+        ``best`` or ``median`` by final score, since a run's final weights are what is saved (the
+        lower of two middle ones), or a run id or its beginning.
 
     Raises
     ------
@@ -50,10 +50,8 @@ def choose(study: Study, which: str) -> str:
             f"can't be ranked together; name the run instead of '{which}'."
         )
     sign = 1.0 if records[0].direction == "max" else -1.0
-    if which == "best":
-        return max(records, key=lambda r: (sign * r.best_score, sign * r.final_score)).run_id
     ranked = sorted(records, key=lambda r: (sign * r.final_score, r.run_id))
-    return ranked[(len(ranked) - 1) // 2].run_id
+    return ranked[-1 if which == "best" else (len(ranked) - 1) // 2].run_id
 
 
 def save(study: Study, which: str, out: str | os.PathLike[str]) -> Record:

@@ -69,7 +69,8 @@ class ModelSpec:
     """A pre-trained model: where its weights come from and how it computes."""
 
     name: str = "embedded"
-    """hub name, or a label when `path` is given; 'embedded' is the shipped encoder"""
+    """hub name, or a label when `path` is given; 'embedded' is the shipped encoder. Not
+    identity."""
     path: str | None = None
     """folder of a local checkpoint. Not identity: the weights' content is."""
     dtype: str = "float32"
@@ -199,12 +200,17 @@ class RunSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     def identity(self) -> dict[str, Any]:
-        """Return what the run's name is a hash of: all but the places things lie in."""
+        """Return what the run's name is a hash of.
+
+        It leaves out the places that things lie in, and what the model is called: its weights
+        say which model it is. The names of task and recipe are in it, because tables are
+        grouped by them and a task's name decides its metric.
+        """
         values: dict[str, Any] = self.to_dict()
         del values["task"]["path"]
         for key in ("train_file", "dev_file", "test_file"):
             values["task"][key] = None
-        for key in ("path", "allow_pickle", "trust_remote_code"):
+        for key in ("name", "path", "allow_pickle", "trust_remote_code"):
             del values["model"][key]
         return {"version": SPEC_VERSION, **values}
 

@@ -69,7 +69,8 @@ def compare(stored: StoredRun, result: RunResult) -> Verification:
         step, what = min(differences)
         return Verification(False, step, what)
     for split, logits in arrays.logits.items():
-        if not np.array_equal(logits, result.logits.get(split, np.empty(0)), equal_nan=True):
+        again = result.logits.get(split, np.empty(0, np.float32))
+        if logits.tobytes() != np.ascontiguousarray(again).tobytes():
             return Verification(False, record.steps, f"the final logits of '{split}' differ")
     if record.status != result.status:
         return Verification(
@@ -117,7 +118,7 @@ def _check_weights(run: RunSpec) -> None:
 def _first_step(a: np.ndarray, b: np.ndarray, name: str) -> tuple[int, str] | None:
     """Return the first step at which two traces differ."""
     n = min(len(a), len(b))
-    different = np.flatnonzero(~((a[:n] == b[:n]) | (np.isnan(a[:n]) & np.isnan(b[:n]))))
+    different = np.flatnonzero(a[:n].view(np.int64) != b[:n].view(np.int64))
     if len(different):
         step = int(different[0])
         return step + 1, f"{name} {b[step]!r}, recorded {a[step]!r}"
@@ -131,4 +132,7 @@ def _first_evaluation(arrays: Arrays, result: RunResult) -> tuple[int, str] | No
     for old, new in zip(arrays.evaluations, result.evaluations, strict=False):
         if old != new:
             return old.step, f"{new.metric} on {new.split} {new.value!r}, recorded {old.value!r}"
+    made, recorded = len(result.evaluations), len(arrays.evaluations)
+    if made != recorded:
+        return result.total_steps, f"{made} evaluations, recorded {recorded}"
     return None

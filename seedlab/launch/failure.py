@@ -23,9 +23,13 @@ _LIKELY = {
 class RunFailedError(SeedlabError):
     """A run that raised while it was trained; the traceback is in its notes."""
 
+    exit_code = 1
+
 
 class WorkerDiedError(SeedlabError):
     """A run whose worker process died, alone with it, as often as it was tried."""
+
+    exit_code = 1
 
 
 def describe_exit(code: int | None) -> str:

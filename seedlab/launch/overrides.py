@@ -36,6 +36,7 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     known = known_keys()
     values: dict[str, str] = {}
     rest: list[str] = []
+    own_files = any("--config-dir" in a or a == "-cd" or "searchpath" in a for a in arguments)
     for line in overrides:
         key, _, value = line.partition("=")
         _check_key(line, key, known)
@@ -45,6 +46,7 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
         elif key == "model" and any(not _is_option("model", v) for v in value.split(",")):
             rest += ["model=hub", f"model.name={value}"]
         else:
+            _check_option(key, value, own_files)
             rest.append(line)
     asks = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"} & set(flags)
     if "study" not in values and "experiment" not in values and not asks:
@@ -81,6 +83,16 @@ def _check_key(line: str, key: str, known: list[str]) -> None:
             f"configuration key '{bare}' is not known.{nearest(bare, known)} "
             "`seedlab run --cfg job` prints all keys."
         )
+
+
+def _check_option(group: str, value: str, own_files: bool) -> None:
+    """Refuse a choice that a group does not have; whoever brings own files is left to Hydra."""
+    there = sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+    for name in value.split(",") if there and not own_files else []:
+        if name not in there:
+            raise SeedlabError(
+                f"{group}={name} does not exist; allowed: {', '.join(there)}.{nearest(name, there)}"
+            )
 
 
 def _experiment(value: str) -> str:

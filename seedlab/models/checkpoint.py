@@ -18,7 +18,7 @@ _OFFSET = ("camembert", "data2vec-text", "ibert", "longformer", "mpnet", "xmod")
 """Model types that count positions as RoBERTa does."""
 
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*.py"]
 
 
 def locate(name: str, path: str | None, allow_pickle: bool = False) -> Path:
@@ -135,7 +135,8 @@ def weights_hash(folder: Path, cache: Path) -> str:
     files = sorted(folder.glob("*.safetensors")) or [
         file for name in _PICKLED if (file := folder / name).is_file()
     ]
-    files.append(folder / "config.json")
+    # A model class that the checkpoint brings computes as much as its weights do.
+    files += [folder / "config.json", *sorted(folder.glob("*.py"))]
     stamp = [[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
     memory = cache / "weights" / f"{hashlib.sha256(json.dumps(stamp).encode()).hexdigest()}.txt"
     if memory.is_file() and len(known := memory.read_text()) == 32:
