@@ -87,7 +87,7 @@ def report(options: argparse.Namespace) -> int:
         Neither or both were given, or the input is refused.
     """
     with _refusals():
-        from analysis.report import write_report
+        from analysis.report import useful_workers, write_report
 
         study = _study(options.study, options)
         if study is None:
@@ -95,7 +95,10 @@ def report(options: argparse.Namespace) -> int:
                 "there is nothing to report on; name one study or more, or give --table FILE."
             )
         source = str(options.table) if options.table else ", ".join(map(str, options.study))
-        path = write_report(study, options.out, source=source, seed=options.seed)
+        workers = useful_workers(study)
+        path = write_report(
+            study, options.out, source=source, seed=options.seed, workers=workers
+        )
     sys.stdout.write(f"report in {path}; figures, tables and summary.json beside it\n")
     return 0
 

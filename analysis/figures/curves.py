@@ -24,6 +24,7 @@ from analysis.study import Study, TableError
 MOST_POINTS = 60
 MOST_BINS = 150
 MOST_FAILED_LINES = 20
+MOST_LINES = 200
 PICKED = ["best run", "worst run", "majority"]
 
 
@@ -43,7 +44,9 @@ def validation_curves(study: Study, *, chosen: str = "", title: str = "") -> Cha
     Returns
     -------
     altair chart
-        Curves are thinned to 60 evaluations, the last one always kept.
+        Curves are thinned to 60 evaluations, the last one always kept. Of more
+        than 200 runs, 200 that are evenly spread over the ranking are drawn; all
+        can be chosen.
     """
     if study.curves is None:
         raise TableError("there are no evaluations during training; export or record them.")
@@ -56,10 +59,14 @@ def validation_curves(study: Study, *, chosen: str = "", title: str = "") -> Cha
         by_run["init_seed"].astype("str") + "/" + by_run["order_seed"].astype("str")
     )
     points["failed"] = points["run"].map(by_run["failed"])
-    ends = runs.loc[runs["complete"], ["run", "score"]].sort_values("score", kind="stable")
+    points["drawn"] = points["run"].isin(drawn_runs(runs))
     picked = []
+    ends = study.complete_runs()
     if len(ends) > 1:
-        low, high = ends["run"].iloc[0], ends["run"].iloc[-1]
+        # The first of equals, as in the report's sentence.
+        high, low = (
+            ends["run"].iloc[int(at)] for at in (ends["score"].argmax(), ends["score"].argmin())
+        )
         best, worst = (high, low) if up else (low, high)
         for name, run in zip(PICKED, (best, worst), strict=False):
             picked.append(points.loc[points["run"] == run].assign(which=name))
@@ -80,10 +87,12 @@ def validation_curves(study: Study, *, chosen: str = "", title: str = "") -> Cha
         alt.Tooltip("fraction:Q", title="share of training", format=".0%"),
         alt.Tooltip("score:Q", title=metric, format=".4~f"),
     ]
-    base = alt.Chart(rows(points[["run", "cell", "failed", "fraction", "score"]]))
-    opacity = float(np.clip(25 / max(len(runs), 1), 0.16, 0.7))
+    base = alt.Chart(rows(points[["run", "cell", "failed", "drawn", "fraction", "score"]]))
+    opacity = float(np.clip(25 / max(len(runs), 1), 0.2, 0.7))
     # Failed runs are the ones that fall out of the bundle: dashes and colour tell them apart.
-    every = base.mark_line(strokeWidth=0.8, opacity=opacity).encode(
+    # strokeOpacity, not opacity, which makes every line a layer of its own in the SVG.
+    bundle = base.transform_filter("datum.drawn") if len(runs) > MOST_LINES else base
+    every = bundle.mark_line(strokeWidth=0.8, strokeOpacity=opacity).encode(
         x=x,
         y=y,
         detail="run:N",
@@ -120,6 +129,14 @@ def validation_curves(study: Study, *, chosen: str = "", title: str = "") -> Cha
     )
     chart = alt.layer(*layers).add_params(param)
     return styled(sized(chart), title)
+
+
+def drawn_runs(runs: pd.DataFrame) -> pd.Series:
+    """The runs whose curves are drawn: all, or 200 evenly spread over the ranking."""
+    ranked = runs.sort_values("score", kind="stable")["run"]
+    if len(ranked) <= MOST_LINES:
+        return ranked
+    return ranked.iloc[np.linspace(0, len(ranked) - 1, MOST_LINES).round().astype(int)]
 
 
 def _thinned(curves: pd.DataFrame) -> pd.DataFrame:
@@ -172,7 +189,7 @@ def loss_bands(study: Study, *, title: str = "") -> Chart:
         word = f"failed runs ({len(chosen)} of {total})" if total > len(chosen) else "failed runs"
         layers.append(
             alt.Chart(rows(shown.assign(what=word)))
-            .mark_line(strokeWidth=0.9, strokeDash=[4, 2], opacity=0.7)
+            .mark_line(strokeWidth=0.9, strokeDash=[4, 2], strokeOpacity=0.7)
             .encode(
                 x=x,
                 y=alt.Y("loss:Q", title="training loss"),

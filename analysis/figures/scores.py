@@ -85,7 +85,7 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
     states = [s for s in ("run", "failed run") if (points["state"] == s).any()]
     strip = (
         alt.Chart(rows(points))
-        .mark_point(size=16, opacity=0.65, strokeWidth=1)
+        .mark_point(size=16, opacity=1, strokeOpacity=0.7, strokeWidth=1)
         .encode(
             x=x,
             y=y,

@@ -30,6 +30,39 @@ CROSS = "M-1,-1L1,1M-1,1L1,-1"
 WIDTH, HEIGHT = 460, 240
 FONT = "Helvetica, Arial, Liberation Sans, sans-serif"
 FORMATS = ("svg", "pdf", "png")
+CONFIG: dict[str, Any] = {
+    "font": FONT,
+    "background": "white",
+    "view": {"stroke": None},
+    "axis": {
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "labelColor": INK,
+        "titleColor": INK,
+        "gridColor": "#ececec",
+        "domainColor": MUTED,
+        "tickColor": MUTED,
+        "titlePadding": 6,
+        "labelPadding": 5,
+    },
+    "legend": {
+        "orient": "top",
+        "direction": "horizontal",
+        "title": None,
+        "labelFontSize": 11,
+        "labelLimit": 260,
+        "symbolStrokeWidth": 2,
+        "columns": 2,
+    },
+    "title": {
+        "fontSize": 13,
+        "anchor": "start",
+        "fontWeight": "bold",
+        "color": INK,
+        "limit": WIDTH,
+    },
+}
 
 
 def rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -53,39 +86,19 @@ def _rounded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def styled(chart: Chart, title: str | Sequence[str] = "") -> Chart:
     """The chart with the common configuration and a title."""
+    # One shallow copy: every configure_...() of altair copies the whole chart deeply.
+    made = chart.copy(deep=False)
+    made.config = CONFIG
     if title:
-        chart = chart.properties(title=title)
-    return (
-        chart.configure(font=FONT, background="white")
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelFontSize=11,
-            titleFontSize=12,
-            titleFontWeight="normal",
-            labelColor=INK,
-            titleColor=INK,
-            gridColor="#ececec",
-            domainColor=MUTED,
-            tickColor=MUTED,
-            titlePadding=6,
-            labelPadding=5,
-        )
-        .configure_legend(
-            orient="top",
-            direction="horizontal",
-            title=None,
-            labelFontSize=11,
-            labelLimit=260,
-            symbolStrokeWidth=2,
-            columns=2,
-        )
-        .configure_title(fontSize=13, anchor="start", fontWeight="bold", color=INK, limit=WIDTH)
-    )
+        made.title = title
+    return made
 
 
 def sized(chart: Chart, *, width: int = WIDTH, height: int = HEIGHT) -> Chart:
     """The chart at a size in pixels; its plotting area, without axes."""
-    return chart.properties(width=width, height=height)
+    made = chart.copy(deep=False)
+    made.width, made.height = width, height
+    return made
 
 
 def score_axis(values: Sequence[float] | pd.Series, *, pad: float = 0.05) -> alt.Scale:

@@ -2,4 +2,5 @@
 
 from analysis.report.planning import Questions as Questions
 from analysis.report.planning import plan_answers as plan_answers
+from analysis.report.write import useful_workers as useful_workers
 from analysis.report.write import write_report as write_report

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from analysis.figures.curves import drawn_runs
 from analysis.report.readings import digits_of
 from analysis.report.results import GroupResults
 from analysis.report.wording import count, number, percent, record
@@ -25,8 +26,10 @@ def read_curves(found: GroupResults) -> str:
     at = float(times.min())
     then = curves.loc[curves["fraction"] == at].set_index("run")["score"]
     rank = int((sign * then > sign * float(then[best_run])).sum()) + 1
+    shown = len(drawn_runs(found.study.runs))
+    some = f", of which {shown} are drawn, evenly over the ranking" if shown < n else ""
     return (
-        f"{count(n, 'curve')}; those of failed runs are dashed. The best run was number {rank:,} "
+        f"{count(n, 'curve')}{some}; those of failed runs are dashed. The best run was number {rank:,} "
         f"of {len(then):,} at {percent(at)} of training."
     )
 

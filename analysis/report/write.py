@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import math
+import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +27,7 @@ from analysis.report.tables import report_tables, write_tables
 from analysis.report.wording import count
 from analysis.study import Group, Study, TableError
 
+Mapper = Callable[..., Iterable[Any]]
 # Below this many evaluations in all, starting a second process takes longer than it saves.
 WORTH_PROCESSES = 20_000
 
@@ -34,7 +38,7 @@ def write_report(
     *,
     source: str = "",
     seed: int = 0,
-    workers: int | None = None,
+    workers: int = 1,
 ) -> Path:
     """Write a complete report.
 
@@ -50,9 +54,10 @@ def write_report(
         Where the data come from, for the heading.
     seed : int, at least 0
         Decides every shuffle, bootstrap and halving.
-    workers : int, optional
-        Processes for the groups' estimates; by default two where that pays. The
-        result does not depend on it.
+    workers : int, at least 1
+        Processes for the groups' estimates and for the figures' files; see
+        `useful_workers`. The result does not depend on it. More than one needs a
+        script that is guarded by ``if __name__ == "__main__"``.
 
     Returns
     -------
@@ -67,12 +72,33 @@ def write_report(
     """
     if study.runs.empty:
         raise TableError("the study holds no run; a report needs at least one.")
-    if seed < 0:
-        raise TableError(f"seed is {seed}; allowed: whole numbers from 0 on.")
+    if seed < 0 or workers < 1:
+        raise TableError(
+            f"seed is {seed} and workers {workers}; allowed: whole numbers from 0 and from 1 on."
+        )
     folder = Path(out)
     root = np.random.SeedSequence(seed)
     for_groups, for_figures, for_pairs = root.spawn(3)
-    groups = _analysed(study, for_groups, workers)
+    with _mapper(workers) as mapped:
+        return _written(study, folder, source, seed, (for_groups, for_figures, for_pairs), mapped)
+
+
+def useful_workers(study: Study) -> int:
+    """Two for a large study on a machine with two cores or more, else one."""
+    large = study.curves is not None and len(study.curves) >= WORTH_PROCESSES
+    return min(2, os.cpu_count() or 1) if large else 1
+
+
+def _written(
+    study: Study,
+    folder: Path,
+    source: str,
+    seed: int,
+    seeds: tuple[np.random.SeedSequence, np.random.SeedSequence, np.random.SeedSequence],
+    mapped: Mapper,
+) -> Path:
+    for_groups, for_figures, for_pairs = seeds
+    groups = _analysed(study, for_groups, mapped)
     sections = group_sections(groups, for_figures)
     across, more = across_sections(study, groups, for_pairs)
     sections += across
@@ -93,7 +119,7 @@ def write_report(
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_tables(tables, folder / "tables")
-    _write_figures(sections, folder / "figures")
+    _write_figures(sections, folder / "figures", mapped)
     summary = {
         "source": source,
         "seed": seed,
@@ -114,28 +140,32 @@ def write_report(
     return path
 
 
-def _analysed(
-    study: Study, seed: np.random.SeedSequence, workers: int | None
-) -> list[GroupResults]:
+@contextlib.contextmanager
+def _mapper(workers: int) -> Iterator[Mapper]:
+    """``map``, in so many processes; in this one for a single worker."""
+    if workers < 2:
+        yield map
+        return
+    # Not forked: other threads of the caller may hold locks.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield pool.map
+
+
+def _analysed(study: Study, seed: np.random.SeedSequence, mapped: Mapper) -> list[GroupResults]:
     labels = group_labels(study)
     stems = file_stems(labels)
     jobs = [
         (key, labels[key], stems[key], part, child)
         for (key, part), child in zip(study.groups(), seed.spawn(len(labels)), strict=True)
     ]
-    if workers is None:
-        large = study.curves is not None and len(study.curves) >= WORTH_PROCESSES
-        workers = min(2, len(jobs), os.cpu_count() or 1) if large else 1
-    if workers < 2 or len(jobs) < 2:
-        return [analyse_group(*job) for job in jobs]
-    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
-        return list(pool.map(analyse_group, *zip(*jobs, strict=True)))
+    return list(mapped(analyse_group, *zip(*jobs, strict=True)))
 
 
-def _write_figures(sections: Sequence[Section], folder: Path) -> None:
-    for section in sections:
-        for panel in section.panels:
-            save_spec(panel.spec | {"title": panel.heading}, folder / panel.stem)
+def _write_figures(sections: Sequence[Section], folder: Path, mapped: Mapper) -> None:
+    panels = [panel for section in sections for panel in section.panels]
+    specs = [panel.spec | {"title": panel.heading} for panel in panels]
+    list(mapped(save_spec, specs, [folder / panel.stem for panel in panels]))
 
 
 def _subtitle(study: Study, source: str) -> str:
