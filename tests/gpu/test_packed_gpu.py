@@ -1,0 +1,121 @@
+"""The packed engine on a GPU: what is promised there (L0 and L1 at constant width).
+
+Needs torch, transformers, numpy and pytest alone. What a change of width does is printed,
+not asserted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seedlab.engines.packed import PackedEngine
+from seedlab.engines.serial import SerialEngine
+from seedlab.models.ragged_dropout import Site, draw_mask
+from seedlab.spec import ModelSpec, OptimizerSpec, RunSpec
+from seedlab.train.result import RunResult
+from tests.suites.engine import RECIPE, accuracy, assert_same, make_run
+from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device"),
+]
+
+
+def train(runs: list[RunSpec], folder: Path, architecture: str = "bert", **load: Any) -> Any:
+    """Train on the GPU; results in the order of the runs."""
+    engine = load.pop("engine", PackedEngine())
+    weights = tiny_weights(folder, architecture, **load)
+    weights.model.to("cuda")
+    results = engine.train(runs, tiny_task(), weights, score=accuracy, observe=lambda *_: None)
+    by_id: dict[str, RunResult] = {result.spec.run_id: result for result in results}
+    return [by_id[run.run_id] for run in runs]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_replay_neighbours_and_slots(architecture: str, dtype: str, tmp_path: Path) -> None:
+    """L0 and L1 at width 3: repeated, permuted, and with other neighbours."""
+    a, b, c, d = (make_run(init, 5, model=ModelSpec(dtype=dtype)) for init in range(4))
+    first = train([a, b, c], tmp_path, architecture)
+    for runs in ([a, b, c], [c, a, b], [d, c, a]):
+        for run, result in zip(runs, train(runs, tmp_path, architecture), strict=True):
+            if run is not d:
+                assert_same(result, first[[a, b, c].index(run)])
+
+
+def test_a_neighbour_that_is_no_number(tmp_path: Path) -> None:
+    """Until the diverged run is dropped the others are bitwise those of a calm pack."""
+    wild = RECIPE.__class__(
+        **{**vars(RECIPE), "optimizer": OptimizerSpec(learning_rate=1e38, bias_correction=False)}
+    )
+    runs = [make_run(0), make_run(1, recipe=wild), make_run(2)]
+    calm = train([runs[0], make_run(1), runs[2]], tmp_path)
+    found = train(runs, tmp_path)
+    assert found[1].status == "diverged"
+    n = len(found[1].losses)
+    for number in (0, 2):
+        assert found[number].status == "finished"
+        assert np.array_equal(found[number].losses[:n], calm[number].losses[:n])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_float64_equals_the_serial_engine(architecture: str, tmp_path: Path) -> None:
+    runs = [make_run(init, model=ModelSpec(dtype="float64")) for init in range(3)]
+    packed = train(runs, tmp_path, architecture, dtype=torch.float64)
+    serial = train(runs, tmp_path, architecture, dtype=torch.float64, engine=SerialEngine())
+    for a, b in zip(serial, packed, strict=True):
+        np.testing.assert_allclose(b.losses, a.losses, rtol=1e-9)
+
+
+def test_masks_are_the_same_on_both_devices(tmp_path: Path) -> None:
+    from seedlab.models.ragged import make_tables
+
+    tables, _, _ = make_tables(torch.arange(20), 20, 9, 0, False)
+    mask = (torch.arange(9) < torch.tensor([[4], [9], [6]])).long()
+    here = tables.ragged(torch.ones_like(mask), torch.zeros_like(mask), mask, first_row=3)
+    there = here.to(torch.device("cuda"))
+    for kind, size in (("tokens", 10), ("first", 10), ("attention", 3), ("first_attention", 3)):
+        site = Site("a.site", 0.1, kind, size)
+        masks = [draw_mask(site, b, (1, 2), 8, 16, torch.float32).cpu() for b in (here, there)]
+        assert torch.equal(*masks)
+
+
+def test_two_processes_give_the_same_bits(tmp_path: Path) -> None:
+    text = "import sys, tests.gpu.test_packed_gpu as t; t.print_losses(sys.argv[1])"
+    tiny_weights(tmp_path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)}
+    command = [sys.executable, "-c", text, str(tmp_path)]
+    outputs = {
+        subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+        for _ in range(2)
+    }
+    assert len(outputs) == 1
+
+
+def test_what_a_change_of_width_does(tmp_path: Path) -> None:
+    """Reported: the first step at which widths 1, 2, 5 part, and how far the losses go."""
+    runs = [make_run(init, 1) for init in range(5)]
+    wide = train(runs, tmp_path)
+    for width in (1, 2):
+        narrow = train(runs[:width], tmp_path)
+        apart = np.flatnonzero(narrow[0].losses != wide[0].losses)
+        first = int(apart[0]) if len(apart) else None
+        largest = float(np.abs(narrow[0].losses - wide[0].losses).max())
+        print(f"width {width} against 5: first difference at step {first}, largest {largest:.2e}")
+        np.testing.assert_allclose(narrow[0].losses[:5], wide[0].losses[:5], rtol=1e-3)
+
+
+def print_losses(folder: str) -> None:
+    """Print a pack's losses to the last bit (called in processes of their own)."""
+    results = train([make_run(init, 1) for init in range(3)], Path(folder))
+    print(json.dumps([loss.hex() for result in results for loss in result.losses.tolist()]))
