@@ -175,7 +175,9 @@ def _share_words(found: GroupResults, facts: dict[str, object]) -> list[str]:
     variance = found.table("variance")
     shares = facts.get("shares")
     if variance is None or not isinstance(shares, dict) or not shares:
-        note = "" if variance is None else str(variance["note"].iloc[0])
+        note = found.missing.get("variance", "")
+        if variance is not None:
+            note = str(variance["note"].iloc[0])
         return [f"How much of the variance is due to init and to order cannot be said: {note}"]
     p_values = facts.get("p_values")
     parts = []

@@ -127,8 +127,12 @@ def _runs_table(runs: pd.DataFrame) -> str:
         classes="display compact",
         style="width:100%;table-layout:auto",
         pageLength=25,
+        # Else only the small arrows sort.
+        text_in_header_can_be_selected=False,
     )
-    return table
+    # Without what stands before the script: greetings to the users of a notebook.
+    place = '<table id="runs-table" class="display compact"></table>'
+    return place + table[table.index("<script") :]
 
 
 def _table_library() -> str:

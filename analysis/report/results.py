@@ -95,8 +95,12 @@ def analyse_group(
     found.attempt("failure", lambda: failure_rates(study))
     found.attempt("floor", lambda: noise_floor(study))
     found.attempt("instability", lambda: instability(study))
-    found.attempt("variance", lambda: variance_components(study))
-    found.attempt("spreads", lambda: seed_spreads(study))
+    if found.runs["failed"].all():
+        # Shares among scores at chance would be read as properties of training.
+        found.missing["variance"] = "every run failed, so that no score tells of training."
+    else:
+        found.attempt("variance", lambda: variance_components(study))
+        found.attempt("spreads", lambda: seed_spreads(study))
     found.attempt("seed_means", lambda: seed_means(study))
     found.attempt("extremes", lambda: best_and_worst_seeds(study))
     generator = next(streams)
