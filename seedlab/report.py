@@ -96,9 +96,7 @@ def report(options: argparse.Namespace) -> int:
             )
         source = str(options.table) if options.table else ", ".join(map(str, options.study))
         workers = useful_workers(study)
-        path = write_report(
-            study, options.out, source=source, seed=options.seed, workers=workers
-        )
+        path = write_report(study, options.out, source=source, seed=options.seed, workers=workers)
     sys.stdout.write(f"report in {path}; figures, tables and summary.json beside it\n")
     return 0
 

@@ -1,14 +1,13 @@
 """Prints what the recipes did on the embedded task, as the tables of README.md.
 
-    seedlab run -m experiment=embedded
-    python experiments/embedded/report.py studies/embedded
+seedlab run -m experiment=embedded
+python experiments/embedded/report.py studies/embedded
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from pathlib import Path
 
 import numpy as np
 
@@ -38,7 +37,9 @@ def main(folder: str) -> None:
     parts = variance_components(study).query("subset == 'all runs'")
     parts = parts[["recipe", "component", "sd", "share", "share_lower", "share_upper"]]
     pairs = compare(study, generator)
-    pairs = pairs[["a", "b", "n_pairs", *(c for c in pairs if c.startswith(("paired_", "spread_")))]]
+    pairs = pairs[
+        ["a", "b", "n_pairs", *(c for c in pairs if c.startswith(("paired_", "spread_")))]
+    ]
     for title, table in (
         ("failed runs (Wilson intervals)", failures),
         ("variance components of the final score", parts),

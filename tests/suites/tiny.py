@@ -40,9 +40,7 @@ def tiny_task(
         lengths = generator.integers(4, MAX_LENGTH + 1, n)
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         ids = generator.integers(5, 12, offsets[-1]).astype(np.int32)
-        counts = np.array(
-            [np.sum(ids[a:b] == 7) for a, b in itertools.pairwise(offsets)]
-        )
+        counts = np.array([np.sum(ids[a:b] == 7) for a, b in itertools.pairwise(offsets)])
         labels = counts.astype(np.float64) if n_labels == 1 else np.minimum(counts, n_labels - 1)
         types = np.zeros(len(ids), np.int8)
         return Split(ids, types, offsets, labels)

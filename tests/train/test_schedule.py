@@ -13,7 +13,7 @@ from seedlab.train.plan import make_plan
 from seedlab.train.schedule import get_schedule
 
 
-def plan(n: int, **recipe: object):  # noqa: ANN201
+def plan(n: int, **recipe: object):
     return make_plan(RecipeSpec(**recipe), EvaluationSpec(), n)
 
 
