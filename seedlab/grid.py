@@ -1,8 +1,8 @@
 """Cells and packs: which runs are trained together.
 
 A pack is a list of runs that one worker trains in one go. Runs of one pack differ in
-nothing that changes a tensor's shape, and a pack is filled from one column (one order
-seed) before it takes from the next, because runs of a column see the same batches.
+nothing that changes a tensor's shape, and they are of one column (one order seed), because
+runs of a column see the same batches; across columns there would be nothing to share.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def shape_key(run: RunSpec) -> RunSpec:
 
 
 def form_packs(runs: Sequence[RunSpec], engine: EngineSpec) -> list[Pack]:
-    """Return packs of at most `engine.width` runs, columns kept together.
+    """Return packs of at most `engine.width` runs, each of one column.
 
     Parameters
     ----------
@@ -80,11 +80,9 @@ def form_packs(runs: Sequence[RunSpec], engine: EngineSpec) -> list[Pack]:
         seen[run.run_id] = run
         columns = groups.setdefault(shape_key(run), {})
         columns.setdefault(run.seeds.order, []).append(run)
-    packs = []
-    for columns in groups.values():
-        ordered = [run for column in columns.values() for run in column]
-        packs += [
-            Pack(tuple(ordered[start : start + engine.width]), engine)
-            for start in range(0, len(ordered), engine.width)
-        ]
-    return packs
+    return [
+        Pack(tuple(column[start : start + engine.width]), engine)
+        for columns in groups.values()
+        for column in columns.values()
+        for start in range(0, len(column), engine.width)
+    ]

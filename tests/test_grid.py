@@ -30,6 +30,7 @@ def test_every_run_is_in_one_pack_and_columns_stay_together(a: int, b: int, widt
     assert all(len(pack.runs) <= width for pack in packs)
     orders = [run.seeds.order for run in packed]
     assert orders == sorted(orders)  # a column ends before the next begins
+    assert all(len({run.seeds.order for run in pack.runs}) == 1 for pack in packs)
 
 
 def test_runs_of_other_shapes_never_share_a_pack() -> None:

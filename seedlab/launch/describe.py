@@ -148,7 +148,8 @@ def _shape_lines(
     lines += [
         f"memory   {probe.peak_bytes / 2**30:.2f} GiB per worker (measured after two steps)",
         f"time     {duration(seconds)} per run ({probe.step_seconds * 1e3:.1f} ms per step, "
-        f"{probe.example_seconds * 1e3:.2f} ms per scored example; measured here)",
+        f"{probe.example_seconds * 1e3:.2f} ms per scored example; measured here, one run by the "
+        "serial engine)",
     ]
     return lines
 
