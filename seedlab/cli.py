@@ -75,7 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     verb("run", _run, "train runs; Hydra overrides follow (-m sweeps)", study=False)
     made = verb("demo", _demo, "train a 5 x 5 grid on the embedded task", study=False)
     made.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for `seedlab run`")
-    verb("status", _status, "say how far a study is")
+    made = verb("status", _status, "say how far a study is")
+    made.add_argument(
+        "--grid", choices=("best", "final"), help="print the init x order table of these scores"
+    )
     made = verb("export", _export, "write a study's tidy tables")
     made.add_argument("--out", metavar="DIR", help="default: the study's own folder tables/")
     made.add_argument("--format", choices=("csv", "parquet"), default="csv")
@@ -138,18 +141,23 @@ def _demo(options: argparse.Namespace) -> int:
     shown = name if root == "studies" else str(study.folder)
     again = shlex.join(["-m", "experiment=demo", *options.overrides])
     print(f"\nThe study is in {study.folder}. Next:")
-    print(f"  seedlab status {shown}              scores and times")
-    print(f"  seedlab export {shown}              tidy tables (CSV)")
+    print(f"  seedlab status {shown} --grid final    scores and times, the table of final scores")
+    print(f"  seedlab report {shown} --out report    figures, tables, report/report.html")
+    print(f"  seedlab export {shown}                 tidy tables (CSV)")
     print(f"  seedlab run {again} 'seed.init=range(0,8)'   three more init seeds")
     print(f"  seedlab save {shown} best model/    the best run's model, for transformers")
     return code
 
 
 def _status(options: argparse.Namespace) -> int:
+    from seedlab.store.score_table import score_grid
     from seedlab.store.status import format_status, status
     from seedlab.store.study import find_study
 
-    print("\n".join(format_status(status(find_study(options.study, options.studies)))))
+    study = find_study(options.study, options.studies)
+    print("\n".join(format_status(status(study))))
+    if options.grid:
+        print(f"\n{score_grid(study.finished().values(), options.grid)}")
     return 0
 
 
