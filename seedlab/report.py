@@ -144,7 +144,8 @@ def _study(names: list[str], options: argparse.Namespace) -> Study | None:
         (options.lower_is_better, "--lower-is-better"),
         (options.majority, "--majority"),
     ):
-        if given not in (None, False):
+        # Not by equality: a majority value of 0 equals False.
+        if given is not None and given is not False:
             raise SeedlabError(
                 f"{flag} belongs to --table; a study records its metric, direction and majority "
                 "value. Leave it out."

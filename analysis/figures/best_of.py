@@ -49,6 +49,9 @@ def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = ""
     main = lines.loc[lines["schedule"] == names[0]]
     band = main.dropna(subset=["band_lower", "band_upper"])
     band = band.loc[np.isfinite(band["band_lower"]) & np.isfinite(band["band_upper"])]
+    if len(band) < 2:
+        # A band at n = 1 alone has no width to draw.
+        band = band.iloc[:0]
     scale = score_axis([*lines["unbiased"], *band["band_lower"], *band["band_upper"]])
     x = alt.X(
         "n:Q",
@@ -65,7 +68,7 @@ def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = ""
         alt.Tooltip("median:Q", title="median best", format=".4~f"),
     ]
     layers = []
-    if len(band) > 1:
+    if len(band):
         level, last = float(band["band_level"].iloc[0]), int(band["n"].max())
         name = f"{level:.0%} band of the median (dotted)"
         end = pd.DataFrame({"n": [last], "text": [f"band ends at n = {last}"]})

@@ -7,6 +7,7 @@ alone: every series has its own dash or shape, so that a grey print says as much
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -112,9 +113,9 @@ def score_axis(values: Sequence[float] | pd.Series, *, pad: float = 0.05) -> alt
     return alt.Scale(domain=[low - air, high + air], nice=False, zero=False)
 
 
-def save_figure(chart: Chart, stem: Path, *, title: str = "") -> list[Path]:
+def save_figure(chart: Chart, stem: str | os.PathLike[str], *, title: str = "") -> list[Path]:
     """Write `stem`.svg, .pdf and .png (twice the size in pixels), without browser or network."""
-    return save_spec(spec_of(chart) | ({"title": title} if title else {}), stem)
+    return save_spec(spec_of(chart) | ({"title": title} if title else {}), Path(stem))
 
 
 def save_spec(spec: dict[str, Any], stem: Path) -> list[Path]:

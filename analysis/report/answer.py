@@ -82,7 +82,7 @@ def _shares(found: GroupResults) -> dict[str, object]:
 
 
 def _needed(sd: float) -> dict[str, object]:
-    half, effect = round_step(sd / 5), round_step(sd / 2)
+    half, effect = round_step(sd / 4), round_step(sd / 2)
     if not (math.isfinite(half) and sd > 0):
         return {}
     return {

@@ -53,7 +53,7 @@ def read_expected_max(found: GroupResults) -> str:
         text += (
             f" Keeping the best evaluation instead of the last is worth {number(gain, d)} at n = 5."
         )
-    if len(told):
+    if len(told) > 1:
         text += (
             f" The band is drawn up to n = {int(told.index.max())}: beyond it, {count(len(found.runs), 'run')} "
             "say nothing on how good the best may be."
@@ -97,7 +97,7 @@ def read_rank_correlation(found: GroupResults) -> str:
     parts = []
     for goal in (0.1, 0.3, 0.5):
         row = record(end, int((end["fraction"] - goal).abs().argmin()))
-        parts.append(f"{row['spearman']:.2f} at {percent(row['fraction'])}")
+        parts.append(f"{round(row['spearman'], 2) + 0.0:.2f} at {percent(row['fraction'])}")
     return f"Rank correlation with the final score: {', '.join(dict.fromkeys(parts))} of training."
 
 

@@ -21,9 +21,11 @@ def number(value: float, digits: int) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in per cent: whole from 10% on, else with one decimal."""
+    """A share in per cent: whole from 10% on, else with one decimal; 100% means all."""
     if not math.isfinite(share):
         return "unknown"
+    if 0.995 <= share < 1.0:
+        return ">99%"
     value = 100 * share
     return f"{value:.0f}%" if value >= 9.95 or value == 0 else f"{value:.1f}%"
 

@@ -38,6 +38,8 @@ def test_percents_and_counts():
     assert [percent(v) for v in (0.0, 0.004, 0.0994, 0.0996, 0.5, 1.0)] == [
         "0%", "0.4%", "9.9%", "10%", "50%", "100%",
     ]  # fmt: skip
+    # A chance that rounds to 100% is none of 100%.
+    assert percent(0.9999) == ">99%"
     assert count(1, "run") == "1 run"
     assert count(2100, "run") == "2,100 runs"
 
