@@ -48,6 +48,11 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
         else:
             _check_option(key, value, own_files)
             rest.append(line)
+    grid = values.get("grid", "single")
+    if grid != "single" and not {"-m", "--multirun"} & set(flags):
+        raise SeedlabError(
+            f"grid={grid} is a sweep, and without -m (--multirun) one run would be trained; add -m."
+        )
     asks = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"} & set(flags)
     if "study" not in values and "experiment" not in values and not asks:
         rest.append(f"study={_default_study(values)}")
