@@ -88,7 +88,7 @@ def variance_components(
 
 def _subsets(runs: pd.DataFrame, value: str) -> Iterator[tuple[str, pd.DataFrame]]:
     yield SUBSETS[0], runs.assign(value=runs[value])
-    yield SUBSETS[1], runs.loc[~runs["failed"]].assign(value=runs[value])
+    yield SUBSETS[1], runs.loc[~runs["failed"]].assign(value=lambda part: part[value])
     yield SUBSETS[2], runs.assign(value=runs["failed"].astype("float64"))
 
 

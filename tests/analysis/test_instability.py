@@ -1,3 +1,4 @@
+import importlib
 import itertools
 
 import numpy as np
@@ -90,7 +91,9 @@ def test_divergence_is_scipys_over_distinct_pairs():
 def test_divergence_in_blocks(monkeypatch):
     p = np.random.default_rng(2).dirichlet(np.ones(2), size=(7, 5))
     whole = pairwise_divergence(p)
-    monkeypatch.setattr("analysis.instability.BLOCK_VALUES", 20)
+    # The package re-exports a function of the module's name.
+    module = importlib.import_module("analysis.instability")
+    monkeypatch.setattr(module, "BLOCK_VALUES", 20)
     assert pairwise_divergence(p) == pytest.approx(whole, rel=1e-12)
 
 

@@ -175,3 +175,17 @@ def test_groups_are_apart():
     table = seed_spreads(both)
     assert table["recipe"].unique().tolist() == ["short", "long"]
     assert (table["n_runs"] == 9).all()
+
+
+def test_a_group_whose_runs_all_failed_has_an_empty_subset():
+    frame = pd.DataFrame(
+        [
+            {"task": "t", "init_seed": i, "order_seed": o, "score": 0.4 + 0.01 * i, "failed": True}
+            for i in range(3)
+            for o in range(3)
+        ]
+    )
+    table = variance_components(read_table(frame))
+    counts = table.groupby("subset").n_runs.first()
+    assert counts["all runs"] == 9
+    assert counts.get("without failed", 0) == 0

@@ -202,6 +202,8 @@ class Script:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # Whoever runs the tests in the background hands down an ignored SIGINT.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         if not became_true(lambda: len(self.workers()) == 2):
             os.killpg(self.process.pid, signal.SIGKILL)
