@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 import torch
 
 from seedlab.engines.column import PackedTrainee
@@ -105,19 +104,10 @@ class PackedEngine:
                 if len(runs) == 1:
                     trainee.restore(weights, 0)
                 for slot, (run, plan, trace) in enumerate(zip(column, plans, traces, strict=True)):
-                    made = len(trace.losses)
-                    rates = run.recipe.optimizer.learning_rate * np.array(plan.multipliers[:made])
-                    yield RunResult(
-                        spec=run,
-                        status=trace.status,
-                        evaluations=tuple(trace.evaluations),
-                        losses=np.array(trace.losses),
-                        learning_rates=rates,
-                        grad_norms=np.array(trace.grad_norms),
-                        logits=trace.logits,
-                        total_steps=plan.total_steps,
-                        seconds=trace.seconds,
-                        provenance={
+                    yield trace.result(
+                        run,
+                        plan,
+                        {
                             "engine": self.name,
                             "width": len(column),
                             "slot": slot,

@@ -158,19 +158,10 @@ class SerialEngine:
                 score=score,
                 observe=lambda _, step, value, run_id=run_id: observe(run_id, step, value),  # type: ignore[misc]
             )
-            made = len(trace.losses)
-            rates = run.recipe.optimizer.learning_rate * np.array(plan.multipliers[:made])
-            yield RunResult(
-                spec=run,
-                status=trace.status,
-                evaluations=tuple(trace.evaluations),
-                losses=np.array(trace.losses),
-                learning_rates=rates,
-                grad_norms=np.array(trace.grad_norms),
-                logits=trace.logits,
-                total_steps=plan.total_steps,
-                seconds=trace.seconds,
-                provenance={
+            yield trace.result(
+                run,
+                plan,
+                {
                     "engine": self.name,
                     "width": 1,
                     "slot": 0,

@@ -10,15 +10,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from seedlab.spec import RunSpec
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.train.batches import Batch, collate, training_batches
 from seedlab.train.plan import Plan
-from seedlab.train.result import Evaluation
+from seedlab.train.result import Evaluation, RunResult
 
 Floats = npt.NDArray[np.float64]
 Score = Callable[[npt.NDArray[np.float32], Split], Mapping[str, float]]
@@ -56,6 +57,22 @@ class Trace:
     grad_norms: list[float] = field(default_factory=list)
     logits: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     seconds: float = 0.0
+
+    def result(self, run: RunSpec, plan: Plan, provenance: Mapping[str, Any]) -> RunResult:
+        """Return the trace as the result of `run`, which was trained by `plan`."""
+        rates = np.array(plan.multipliers[: len(self.losses)])
+        return RunResult(
+            spec=run,
+            status=self.status,
+            evaluations=tuple(self.evaluations),
+            losses=np.array(self.losses),
+            learning_rates=run.recipe.optimizer.learning_rate * rates,
+            grad_norms=np.array(self.grad_norms),
+            logits=self.logits,
+            total_steps=plan.total_steps,
+            seconds=self.seconds,
+            provenance=provenance,
+        )
 
 
 def train_column(
