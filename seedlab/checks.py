@@ -9,7 +9,16 @@ from typing import Any
 from seedlab.engines import ENGINES
 from seedlab.errors import SeedlabError, nearest
 from seedlab.grid import EngineSpec
-from seedlab.spec import CLIP_MODES, DTYPES, RunSpec, TaskSpec
+from seedlab.recipe_spec import (
+    ADAPTERS,
+    CLIP_MODES,
+    GRANULARITIES,
+    HEADS,
+    LAYER_RATE_SCHEMES,
+    LOSSES,
+    TRUNCATIONS,
+)
+from seedlab.spec import DTYPES, RunSpec, TaskSpec
 from seedlab.train.schedule import SCHEDULES
 
 _AT_LEAST_1 = (lambda x: x is None or x >= 1, "at least 1")
@@ -35,6 +44,26 @@ _RANGES: tuple[tuple[str, tuple[Callable[[Any], bool], str]], ...] = (
     ("recipe.epochs", _AT_LEAST_1),
     ("recipe.max_steps", _AT_LEAST_1),
     ("recipe.dropout", (lambda x: x is None or 0.0 <= x < 1.0, "at least 0 and below 1, or null")),
+    ("recipe.layer_rates.decay", (lambda x: 0.0 < x <= 1.0, "above 0 and at most 1")),
+    ("recipe.layer_rates.head_learning_rate", (lambda x: x is None or x > 0.0, "above 0, or null")),
+    ("recipe.reinit.layers", _AT_LEAST_0),
+    ("recipe.mixout.p", (lambda x: 0.0 <= x <= 1.0, "between 0 and 1")),
+    ("recipe.prior_decay.strength", (lambda x: x >= 0.0, "at least 0")),
+    ("recipe.freeze.layers", _AT_LEAST_0),
+    ("recipe.head.layers", (lambda x: x >= 1, "at least 1")),
+    ("recipe.averaging.start_epoch", (lambda x: x is None or x >= 0.0, "at least 0, or null")),
+    ("recipe.averaging.learning_rate", (lambda x: x > 0.0, "above 0, for example 2e-6")),
+    ("recipe.averaging.anneal_steps", _AT_LEAST_0),
+    ("recipe.adapter.rank", (lambda x: x >= 1, "at least 1")),
+    ("recipe.adapter.alpha", (lambda x: x > 0.0, "above 0")),
+    ("recipe.truncation.head", (lambda x: x >= 1, "at least 1")),
+    ("task.dev_size", _AT_LEAST_1),
+    ("task.folds", (lambda x: x is None or x >= 2, "at least 2, or null")),
+    ("task.fold", _AT_LEAST_0),
+    ("evaluation.start_epoch", (lambda x: x >= 0.0, "at least 0")),
+    ("evaluation.patience", _AT_LEAST_0),
+    ("diagnostics.gradient_norms", _AT_LEAST_1),
+    ("diagnostics.representations", (lambda x: x is None or x >= 4, "at least 4, or null")),
     ("evaluation.per_epoch", _AT_LEAST_0),
     ("evaluation.every", _AT_LEAST_1),
     ("evaluation.batch_size", _AT_LEAST_1),
@@ -49,6 +78,13 @@ _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("recipe.schedule.name", tuple(SCHEDULES)),
     ("recipe.clip.mode", CLIP_MODES),
     ("recipe.dropout_active", ("always", "epoch_start")),
+    ("recipe.loss", LOSSES),
+    ("recipe.layer_rates.scheme", LAYER_RATE_SCHEMES),
+    ("recipe.mixout.granularity", GRANULARITIES),
+    ("recipe.head.kind", HEADS),
+    ("recipe.adapter.method", ADAPTERS),
+    ("recipe.truncation.keep", TRUNCATIONS),
+    ("task.dev_split", ("given", "halved", "from_train")),
 )
 
 

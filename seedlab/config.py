@@ -17,20 +17,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from seedlab.errors import SeedlabError, nearest
 from seedlab.grid import EngineSpec
-from seedlab.spec import (
-    EvaluationSpec,
-    ModelSpec,
-    RecipeSpec,
-    RunSpec,
-    Seeds,
-    TaskSpec,
-)
+from seedlab.recipe_spec import RecipeSpec
+from seedlab.spec import DiagnosticsSpec, EvaluationSpec, ModelSpec, RunSpec, Seeds, TaskSpec
 
 SECTIONS: dict[str, type] = {
     "task": TaskSpec,
     "model": ModelSpec,
     "recipe": RecipeSpec,
     "evaluation": EvaluationSpec,
+    "diagnostics": DiagnosticsSpec,
     "seed": Seeds,
     "engine": EngineSpec,
 }
@@ -112,6 +107,7 @@ def read_settings(cfg: DictConfig) -> Settings:
         model=model,
         recipe=built["recipe"],
         evaluation=built["evaluation"],
+        diagnostics=built["diagnostics"],
         seeds=built["seed"].resolved(),
     )
     return Settings(
@@ -208,7 +204,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return build(wanted, value, where)
     elif typing.get_origin(wanted) is tuple:
         if isinstance(value, list | tuple):
-            return tuple(str(item) for item in value)
+            (item_type, _) = typing.get_args(wanted)
+            return tuple(_convert(item_type, item, where) for item in value)
     elif wanted is float:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)

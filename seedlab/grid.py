@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seedlab.errors import SeedlabError
+from seedlab.recipe_spec import RecipeSpec
 from seedlab.spec import RunSpec, Seeds
 
 
@@ -45,8 +46,19 @@ def cell(run: RunSpec) -> tuple[int, int]:
 
 
 def shape_key(run: RunSpec) -> RunSpec:
-    """Return the run without its seeds: runs with equal keys may share a pack."""
-    return dataclasses.replace(run, seeds=Seeds(subsample=run.seeds.subsample))
+    """Return the run without its seeds and rates: runs with equal keys may share a pack.
+
+    Optimiser, schedule and clipping are numbers of each run's own; they change no shape.
+    """
+    plain = RecipeSpec()
+    recipe = dataclasses.replace(
+        run.recipe,
+        name=plain.name,
+        optimizer=plain.optimizer,
+        schedule=plain.schedule,
+        clip=plain.clip,
+    )
+    return dataclasses.replace(run, recipe=recipe, seeds=Seeds(subsample=run.seeds.subsample))
 
 
 def form_packs(runs: Sequence[RunSpec], engine: EngineSpec) -> list[Pack]:

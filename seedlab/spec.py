@@ -10,16 +10,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import typing
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+
+from seedlab.recipe_spec import RecipeSpec, later
 
 # Raised whenever the meaning of a field changes, so that old runs are never taken
 # for new ones.
 SPEC_VERSION = 1
 
 DTYPES = ("float32", "bfloat16", "float64")
-CLIP_MODES = ("global", "tensor", "none")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,18 @@ class TaskSpec:
     """embedded: share of labels replaced by noise, in [0, 1)"""
     data_seed: int = 0
     """embedded: seed of the generator (which sentences there are)"""
+    dev_split: str = later("given")
+    """given | halved (the validation set is halved, stratified by label: one half validates, the
+    other is the test set) | from_train (the last `dev_size` examples of the shuffled training set
+    validate, and the given validation set is the test set)"""
+    split_seed: int = later(1)
+    """seed of halving, of shuffling and of folds"""
+    dev_size: int = later(500)
+    """from_train: how many examples validate"""
+    folds: int | None = later(None)
+    """cross-validation: the training set is cut into so many stratified folds"""
+    fold: int = later(0)
+    """which fold validates, from 0; the others are trained on"""
 
 
 @dataclass(frozen=True)
@@ -82,61 +96,6 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
-class OptimizerSpec:
-    """Hyperparameters of AdamW, with bias correction (Adam) or without (BERTAdam)."""
-
-    learning_rate: float = 2e-5
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-6
-    weight_decay: float = 0.01
-    """decoupled; biases and normalisation layers are exempt, by module type"""
-    bias_correction: bool = True
-
-
-@dataclass(frozen=True)
-class ScheduleSpec:
-    """How the learning rate moves over the steps."""
-
-    name: str = "linear"
-    """linear | constant | dodge2020_as_released"""
-    warmup_ratio: float = 0.1
-    """share of the steps over which the rate rises from 0"""
-    warmup_steps: int | None = None
-    """the same in steps; overrides the ratio"""
-
-
-@dataclass(frozen=True)
-class ClipSpec:
-    """Gradient clipping before every update."""
-
-    mode: str = "global"
-    """global (one norm over all gradients) | tensor (one per parameter) | none"""
-    norm: float = 1.0
-
-
-@dataclass(frozen=True)
-class RecipeSpec:
-    """How a model is fine-tuned: optimiser, schedule, length and techniques."""
-
-    name: str = "devlin"
-    optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
-    schedule: ScheduleSpec = field(default_factory=ScheduleSpec)
-    clip: ClipSpec = field(default_factory=ClipSpec)
-    batch_size: int = 16
-    """examples per update"""
-    accumulation: int = 1
-    """parts into which a batch is cut to save memory; the update is the same"""
-    epochs: int = 3
-    max_steps: int | None = None
-    """number of updates; overrides `epochs`"""
-    dropout: float | None = None
-    """None: as the model's own configuration says"""
-    dropout_active: str = "always"
-    """always | epoch_start (the first step of every epoch alone, as Dodge et al. released)"""
-
-
-@dataclass(frozen=True)
 class EvaluationSpec:
     """When the validation set is scored; the last step always is."""
 
@@ -148,6 +107,22 @@ class EvaluationSpec:
     """score the model before its first update (step 0)"""
     batch_size: int = 64
     """examples per forward pass"""
+    start_epoch: float = later(0.0)
+    """no evaluation between the start and the end of so many epochs"""
+    patience: int | None = later(None)
+    """training ends after more than so many evaluations in a row without a strictly better score"""
+
+
+@dataclass(frozen=True)
+class DiagnosticsSpec:
+    """What is recorded besides scores and losses. It changes no result and is not identity."""
+
+    gradient_norms: int | None = None
+    """every so many steps: the norm of the gradient, per layer and before clipping"""
+    distances: bool = False
+    """at every evaluation: how far every layer has moved from where it started (L2)"""
+    representations: int | None = None
+    """after the last step: every layer's first token for so many validation examples"""
 
 
 @dataclass(frozen=True)
@@ -177,7 +152,7 @@ class RunSpec:
 
     Parameters
     ----------
-    task, model, recipe, evaluation, seeds
+    task, model, recipe, evaluation, seeds, diagnostics
         The parts; see their own classes.
     data_hash : str
         Hash of the encoded examples (token ids and labels of every split).
@@ -192,6 +167,7 @@ class RunSpec:
     seeds: Seeds = field(default_factory=Seeds)
     data_hash: str = ""
     weights_hash: str = ""
+    diagnostics: DiagnosticsSpec = field(default_factory=DiagnosticsSpec)
 
     @cached_property
     def run_id(self) -> str:
@@ -207,11 +183,16 @@ class RunSpec:
         grouped by them and a task's name decides its metric.
         """
         values: dict[str, Any] = self.to_dict()
-        del values["task"]["path"]
+        del values["diagnostics"]
         for key in ("train_file", "dev_file", "test_file"):
             values["task"][key] = None
+        del values["task"]["path"]
         for key in ("name", "path", "allow_pickle", "trust_remote_code"):
             del values["model"][key]
+        # The weights say which run of which study they come from.
+        values["recipe"].pop("intermediate")
+        for name in ("task", "recipe", "evaluation"):
+            _drop_later(values[name], getattr(self, name))
         return {"version": SPEC_VERSION, **values}
 
     def to_dict(self) -> dict[str, Any]:
@@ -221,19 +202,28 @@ class RunSpec:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunSpec:
         """Rebuild a specification from `to_dict` (for example from a record)."""
-        task = dict(values["task"])
-        if task.get("labels") is not None:
-            task["labels"] = tuple(task["labels"])
-        recipe = dict(values["recipe"])
-        recipe["optimizer"] = OptimizerSpec(**recipe["optimizer"])
-        recipe["schedule"] = ScheduleSpec(**recipe["schedule"])
-        recipe["clip"] = ClipSpec(**recipe["clip"])
-        return cls(
-            task=TaskSpec(**task),
-            model=ModelSpec(**values["model"]),
-            recipe=RecipeSpec(**recipe),
-            evaluation=EvaluationSpec(**values["evaluation"]),
-            seeds=Seeds(**values["seeds"]),
-            data_hash=values["data_hash"],
-            weights_hash=values["weights_hash"],
-        )
+        made: RunSpec = _build(cls, values)
+        return made
+
+
+def _drop_later(values: dict[str, Any], part: Any) -> None:
+    """Remove the fields that came later and are as by default."""
+    for item in dataclasses.fields(part):
+        if item.metadata.get("later") and getattr(part, item.name) == _default(item):
+            values.pop(item.name, None)
+
+
+def _default(item: dataclasses.Field[Any]) -> Any:
+    made = item.default_factory
+    return item.default if made is dataclasses.MISSING else made()
+
+
+def _build(kind: Any, values: dict[str, Any]) -> Any:
+    """Build a dataclass from plain values, nested ones included; missing ones are defaults."""
+    hints = typing.get_type_hints(kind)
+    made = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            value = _build(hints[key], value)
+        made[key] = tuple(value) if isinstance(value, list) else value
+    return kind(**made)

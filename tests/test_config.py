@@ -16,7 +16,8 @@ from seedlab.errors import SeedlabError
 from seedlab.grid import EngineSpec
 from seedlab.launch import app as application
 from seedlab.paths import conf_folder, experiments_folder
-from seedlab.spec import RecipeSpec, RunSpec, TaskSpec
+from seedlab.recipe_spec import RecipeSpec
+from seedlab.spec import RunSpec, TaskSpec
 from seedlab.tasks.metrics import METRICS
 from seedlab.train.schedule import SCHEDULES
 

@@ -71,6 +71,7 @@ def test_only_configuration_and_launch_know_hydra(path: Path) -> None:
     modules(
         "seedlab/engines", "seedlab/models", "seedlab/train", "seedlab/seeds.py", "seedlab/spec.py",
         "seedlab/grid.py", "seedlab/errors.py", "seedlab/tasks/encoded.py",
+        "seedlab/recipe_spec.py", "seedlab/recipes",
     ),
     ids=name,
 )  # fmt: skip
@@ -79,15 +80,19 @@ def test_engines_need_torch_transformers_and_numpy_alone(path: Path) -> None:
     names = imports(path, top_level=True)
     assert roots(names) <= LIGHT | STANDARD
     ours = {name for name in names if name.startswith("seedlab.")}
-    light = ("engines", "models", "train", "seeds", "spec", "grid", "errors", "tasks.encoded")
+    light = (
+        *("engines", "models", "train", "recipes", "recipe_spec"),
+        *("seeds", "spec", "grid", "errors", "tasks.encoded"),
+    )
     assert all(name.startswith(tuple(f"seedlab.{part}" for part in light)) for name in ours)
 
 
-@pytest.mark.parametrize("path", modules("seedlab/models", "seedlab/train/optim.py"), ids=name)
-def test_models_and_optimisers_know_no_configuration(path: Path) -> None:
-    assert not any(
-        name in ("seedlab.spec", "seedlab.grid", "seedlab.config") for name in imports(path)
-    )
+@pytest.mark.parametrize(
+    "path", modules("seedlab/models", "seedlab/recipes", "seedlab/train/optim.py"), ids=name
+)
+def test_models_optimisers_and_techniques_know_no_configuration(path: Path) -> None:
+    forbidden = {"seedlab.spec", "seedlab.recipe_spec", "seedlab.grid", "seedlab.config"}
+    assert not imports(path) & forbidden
 
 
 @pytest.mark.parametrize("path", modules("seedlab/engines"), ids=name)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from seedlab.errors import SeedlabError
 from seedlab.grid import EngineSpec, cell, form_packs, shape_key
-from seedlab.spec import RecipeSpec, RunSpec, Seeds
+from seedlab.recipe_spec import RecipeSpec
+from seedlab.spec import RunSpec, Seeds
 
 
 def grid(n_init: int, n_order: int, **changes: object) -> list[RunSpec]:

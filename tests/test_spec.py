@@ -10,17 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedlab.spec import (
-    ClipSpec,
-    EvaluationSpec,
-    ModelSpec,
-    OptimizerSpec,
-    RecipeSpec,
-    RunSpec,
-    ScheduleSpec,
-    Seeds,
-    TaskSpec,
-)
+from seedlab.recipe_spec import ClipSpec, OptimizerSpec, RecipeSpec, ReinitSpec, ScheduleSpec
+from seedlab.spec import EvaluationSpec, ModelSpec, RunSpec, Seeds, TaskSpec
 
 PLACES = {
     ("task", "path"),
@@ -31,6 +22,11 @@ PLACES = {
     ("model", "path"),
     ("model", "allow_pickle"),
     ("model", "trust_remote_code"),
+    ("recipe", "intermediate", "study"),
+    ("recipe", "intermediate", "run"),
+    ("diagnostics", "gradient_norms"),
+    ("diagnostics", "distances"),
+    ("diagnostics", "representations"),
 }
 BASE = RunSpec(data_hash="d" * 32, weights_hash="w" * 32)
 
@@ -73,7 +69,7 @@ def test_the_name_depends_on_every_field_that_decides(path):
 
 
 @pytest.mark.parametrize("path", sorted(PLACES), ids=".".join)
-def test_the_name_does_not_depend_on_where_things_lie(path):
+def test_the_name_does_not_depend_on_where_things_lie_or_on_what_is_watched(path):
     assert path in FIELDS
     assert changed(BASE, path).run_id == BASE.run_id
 
@@ -104,6 +100,7 @@ SPECS = st.builds(
         schedule=st.builds(ScheduleSpec, warmup_ratio=UNIT, warmup_steps=st.none() | SMALL),
         clip=st.builds(ClipSpec, norm=UNIT),
         max_steps=st.none() | SMALL,
+        reinit=st.builds(ReinitSpec, layers=st.none() | SMALL),
         dropout=st.none() | UNIT,
     ),
     evaluation=st.builds(EvaluationSpec, every=st.none() | SMALL),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from seedlab.spec import EvaluationSpec, RecipeSpec
+from seedlab.recipe_spec import RecipeSpec
+from seedlab.spec import EvaluationSpec
 from seedlab.train.schedule import Length, get_schedule
 
 

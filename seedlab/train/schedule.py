@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,6 +38,14 @@ def linear(step: int, length: Length) -> float:
     return (length.total - step) / max(1, length.total - length.warmup)
 
 
+def cosine(step: int, length: Length) -> float:
+    """Rise from 0 over the warm-up, then fall to 0 at `total` along half a cosine."""
+    if step < length.warmup:
+        return step / length.warmup
+    done = (step - length.warmup) / max(1, length.total - length.warmup)
+    return 0.5 * (1.0 + math.cos(math.pi * done))
+
+
 def constant(step: int, length: Length) -> float:
     """Rise from 0 over the warm-up, then stay."""
     return step / length.warmup if step < length.warmup else 1.0
@@ -60,6 +69,7 @@ def dodge2020_as_released(step: int, length: Length) -> float:
 
 SCHEDULES: dict[str, Schedule] = {
     "linear": linear,
+    "cosine": cosine,
     "constant": constant,
     "dodge2020_as_released": dodge2020_as_released,
 }

@@ -16,7 +16,8 @@ from seedlab.engines.crew import Crew
 from seedlab.engines.packed import PackedEngine, columns
 from seedlab.engines.serial import SerialEngine
 from seedlab.models.weights import Weights
-from seedlab.spec import ClipSpec, ModelSpec, OptimizerSpec, RunSpec, ScheduleSpec, Seeds
+from seedlab.recipe_spec import ClipSpec, OptimizerSpec, ScheduleSpec
+from seedlab.spec import ModelSpec, RunSpec, Seeds
 from seedlab.train.plan import make_plan
 from seedlab.train.result import RunResult
 from tests.suites.engine import RECIPE, EngineSuite, accuracy, assert_same, make_run

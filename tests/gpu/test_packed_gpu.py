@@ -20,7 +20,8 @@ import torch
 from seedlab.engines.packed import PackedEngine
 from seedlab.engines.serial import SerialEngine
 from seedlab.models.ragged_dropout import Site, draw_mask
-from seedlab.spec import ModelSpec, OptimizerSpec, RunSpec
+from seedlab.recipe_spec import OptimizerSpec
+from seedlab.spec import ModelSpec, RunSpec
 from seedlab.train.result import RunResult
 from tests.suites.engine import RECIPE, accuracy, assert_same, make_run
 from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights

@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from seedlab.spec import ModelSpec, RecipeSpec, RunSpec, Seeds, TaskSpec
+from seedlab.recipe_spec import RecipeSpec
+from seedlab.spec import ModelSpec, RunSpec, Seeds, TaskSpec
 from seedlab.store import Study, make_record
 from seedlab.store.arrays import encode
 from seedlab.store.runs import publish

@@ -12,7 +12,7 @@ from store_cases import copy_runs, make_result, make_spec, make_task
 
 from analysis.exported import read_study
 from seedlab.errors import SeedlabError
-from seedlab.spec import ClipSpec, OptimizerSpec, RecipeSpec
+from seedlab.recipe_spec import ClipSpec, OptimizerSpec, RecipeSpec
 from seedlab.store import Study
 from seedlab.store.export import export
 

@@ -16,16 +16,8 @@ import numpy as np
 import pytest
 import torch
 
-from seedlab.spec import (
-    ClipSpec,
-    EvaluationSpec,
-    ModelSpec,
-    OptimizerSpec,
-    RecipeSpec,
-    RunSpec,
-    ScheduleSpec,
-    Seeds,
-)
+from seedlab.recipe_spec import ClipSpec, OptimizerSpec, RecipeSpec, ScheduleSpec
+from seedlab.spec import EvaluationSpec, ModelSpec, RunSpec, Seeds
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.train.result import RunResult
 from tests.suites.reference import reference_run

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedlab.errors import SeedlabError
-from seedlab.spec import EvaluationSpec, RecipeSpec, ScheduleSpec
+from seedlab.recipe_spec import RecipeSpec, ScheduleSpec
+from seedlab.spec import EvaluationSpec
 from seedlab.train.plan import make_plan
 from seedlab.train.schedule import get_schedule
 

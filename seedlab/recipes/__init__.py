@@ -1,0 +1,1 @@
+"""One technique per module; each knows tensors, keys and numbers alone."""
