@@ -21,7 +21,8 @@ class EngineSpec:
     """How a pack is computed: recorded with every run, never part of its identity."""
 
     name: str = "serial"
-    """serial: one run after another, any architecture"""
+    """auto (packed where it can be, otherwise serial) | packed | serial: one run after another,
+    any architecture"""
     width: int = 1
     """runs per pack"""
     threads: int | None = None

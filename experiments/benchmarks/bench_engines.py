@@ -172,7 +172,7 @@ def steady(engine: str, width: int, threads: int, steps: int = 24) -> tuple[floa
     from seedlab.content import load_encoded
     from seedlab.engines.column import PackedTrainee
     from seedlab.engines.crew import Crew
-    from seedlab.engines.serial import SerialTrainee
+    from seedlab.engines.serial_trainee import SerialTrainee
     from seedlab.grid import EngineSpec
     from seedlab.launch.execute import load_weights_of, prepare
     from seedlab.train.batches import collate, training_batches
@@ -188,14 +188,14 @@ def steady(engine: str, width: int, threads: int, steps: int = 24) -> tuple[floa
     with Crew(threads) as crew:
         if engine == "serial":
             torch.set_num_threads(threads)
-            trainee: Any = SerialTrainee(runs[0], task, weights, plan.steps_per_epoch)
+            trainee: Any = SerialTrainee(runs[0], task, weights, plan)
         else:
             trainee = PackedTrainee(runs, [plan] * width, task, weights, crew, 1)
         wall = cpu = 0.0
         for step, batch in enumerate(batches):
             if step == 4:
                 wall, cpu = time.perf_counter(), time.process_time()
-            trainee.update(batch, step, plan.multipliers[step])
+            trainee.update(batch, step, by_depth=False)
         n = (steps - 4) * (1 if engine == "serial" else width)
         return (time.perf_counter() - wall) / n, (time.process_time() - cpu) / n
 

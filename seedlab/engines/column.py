@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.train.batches import Batch, collate, evaluation_batches
 from seedlab.train.loop import Floats
 from seedlab.train.plan import Plan
+from seedlab.train.rates import learning_rates
 from seedlab.train.stacked_optim import Rule
 
 
@@ -87,6 +88,10 @@ class PackedTrainee:
                 self.layout.fill(row, weights.start(run.seeds.init))
             self.stacks.append(Stack(encoder, self.layout, flat, [rule(run) for run in chosen]))
         self.dtype = dtype
+        self.rates = [
+            learning_rates(run.recipe, plan, len(family.layers))
+            for run, plan in zip(runs, plans, strict=True)
+        ]
         crew.equip(lambda: Gradients(self.layout, size, flat, product))
         self._evaluation: dict[int, list[tuple[npt.NDArray[np.int64], Ragged]]] = {}
 
@@ -107,7 +112,7 @@ class PackedTrainee:
             itemsize=up.element_size(),
         )
 
-    def update(self, batch: Batch, step: int, multiplier: float) -> tuple[Floats, Floats]:
+    def update(self, batch: Batch, step: int, by_depth: bool = False) -> tuple[Floats, Floats]:
         """Make one update of every run; each follows the schedule of its own recipe."""
         parts = self._parts(batch)
         masks = self._masks(parts, step)
@@ -119,7 +124,7 @@ class PackedTrainee:
                 (
                     stack,
                     [[of_part[self._key(s, step)] for s in slots] for of_part in masks],
-                    [self.plans[s].multipliers[step] for s in slots],
+                    [float(self.rates[s][step, 0]) for s in slots],
                 )
             )
         results = self.crew.map(
@@ -128,7 +133,7 @@ class PackedTrainee:
         losses, norms = zip(*results, strict=True)
         return _floats(losses), _floats(norms)
 
-    def logits(self, split: Split) -> npt.NDArray[np.float32]:
+    def logits(self, split: Split, averaged: bool = False) -> npt.NDArray[np.float32]:
         """Return the (slot, example, class) logits of a split."""
         batches = self._evaluation_batches(split)
         out = np.empty((len(self.runs), len(split), self.task.n_labels), dtype=np.float32)
@@ -157,16 +162,40 @@ class PackedTrainee:
         self.stacks = stacks
         self.runs = [self.runs[slot] for slot in kept]
         self.plans = [self.plans[slot] for slot in kept]
+        self.rates = [self.rates[slot] for slot in kept]
+
+    def state(self, slot: int) -> dict[str, torch.Tensor]:
+        """Return a copy on the host of all that changes while the run in this slot trains."""
+        stack, place = self._place(slot)
+        return stack.state(place)
+
+    def load(self, slot: int, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Let the run in this slot go on from what `state` returned."""
+        stack, place = self._place(slot)
+        stack.load(place, tensors)
 
     def restore(self, weights: Weights, slot: int) -> None:
         """Put the run in this slot back into the model it was started from."""
+        stack, place = self._place(slot)
+        weights.start(self.runs[slot].seeds.init)
+        optimizer = stack.optimizer
+        self.layout.restore(optimizer.weights[place], weights.model, optimizer.decayed[place])
+
+    def distances(self) -> Floats:
+        """Not computed here; see `seedlab.engines.choice.unpackable`."""
+        raise NotImplementedError
+
+    def representations(self, split: Split, n: int) -> npt.NDArray[np.float32]:
+        """Not computed here; see `seedlab.engines.choice.unpackable`."""
+        raise NotImplementedError
+
+    def _place(self, slot: int) -> tuple[Stack, int]:
+        """Return the stack that a slot is in, and its place there."""
         for stack in self.stacks:
             if slot < len(stack):
-                weights.start(self.runs[slot].seeds.init)
-                optimizer = stack.optimizer
-                self.layout.restore(optimizer.weights[slot], weights.model, optimizer.decayed[slot])
-                return
+                return stack, slot
             slot -= len(stack)
+        raise IndexError(slot)
 
     def _parts(self, batch: Batch) -> list[Part]:
         """Return the batch without padding, cut as the recipe says."""
@@ -228,7 +257,6 @@ def rule(run: RunSpec) -> Rule:
     """Return how a run is updated."""
     optimizer, clip = run.recipe.optimizer, run.recipe.clip
     return Rule(
-        optimizer.learning_rate,
         optimizer.beta1,
         optimizer.beta2,
         optimizer.eps,

@@ -10,7 +10,7 @@ on the pack's width nor on the number of threads. On a GPU one stack holds all r
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
@@ -20,8 +20,9 @@ from seedlab.engines.memory import PackMemoryError, is_out_of_memory
 from seedlab.models.weights import Weights
 from seedlab.spec import RunSpec
 from seedlab.tasks.encoded import EncodedTask
-from seedlab.train.loop import Score, train_column
+from seedlab.train.loop import Watch, train_column
 from seedlab.train.plan import make_plan
+from seedlab.train.rates import learning_rates
 from seedlab.train.result import RunResult
 
 
@@ -44,9 +45,7 @@ class PackedEngine:
         runs: Sequence[RunSpec],
         task: EncodedTask,
         weights: Weights,
-        *,
-        score: Score,
-        observe: Callable[[str, int, float | None], None],
+        watch: Watch,
     ) -> Iterator[RunResult]:
         """Train every run and yield the results of a column as soon as it is through.
 
@@ -59,10 +58,7 @@ class PackedEngine:
         task : EncodedTask
         weights : Weights
             Loaded for this task; runs are trained on its device.
-        score : callable
-            See `seedlab.train.loop.Score`.
-        observe : callable
-            Told (run id, steps made, dev score or None) after every step and evaluation.
+        watch : Watch
 
         Raises
         ------
@@ -78,22 +74,17 @@ class PackedEngine:
         threads = torch.get_num_threads()
         n = len(task.splits["train"])
         with Crew(threads if device.type == "cpu" else 1) as crew:
-            for column in columns(runs, n):
+            keeper = watch.keeper
+            found = {} if keeper is None else {run: keeper.load(run.run_id) for run in runs}
+            for column in columns(runs, n, {run: c.step for run, c in found.items() if c}):
+                checkpoints = [c for run in column if (c := found.get(run)) is not None]
                 plans = [make_plan(run.recipe, run.evaluation, n) for run in column]
                 stack = self.stack or (1 if device.type == "cpu" else None)
-                ids = [run.run_id for run in column]
                 try:
                     trainee = PackedTrainee(column, plans, task, weights, crew, stack)
-                    traces = train_column(
-                        trainee,
-                        len(column),
-                        plans[0],
-                        task,
-                        batch_size=column[0].recipe.batch_size,
-                        order_seed=column[0].seeds.order,
-                        score=score,
-                        observe=lambda slot, step, value, ids=ids: observe(ids[slot], step, value),  # type: ignore[misc]
-                    )
+                    for slot, checkpoint in enumerate(checkpoints):
+                        trainee.load(slot, checkpoint.tensors)
+                    traces = train_column(trainee, column, plans[0], task, watch, checkpoints)
                 except (MemoryError, RuntimeError) as error:
                     if not is_out_of_memory(error):
                         raise
@@ -107,6 +98,7 @@ class PackedEngine:
                     yield trace.result(
                         run,
                         plan,
+                        learning_rates(run.recipe, plan, len(trainee.family.layers)),
                         {
                             "engine": self.name,
                             "width": len(column),
@@ -117,16 +109,30 @@ class PackedEngine:
                     )
 
 
-def columns(runs: Sequence[RunSpec], n_examples: int) -> list[list[RunSpec]]:
+def columns(
+    runs: Sequence[RunSpec], n_examples: int, made: Mapping[RunSpec, int]
+) -> list[list[RunSpec]]:
     """Return the runs grouped by what must agree for them to be trained together.
 
-    That is the order seed and the shape of the plan: optimiser, schedule, clipping and dropout
-    are each run's own.
+    That is the order seed, the shape of the plan and the updates already made: optimiser,
+    schedule, clipping and dropout are each run's own.
+
+    Parameters
+    ----------
+    runs : sequence of RunSpec
+    n_examples : int
+        For training.
+    made : mapping of run to int
+        Updates of the runs that go on from a checkpoint.
     """
     groups: dict[object, list[RunSpec]] = {}
     for run in runs:
         plan = make_plan(run.recipe, run.evaluation, n_examples)
         recipe = run.recipe
-        key = (run.seeds.order, recipe.batch_size, recipe.accumulation, plan.total_steps)
-        groups.setdefault((*key, run.evaluation, plan.evaluation_steps), []).append(run)
+        key = (
+            *(run.seeds.order, recipe.batch_size, recipe.accumulation, plan.total_steps),
+            *(run.evaluation, plan.evaluation_steps, plan.averaging_start, run.diagnostics),
+            made.get(run, 0),
+        )
+        groups.setdefault(key, []).append(run)
     return list(groups.values())

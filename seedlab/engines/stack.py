@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +71,7 @@ class Stack:
         parts: Sequence[Part],
         masks: Sequence[Sequence[dict[str, torch.Tensor]]],
         step: int,
-        multipliers: Sequence[float],
+        rates: Sequence[float],
         memory: Gradients,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Make one update of all runs; return (run,) losses and gradient norms.
@@ -82,8 +82,8 @@ class Stack:
             The update's batch, cut as the recipe says.
         masks : sequence over parts of sequences over runs of masks by site
         step : int
-        multipliers : sequence of float
-            One per run.
+        rates : sequence of float
+            Learning rates, one per run.
         memory : Gradients
         """
         runs = len(self)
@@ -96,7 +96,7 @@ class Stack:
             losses, grad = losses_and_gradient(logits, labels, rows)
             total = losses if total is None else total + losses
             self.encoder.backward(at, grad)
-        norms = self.optimizer.update(memory.flat[:runs], step, multipliers)
+        norms = self.optimizer.update(memory.flat[:runs], step, rates)
         return torch.as_tensor(total).reshape(-1), norms
 
     def logits(self, batch: Ragged, memory: Gradients) -> npt.NDArray[np.float32]:
@@ -104,6 +104,25 @@ class Stack:
         at = Pass(self.views, batch, {}, memory.work, runs=len(self))
         logits = self.encoder.forward(at).reshape(len(self), batch.n_rows, -1)
         return np.asarray(logits.float().cpu().numpy())
+
+    def state(self, run: int) -> dict[str, torch.Tensor]:
+        """Return a copy on the host of all that changes while a run trains."""
+        optimizer = self.optimizer
+        kept = {
+            "weights": optimizer.weights[run],
+            "first": optimizer.first[run],
+            "second": optimizer.second[run],
+            "decayed": torch.tensor(optimizer.decayed[run], dtype=torch.float64),
+        }
+        return {name: tensor.to("cpu", copy=True) for name, tensor in kept.items()}
+
+    def load(self, run: int, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Let a run go on from what `state` returned."""
+        optimizer = self.optimizer
+        optimizer.weights[run].copy_(tensors["weights"])
+        optimizer.first[run].copy_(tensors["first"])
+        optimizer.second[run].copy_(tensors["second"])
+        optimizer.decayed[run] = float(tensors["decayed"])
 
     def keep(self, runs: Sequence[int]) -> None:
         """Keep these runs alone."""

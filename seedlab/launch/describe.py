@@ -83,18 +83,18 @@ def measure(run: RunSpec, task: EncodedTask, engine: EngineSpec, plan: Plan) -> 
     """Time two updates and one evaluation batch of a run, and keep nothing of them."""
     import torch
 
-    from seedlab.engines.serial import SerialTrainee
+    from seedlab.engines.serial_trainee import SerialTrainee
     from seedlab.train.batches import collate, training_batches
 
     device = prepare(engine)
     weights = load_weights_of(run, task, device)
-    trainee = SerialTrainee(run, task, weights, plan.steps_per_epoch)
+    trainee = SerialTrainee(run, task, weights, plan)
     examples = training_batches(len(task.splits["train"]), run.recipe.batch_size, run.seeds.order)
     seconds = []
     for step in range(2):
         batch = collate(task.splits["train"], next(examples), task.pad_id)
         start = time.perf_counter()
-        trainee.update(batch, step, plan.multipliers[min(step, plan.total_steps - 1)])
+        trainee.update(batch, min(step, plan.total_steps - 1), by_depth=False)
         seconds.append(time.perf_counter() - start)
     few = _first(task.splits["dev"], run.evaluation.batch_size)
     start = time.perf_counter()
@@ -104,16 +104,16 @@ def measure(run: RunSpec, task: EncodedTask, engine: EngineSpec, plan: Plan) -> 
     peak *= 1 if sys.platform == "darwin" else 1024
     if device != "cpu":
         peak = torch.cuda.max_memory_allocated()
-    names = ("weights", "biases and norms")
+    peaks = trainee.treatment.rates.max(0)
     groups = tuple(
         (
-            name,
-            len(group["params"]),
-            sum(p.numel() for p in group["params"]),
-            run.recipe.optimizer.learning_rate,
-            float(group["weight_decay"]),
+            "weights" if group.decayed else "biases and norms",
+            len(options["params"]),
+            sum(p.numel() for p in options["params"]),
+            float(peaks[group.column]),
+            float(options["weight_decay"]),
         )
-        for name, group in zip(names, trainee.optimizer.param_groups, strict=True)
+        for group, options in zip(trainee.groups, trainee.optimizer.param_groups, strict=True)
     )
     return Probe(seconds[1], scored, peak, device, groups)
 

@@ -7,6 +7,7 @@ worker; both stay in memory for the packs that follow.
 from __future__ import annotations
 
 import importlib
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -27,8 +28,10 @@ from seedlab.train.plan import make_plan
 if TYPE_CHECKING:
     from seedlab.models.weights import Weights
     from seedlab.tasks.encoded import EncodedTask
+    from seedlab.train.checkpoint import Keeper
     from seedlab.train.result import RunResult
 
+log = logging.getLogger(__name__)
 _EVENT_SECONDS = 0.25
 """A step count is sent at most this often per pack."""
 
@@ -80,14 +83,20 @@ def train(
     task: EncodedTask,
     engine: EngineSpec,
     on_event: Callable[[Event], None] = lambda event: None,
+    keeper: Keeper | None = None,
 ) -> Iterator[RunResult]:
     """Train runs of one shape with an engine; an iterator over their `RunResult`.
 
-    Nothing is written: `seedlab verify` and `seedlab save` train through this as well.
+    No result is written: `seedlab verify` and `seedlab save` train through this as well.
     """
+    from seedlab.engines.choice import choose
     from seedlab.tasks.metrics import METRICS
+    from seedlab.train.loop import Watch
 
     weights = load_weights_of(runs[0], task, prepare(engine))
+    chosen, reason = choose(engine.name, runs[0], weights.model)
+    if reason:
+        log.warning("training one run after another (engine=serial): %s", reason)
     metrics = [METRICS[name] for name in task.metrics]
     specs = {run.run_id: run for run in runs}
     last = 0.0
@@ -120,9 +129,10 @@ def train(
     }
     for run in runs:
         on_event(Event("started", run.run_id, total_steps=totals[run.run_id]))
-    module, _, name = ENGINES[engine.name].partition(":")
+    module, _, name = ENGINES[chosen].partition(":")
     trainer = getattr(importlib.import_module(module), name)()
-    yield from trainer.train(runs, task, weights, score=score, observe=observe)
+    watch = Watch(score, observe, metrics[0].higher_is_better, keeper)
+    yield from trainer.train(runs, task, weights, watch)
 
 
 def load_task_of(run: RunSpec) -> EncodedTask:

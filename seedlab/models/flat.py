@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from seedlab.models.family import Family
-from seedlab.models.groups import decay_groups
+from seedlab.models.groups import parameter_groups
 
 _ALIGNED = 16
 """Numbers after which a tensor starts: 64 bytes of float32, a cache line and a vector."""
@@ -99,10 +99,9 @@ class FlatLayout:
 
 def make_layout(model: nn.Module, family: Family, rows: Mapping[str, torch.Tensor]) -> FlatLayout:
     """Return the layout of a model whose embedding tables keep the given rows."""
-    decayed, _ = decay_groups(model)
-    heavy = {id(parameter) for parameter in decayed}
+    heavy = {name for group in parameter_groups(model) if group.decayed for name in group.names}
     named = list(model.named_parameters())
-    ordered = [n for n in named if id(n[1]) in heavy] + [n for n in named if id(n[1]) not in heavy]
+    ordered = [n for n in named if n[0] in heavy] + [n for n in named if n[0] not in heavy]
     # Key and value follow the query without a gap, so that the three are one matrix.
     joined = {f"{m}.{leaf}" for la in family.layers for m in (la.key, la.value) for leaf in _LEAVES}
     pieces: dict[str, Piece] = {}
@@ -112,7 +111,7 @@ def make_layout(model: nn.Module, family: Family, rows: Mapping[str, torch.Tenso
         if name in rows:
             shape = (len(rows[name]), *shape[1:])
         start = end if name in joined else -(-end // _ALIGNED) * _ALIGNED
-        if id(parameter) not in heavy and not n_decayed:
+        if name not in heavy and not n_decayed:
             n_decayed = start
         pieces[name] = Piece(start, shape)
         end = pieces[name].stop

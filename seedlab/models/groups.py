@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from torch import nn
 
 from seedlab.models.initialise import is_norm
 
 
-def decay_groups(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Return the parameters that weight decay applies to, and those it does not.
+class Group(NamedTuple):
+    """Parameters with one learning rate and one weight decay.
 
-    Exempt are biases and everything that belongs to a normalisation layer, decided by
-    module type and not by a name that another architecture may not use.
+    Parameters
+    ----------
+    column : int
+        Which learning rate is theirs.
+    decayed : bool
+        Whether weight decay applies.
+    names : list of str
+    """
+
+    column: int
+    decayed: bool
+    names: list[str]
+
+
+def parameter_groups(
+    model: nn.Module, column: Callable[[str], int] = lambda name: 0
+) -> list[Group]:
+    """Return the trainable parameters in groups: by learning rate, decayed ones first.
+
+    Exempt from weight decay are biases and everything that belongs to a normalisation layer,
+    decided by module type and not by a name that another architecture may not use.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    column : callable
+        From a parameter's name to which learning rate is its.
 
     Returns
     -------
-    decayed, exempt : lists of parameters
-        Every trainable parameter is in exactly one; tied parameters appear once.
+    list of Group
+        Every trainable parameter is in exactly one; tied parameters appear once. Without a
+        trainable parameter a group is left out.
     """
-    decayed: list[nn.Parameter] = []
-    exempt: list[nn.Parameter] = []
+    groups: dict[tuple[bool, int], list[str]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             module_name, _, leaf = name.rpartition(".")
-            free = leaf == "bias" or is_norm(model.get_submodule(module_name))
-            (exempt if free else decayed).append(parameter)
-    return decayed, exempt
+            exempt = leaf == "bias" or is_norm(model.get_submodule(module_name))
+            groups.setdefault((exempt, column(name)), []).append(name)
+    return [Group(at, not exempt, names) for (exempt, at), names in sorted(groups.items())]

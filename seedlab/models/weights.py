@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +44,18 @@ class Weights:
     new: tuple[str, ...]
     dropout: DropoutState
 
-    def start(self, init_seed: int) -> PreTrainedModel:
-        """Return the model with pre-trained weights and the new tensors of this init seed."""
+    def start(self, init_seed: int, fresh: Sequence[str] = ()) -> PreTrainedModel:
+        """Return the model with pre-trained weights and the new tensors of this init seed.
+
+        Parameters
+        ----------
+        init_seed : int
+        fresh : sequence of str
+            Parameters that are initialised anew besides the new ones.
+        """
         self.model.load_state_dict(self.pretrained, strict=True)
         std = float(getattr(self.model.config, "initializer_range", None) or 0.02)
-        initialise(self.model, self.new, init_seed, std)
+        initialise(self.model, dict.fromkeys((*self.new, *fresh)), init_seed, std)
         self.model.zero_grad(set_to_none=True)
         return self.model
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, overload
 
 import torch
-from torch import nn
 
 
 class BertAdam(torch.optim.Optimizer):
@@ -66,30 +65,24 @@ class BertAdam(torch.optim.Optimizer):
 
 
 def make_optimizer(
-    decayed: list[nn.Parameter],
-    exempt: list[nn.Parameter],
+    groups: list[dict[str, Any]],
     *,
     learning_rate: float,
     beta1: float,
     beta2: float,
     eps: float,
-    weight_decay: float,
     bias_correction: bool,
 ) -> torch.optim.Optimizer:
-    """Return AdamW over a group with weight decay and one without.
+    """Return AdamW or BERTAdam over groups of parameters.
 
     Parameters
     ----------
-    decayed, exempt : lists of parameters
-        See `seedlab.models.groups.decay_groups`.
-    learning_rate, beta1, beta2, eps, weight_decay : float
+    groups : list of dict
+        With ``params`` and ``weight_decay``, as torch's optimisers take them.
+    learning_rate, beta1, beta2, eps : float
     bias_correction : bool
         True: `torch.optim.AdamW`; False: `BertAdam`.
     """
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": exempt, "weight_decay": 0.0},
-    ]
     if bias_correction:
         return torch.optim.AdamW(
             groups, lr=learning_rate, betas=(beta1, beta2), eps=eps, foreach=True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from seedlab.errors import SeedlabError
 from seedlab.recipe_spec import RecipeSpec
 from seedlab.spec import EvaluationSpec
 from seedlab.train.schedule import Length, get_schedule
@@ -21,6 +22,8 @@ class Plan:
         What the peak learning rate is multiplied by; the first step is number 0.
     evaluation_steps : tuple of int
         Ascending numbers of updates after which the model is scored; 0 is before training.
+    averaging_start : int or None
+        Weights are averaged after every update from this one on (counted from 0).
     """
 
     steps_per_epoch: int
@@ -28,6 +31,7 @@ class Plan:
     warmup_steps: int
     multipliers: tuple[float, ...]
     evaluation_steps: tuple[int, ...]
+    averaging_start: int | None = None
 
 
 def make_plan(recipe: RecipeSpec, evaluation: EvaluationSpec, n_examples: int) -> Plan:
@@ -46,7 +50,28 @@ def make_plan(recipe: RecipeSpec, evaluation: EvaluationSpec, n_examples: int) -
     whole = int(n_examples * total / (per_epoch * recipe.batch_size))
     length = Length(total, warmup, per_epoch, max(1, whole))
     multipliers = tuple(schedule(step, length) for step in range(total))
-    return Plan(per_epoch, total, warmup, multipliers, _evaluations(evaluation, per_epoch, total))
+    return Plan(
+        per_epoch,
+        total,
+        warmup,
+        multipliers,
+        _evaluations(evaluation, per_epoch, total),
+        _averaging_start(recipe, per_epoch, total),
+    )
+
+
+def _averaging_start(recipe: RecipeSpec, per_epoch: int, total: int) -> int | None:
+    """Return the update from which on weights are averaged; it must be one of the run's."""
+    epochs = recipe.averaging.start_epoch
+    if epochs is None:
+        return None
+    start = math.ceil(epochs * per_epoch)
+    if start >= total:
+        raise SeedlabError(
+            f"recipe.averaging.start_epoch={epochs:g} is not reached: the run has {total} steps, "
+            f"which are {total / per_epoch:g} epochs; it must be below that."
+        )
+    return start
 
 
 def _evaluations(evaluation: EvaluationSpec, per_epoch: int, total: int) -> tuple[int, ...]:
@@ -62,4 +87,5 @@ def _evaluations(evaluation: EvaluationSpec, per_epoch: int, total: int) -> tupl
                 step = epoch * per_epoch + round(part * per_epoch / evaluation.per_epoch)
                 if 0 < step < total:
                     steps.add(step)
-    return tuple(sorted(steps))
+    first = evaluation.start_epoch * per_epoch
+    return tuple(sorted(step for step in steps if step in (0, total) or step > first))

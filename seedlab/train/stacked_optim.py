@@ -19,8 +19,6 @@ class Rule:
 
     Parameters
     ----------
-    learning_rate : float
-        Before the schedule's multiplier.
     beta1, beta2, eps, weight_decay : float
     bias_correction : bool
         True: AdamW; False: BERTAdam (see `seedlab.train.optim.BertAdam`).
@@ -29,7 +27,6 @@ class Rule:
     clip_norm : float
     """
 
-    learning_rate: float
     beta1: float
     beta2: float
     eps: float
@@ -60,7 +57,7 @@ class StackedAdam:
         self.decayed = [1.0] * len(self.rules)
         """Per run, the product over all updates of 1 - rate x weight decay."""
 
-    def update(self, grads: torch.Tensor, step: int, multipliers: Sequence[float]) -> torch.Tensor:
+    def update(self, grads: torch.Tensor, step: int, rates: Sequence[float]) -> torch.Tensor:
         """Make one update of every run.
 
         Parameters
@@ -69,8 +66,8 @@ class StackedAdam:
             Clipped in place.
         step : int
             Number of the update, counted from 0.
-        multipliers : sequence of float
-            The schedule's, one per run.
+        rates : sequence of float
+            Learning rates of this update, one per run.
 
         Returns
         -------
@@ -80,7 +77,7 @@ class StackedAdam:
         norms = self._clip(grads)
         split = self.layout.decayed
         for run, rule in enumerate(self.rules):
-            rate = rule.learning_rate * multipliers[run]
+            rate = rates[run]
             taken = torch.tensor(step + 1.0 if rule.bias_correction else _LONG_AGO)
             taken = taken.to(grads.device)
             self.decayed[run] *= 1.0 - rate * rule.weight_decay

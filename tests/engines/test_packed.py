@@ -20,7 +20,7 @@ from seedlab.recipe_spec import ClipSpec, OptimizerSpec, ScheduleSpec
 from seedlab.spec import ModelSpec, RunSpec, Seeds
 from seedlab.train.plan import make_plan
 from seedlab.train.result import RunResult
-from tests.suites.engine import RECIPE, EngineSuite, accuracy, assert_same, make_run
+from tests.suites.engine import RECIPE, EngineSuite, assert_same, make_run, watch
 from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 
 
@@ -42,7 +42,10 @@ class TestPackedEngineInOneStack(EngineSuite):
 def train(engine: Any, runs: list[RunSpec], weights: Weights, **task: Any) -> list[RunResult]:
     """Return results in the order of the runs."""
     results = engine.train(
-        runs, tiny_task(**task), weights, score=accuracy, observe=lambda *_: None
+        runs,
+        tiny_task(**task),
+        weights,
+        watch(tiny_task()),
     )
     by_id = {result.spec.run_id: result for result in results}
     return [by_id[run.run_id] for run in runs]
@@ -129,7 +132,7 @@ def test_hyperparameters_may_differ_within_a_column(tmp_path: Path) -> None:
         make_run(0, recipe=r(RECIPE, dropout_active="epoch_start")),
         make_run(seeds=Seeds(0, 0, dropout=9).resolved()),
     ]
-    assert len(columns(runs, 38)) == 1
+    assert len(columns(runs, 38, {})) == 1
     together = train(PackedEngine(), runs, weights)
     for run, result in zip(runs, together, strict=True):
         assert_same(result, train(PackedEngine(), [run], weights)[0])
@@ -141,10 +144,11 @@ def test_hyperparameters_may_differ_within_a_column(tmp_path: Path) -> None:
 
 
 def test_runs_are_grouped_by_what_must_agree() -> None:
-    """Order seed, batch and plan; nothing else."""
+    """Order seed, batch, plan and updates already made; nothing else."""
     longer = dataclasses.replace(RECIPE, epochs=5)
     runs = [make_run(0, 0), make_run(0, 1), make_run(1, 0), make_run(2, 0, recipe=longer)]
-    assert columns(runs, 38) == [[runs[0], runs[2]], [runs[1]], [runs[3]]]
+    assert columns(runs, 38, {}) == [[runs[0], runs[2]], [runs[1]], [runs[3]]]
+    assert columns(runs[:3], 38, {runs[2]: 5}) == [[runs[0]], [runs[1]], [runs[2]]]
 
 
 @pytest.mark.parametrize("stack", [1, 2, 100])

@@ -24,7 +24,7 @@ from seedlab.engines.packed import PackedEngine
 from seedlab.errors import SeedlabError
 from seedlab.train.batches import collate
 from seedlab.train.plan import make_plan
-from tests.suites.engine import accuracy, make_run
+from tests.suites.engine import make_run, watch
 from tests.suites.tiny import tiny_task, tiny_weights
 
 SHAPE = Shape(
@@ -59,7 +59,10 @@ def test_the_engine_refuses_before_it_trains(
     monkeypatch.setattr(column, "free_bytes", lambda _: 600_000)
     runs = [make_run(init) for init in range(30)]
     results = PackedEngine().train(
-        runs, tiny_task(), tiny_weights(tmp_path), score=accuracy, observe=lambda *_: None
+        runs,
+        tiny_task(),
+        tiny_weights(tmp_path),
+        watch(tiny_task()),
     )
     with pytest.raises(SeedlabError, match=r"a pack of 30 runs .*engine\.width="):
         next(results)
@@ -78,8 +81,7 @@ def test_running_out_of_memory_is_no_refusal(
         [make_run(0), make_run(1)],
         tiny_task(),
         tiny_weights(tmp_path),
-        score=accuracy,
-        observe=lambda *_: None,
+        watch(tiny_task()),
     )
     with pytest.raises(
         PackMemoryError, match=r"pack of 2 runs ran out.*smaller engine\.width"
@@ -112,7 +114,7 @@ def test_the_plan_covers_what_is_allocated(stack: int, tmp_path: Path) -> None:
         trainee = PackedTrainee(runs, plans, task, weights, crew, stack)
         for step in range(5):
             rows = torch.arange(8 * step, min(8 * step + 8, 38)).numpy()
-            trainee.update(collate(task.splits["train"], rows, 1), step, 1.0)
+            trainee.update(collate(task.splits["train"], rows, 1), step)
         trainee.logits(task.splits["dev"])
         (gradients,) = crew.map(lambda _, memory: memory, [0])
     (shape,) = shapes

@@ -23,7 +23,7 @@ from seedlab.models.ragged_dropout import Site, draw_mask
 from seedlab.recipe_spec import OptimizerSpec
 from seedlab.spec import ModelSpec, RunSpec
 from seedlab.train.result import RunResult
-from tests.suites.engine import RECIPE, accuracy, assert_same, make_run
+from tests.suites.engine import RECIPE, assert_same, make_run, watch
 from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 
 pytestmark = [
@@ -37,7 +37,7 @@ def train(runs: list[RunSpec], folder: Path, architecture: str = "bert", **load:
     engine = load.pop("engine", PackedEngine())
     weights = tiny_weights(folder, architecture, **load)
     weights.model.to("cuda")
-    results = engine.train(runs, tiny_task(), weights, score=accuracy, observe=lambda *_: None)
+    results = engine.train(runs, tiny_task(), weights, watch(tiny_task()))
     by_id: dict[str, RunResult] = {result.spec.run_id: result for result in results}
     return [by_id[run.run_id] for run in runs]
 

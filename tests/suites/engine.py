@@ -7,6 +7,7 @@ class TestMyEngine(EngineSuite):
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import random
 from pathlib import Path
@@ -16,9 +17,27 @@ import numpy as np
 import pytest
 import torch
 
-from seedlab.recipe_spec import ClipSpec, OptimizerSpec, RecipeSpec, ScheduleSpec
-from seedlab.spec import EvaluationSpec, ModelSpec, RunSpec, Seeds
+from seedlab.engines.choice import unpackable
+from seedlab.engines.serial import SerialEngine
+from seedlab.recipe_spec import (
+    AdapterSpec,
+    AveragingSpec,
+    ClipSpec,
+    FeaturesSpec,
+    FreezeSpec,
+    HeadSpec,
+    LayerRatesSpec,
+    MixoutSpec,
+    OptimizerSpec,
+    PriorDecaySpec,
+    RecipeSpec,
+    ReinitSpec,
+    ScheduleSpec,
+)
+from seedlab.spec import DiagnosticsSpec, EvaluationSpec, ModelSpec, RunSpec, Seeds
 from seedlab.tasks.encoded import EncodedTask, Split
+from seedlab.train.checkpoint import Checkpoint, Keeper
+from seedlab.train.loop import Watch
 from seedlab.train.result import RunResult
 from tests.suites.reference import reference_run
 from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
@@ -48,6 +67,71 @@ def accuracy(logits: np.ndarray, split: Split) -> dict[str, float]:
     return {"accuracy": float(np.mean(logits.argmax(1) == split.labels))}
 
 
+TECHNIQUES: dict[str, dict[str, Any]] = {
+    "zhang": {"layer_rates": LayerRatesSpec("zhang", decay=0.8)},
+    "chang": {"layer_rates": LayerRatesSpec("chang", decay=0.8, head_learning_rate=5e-3)},
+    "grouped": {"layer_rates": LayerRatesSpec("grouped")},
+    "reinit": {"reinit": ReinitSpec(layers=1)},
+    "mixout": {"mixout": MixoutSpec(p=0.3)},
+    "mixout by element": {"mixout": MixoutSpec(p=0.3, granularity="element", keep_dropout=True)},
+    "prior decay": {"prior_decay": PriorDecaySpec(strength=5.0)},
+    "prior decay of all": {"prior_decay": PriorDecaySpec(strength=5.0, anchor_head=True)},
+    "freeze": {"freeze": FreezeSpec(layers=1)},
+    "freeze embeddings": {"freeze": FreezeSpec(layers=0, dropout=False)},
+    "averaging": {"averaging": AveragingSpec(start_epoch=1.4, learning_rate=1e-3, anneal_steps=4)},
+    "bitfit": {"adapter": AdapterSpec("bitfit")},
+    "lora": {"adapter": AdapterSpec("lora", rank=3, alpha=6.0)},
+    "features": {"features": FeaturesSpec(active=True), "head": HeadSpec("concat", layers=2)},
+    "cosine": {"schedule": ScheduleSpec("cosine")},
+    "Chang's full set": {
+        "layer_rates": LayerRatesSpec("grouped"),
+        "reinit": ReinitSpec(layers=1),
+        "averaging": AveragingSpec(start_epoch=2, learning_rate=1e-3, per_group=False),
+        "schedule": ScheduleSpec(warmup_steps=5),
+    },
+    "mixout with prior decay": {
+        "mixout": MixoutSpec(p=0.2),
+        "prior_decay": PriorDecaySpec(strength=5.0),
+    },
+    "freeze with layer rates": {
+        "freeze": FreezeSpec(layers=1),
+        "layer_rates": LayerRatesSpec("zhang", decay=0.5),
+    },
+}
+"""Techniques, and some of their compositions, by what they change in the suite's recipe."""
+
+
+def structure(recipe: RecipeSpec) -> dict[str, Any]:
+    """Return what a recipe changes in the model itself, for `tiny_weights`."""
+    return {}
+
+
+def unknown_to_the_engine(engine: Any, run: RunSpec) -> str:
+    """Return why an engine leaves a run to the serial one; empty if it does not."""
+    return "" if engine.name == "serial" else unpackable(run)
+
+
+class MemoryKeeper:
+    """Keeps checkpoints in memory, as bytes would be kept: copies, not references."""
+
+    def __init__(self, every: int | None = None, pause: int | None = None) -> None:
+        self.every, self.pause = every, pause
+        self.kept: dict[str, Checkpoint] = {}
+
+    def load(self, run_id: str) -> Checkpoint | None:
+        """Return a copy of the newest checkpoint."""
+        return copy.deepcopy(self.kept.get(run_id))
+
+    def save(self, run_id: str, checkpoint: Checkpoint) -> None:
+        """Keep a copy."""
+        self.kept[run_id] = copy.deepcopy(checkpoint)
+
+
+def watch(task: EncodedTask, keeper: Keeper | None = None) -> Watch:
+    """Return the suite's scoring, and somebody who listens to nothing."""
+    return Watch(accuracy, lambda run_id, step, value: None, not task.is_regression, keeper)
+
+
 class EngineSuite:
     """The contract of an engine, on small random models."""
 
@@ -61,16 +145,13 @@ class EngineSuite:
         folder: Path,
         architecture: str = "bert",
         task: EncodedTask | None = None,
+        keeper: Keeper | None = None,
         **load: Any,
     ) -> list[RunResult]:
         """Train runs and return their results in the order of the runs."""
         task = task or tiny_task()
         weights = tiny_weights(folder, architecture, n_labels=task.n_labels, **load)
-        results = list(
-            self.engine().train(
-                runs, task, weights, score=accuracy, observe=lambda run_id, step, value: None
-            )
-        )
+        results = list(self.engine().train(runs, task, weights, watch(task, keeper)))
         by_id = {result.spec.run_id: result for result in results}
         assert len(by_id) == len(runs)
         return [by_id[run.run_id] for run in runs]
@@ -140,11 +221,7 @@ class EngineSuite:
         weights = tiny_weights(tmp_path)
         states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
         engine = self.engine()
-        list(
-            engine.train(
-                [make_run()], tiny_task(), weights, score=accuracy, observe=lambda *_: None
-            )
-        )
+        list(engine.train([make_run()], tiny_task(), weights, watch(tiny_task())))
         after = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
         assert torch.equal(states[0], after[0])
         assert all(np.array_equal(x, y) for x, y in zip(states[1], after[1], strict=True))
@@ -185,6 +262,104 @@ class EngineSuite:
         assert len(bad.losses) < 20
         assert bad.evaluations[0].step == 0
         assert_same(calm, self.train([runs[0], make_run(3)], tmp_path)[0])
+
+    @pytest.mark.parametrize("technique", TECHNIQUES)
+    def test_a_technique_equals_the_specification(self, technique: str, tmp_path: Path) -> None:
+        """Two runs, a whole training in float64 with dropout: losses and logits as serial's.
+
+        Tolerance as for the plain loop: the engines sum in different orders.
+        """
+        recipe = dataclasses.replace(RECIPE, **TECHNIQUES[technique])
+        model = ModelSpec(dtype="float64")
+        runs = [make_run(init, 4, recipe=recipe, model=model) for init in (0, 1)]
+        if reason := unknown_to_the_engine(self.engine(), runs[0]):
+            pytest.skip(reason)
+        load = {"dtype": torch.float64, **structure(recipe)}
+        results = self.train(runs, tmp_path, **load)
+        weights = tiny_weights(tmp_path, **load)
+        task = tiny_task()
+        for result, other in zip(
+            results, SerialEngine().train(runs, task, weights, watch(task)), strict=True
+        ):
+            np.testing.assert_allclose(result.losses, other.losses, rtol=1e-8, atol=1e-11)
+            np.testing.assert_allclose(result.grad_norms, other.grad_norms, rtol=1e-6, atol=1e-9)
+            np.testing.assert_array_equal(result.learning_rates, other.learning_rates)
+            assert [(e.step, e.split) for e in result.evaluations] == [
+                (e.step, e.split) for e in other.evaluations
+            ]
+            np.testing.assert_allclose(
+                result.logits["dev"], other.logits["dev"], rtol=1e-4, atol=1e-5
+            )
+
+    @pytest.mark.parametrize("technique", ["", *TECHNIQUES])
+    def test_a_run_goes_on_as_if_never_interrupted(self, technique: str, tmp_path: Path) -> None:
+        """Paused at step 12 and taken up by a new engine, beside others: the same bits."""
+        recipe = dataclasses.replace(RECIPE, **TECHNIQUES.get(technique, {}))
+        runs = [make_run(init, 2, recipe=recipe) for init in range(3)]
+        if reason := unknown_to_the_engine(self.engine(), runs[0]):
+            pytest.skip(reason)
+        whole = self.train(runs, tmp_path, **structure(recipe))
+        keeper = MemoryKeeper(pause=12)
+        paused = self.train(runs, tmp_path, keeper=keeper, **structure(recipe))
+        assert {result.status for result in paused} == {"paused"}
+        assert {len(result.losses) for result in paused} == {12}
+        keeper.pause = None
+        for at in (2, 0):
+            (late,) = self.train([runs[at]], tmp_path, keeper=keeper, **structure(recipe))
+            assert_same(late, whole[at])
+
+    def test_checkpoints_on_the_way_change_nothing(self, tmp_path: Path) -> None:
+        """Every 5 of 20 steps; what goes on from the last of them ends with the same bits."""
+        runs = [make_run(0), make_run(1)]
+        whole, keeper = self.train(runs, tmp_path), MemoryKeeper(every=5)
+        for a, b in zip(whole, self.train(runs, tmp_path, keeper=keeper), strict=True):
+            assert_same(a, b)
+        assert {c.step for c in keeper.kept.values()} == {15}
+        for a, b in zip(whole, self.train(runs, tmp_path, keeper=keeper), strict=True):
+            assert_same(a, b)
+
+    def test_a_run_whose_patience_is_over_ends_alone(self, tmp_path: Path) -> None:
+        """More than one evaluation without a strict gain ends it; all splits are scored then."""
+        task = tiny_task(splits=("train", "dev", "test"))
+        patient = make_run(evaluation=EvaluationSpec(every=1, batch_size=5, patience=1))
+        runs = [dataclasses.replace(patient, seeds=Seeds(init, 0).resolved()) for init in range(4)]
+        results = self.train(runs, tmp_path, task=task)
+        for run, result in zip(runs, results, strict=True):
+            scores = [e.value for e in result.evaluations if e.split == "dev"]
+            best, idle = scores[0], 0
+            for number, value in enumerate(scores[1:], 1):
+                best, idle = (value, 0) if value > best else (best, idle + 1)
+                assert idle <= 1 or number == len(scores) - 1
+            assert result.status == "finished"
+            assert len(result.losses) == len(scores) - 1
+            assert len(result.losses) == 20 or idle == 2
+            assert [e.step for e in result.evaluations if e.split == "test"] == [len(scores) - 1]
+            free = dataclasses.replace(run, evaluation=EvaluationSpec(every=1, batch_size=5))
+            (other,) = self.train([free], tmp_path, task=task)
+            np.testing.assert_array_equal(result.losses, other.losses[: len(result.losses)])
+        assert any(len(result.losses) < 20 for result in results)
+
+    def test_diagnostics_change_no_result(self, tmp_path: Path) -> None:
+        """Gradient norms add up to the whole norm, and nothing has moved at step 0."""
+        run = make_run()
+        watched = make_run(diagnostics=DiagnosticsSpec(3, True, 6))
+        if reason := unknown_to_the_engine(self.engine(), watched):
+            pytest.skip(reason)
+        (a,), (b,) = self.train([run], tmp_path), self.train([watched], tmp_path)
+        np.testing.assert_array_equal(a.losses, b.losses)
+        np.testing.assert_array_equal(a.logits["dev"], b.logits["dev"])
+        norms = [p for p in b.profiles if p.name == "gradient_norm"]
+        assert [p.step for p in norms] == [0, 3, 6, 9, 12, 15, 18]
+        for profile in norms:
+            whole = np.sqrt(np.sum(np.square(profile.values)))
+            # Sums of 5,000 float32 squares.
+            assert whole == pytest.approx(a.grad_norms[profile.step], rel=1e-5)
+        moved = [p for p in b.profiles if p.name == "distance"]
+        assert [p.step for p in moved] == sorted({e.step for e in b.evaluations})
+        assert set(moved[0].values) == {0.0}
+        assert all(value > 0.0 for value in moved[-1].values)
+        assert b.representations is not None
+        assert b.representations.shape == (3, 6, 16)
 
     def test_other_splits_are_scored_once_at_the_end(self, tmp_path: Path) -> None:
         """Only the validation set is looked at on the way."""

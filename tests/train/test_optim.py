@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from seedlab.models.groups import decay_groups
+from seedlab.models.groups import parameter_groups
 from seedlab.train.clip import clip_gradients
 from seedlab.train.optim import make_optimizer
 
@@ -26,10 +26,13 @@ def make(params: list[nn.Parameter], **changes: object) -> torch.optim.Optimizer
         "beta1": 0.9,
         "beta2": 0.999,
         "eps": 1e-6,
-        "weight_decay": 0.1,
         "bias_correction": False,
     }
-    return make_optimizer(params[:1], params[1:], **{**values, **changes})  # type: ignore[arg-type]
+    groups = [
+        {"params": params[:1], "weight_decay": 0.1},
+        {"params": params[1:], "weight_decay": 0.0},
+    ]
+    return make_optimizer(groups, **{**values, **changes})  # type: ignore[arg-type]
 
 
 def test_debiased_equals_torch() -> None:
@@ -76,8 +79,8 @@ def test_the_missing_correction_is_the_published_factor(t: int, factor: float) -
     for bias_correction in (True, False):
         p = nn.Parameter(torch.zeros(1, dtype=torch.float64))
         optimizer = make_optimizer(
-            [p], [], learning_rate=1.0, beta1=0.9, beta2=0.999, eps=0.0, weight_decay=0.0,
-            bias_correction=bias_correction,
+            [{"params": [p], "weight_decay": 0.0}], learning_rate=1.0, beta1=0.9, beta2=0.999,
+            eps=0.0, bias_correction=bias_correction,
         )  # fmt: skip
         for _ in range(t):
             before = p.item()
@@ -133,8 +136,8 @@ def test_exemption_from_decay_is_by_type_and_not_by_name() -> None:
 
     with torch.random.fork_rng():
         model = Odd()
-    decayed, exempt = decay_groups(model)
-    assert [id(p) for p in decayed] == [id(model.norm_weight.weight)]
-    assert {id(p) for p in exempt} == {
-        id(model.scale.weight), id(model.scale.bias), id(model.norm_weight.bias)
-    }  # fmt: skip
+    decayed, exempt = parameter_groups(model)
+    assert decayed.decayed
+    assert not exempt.decayed
+    assert decayed.names == ["norm_weight.weight"]
+    assert set(exempt.names) == {"scale.weight", "scale.bias", "norm_weight.bias"}

@@ -20,7 +20,7 @@ LAYOUT = FlatLayout(
 
 def rule(**changes: object) -> Rule:
     values = {
-        "learning_rate": 1e-2, "beta1": 0.9, "beta2": 0.99, "eps": 1e-6, "weight_decay": 0.1,
+        "beta1": 0.9, "beta2": 0.99, "eps": 1e-6, "weight_decay": 0.1,
         "bias_correction": True, "clip_mode": "global", "clip_norm": 1.0,
     }  # fmt: skip
     return Rule(**{**values, **changes})  # type: ignore[arg-type]
@@ -28,7 +28,7 @@ def rule(**changes: object) -> Rule:
 
 RULES = [
     rule(),
-    rule(learning_rate=3e-3, bias_correction=False, clip_mode="tensor", clip_norm=0.5),
+    rule(bias_correction=False, clip_mode="tensor", clip_norm=0.5),
     rule(beta1=0.8, weight_decay=0.0, clip_mode="none"),
     rule(clip_norm=1e6),
 ]
@@ -50,12 +50,13 @@ def test_every_run_is_updated_by_its_own_rule() -> None:
         views = LAYOUT.views(start[number])
         a, b, c = (nn.Parameter(views[name].clone()) for name in "abc")
         optimizer = make_optimizer(
-            [a, b], [c], learning_rate=r.learning_rate, beta1=r.beta1, beta2=r.beta2, eps=r.eps,
-            weight_decay=r.weight_decay, bias_correction=r.bias_correction,
+            [{"params": [a, b], "weight_decay": r.weight_decay}, {"params": [c], "weight_decay": 0.0}],
+            learning_rate=1.0, beta1=r.beta1, beta2=r.beta2, eps=r.eps,
+            bias_correction=r.bias_correction,
         )  # fmt: skip
         runs.append(([a, b, c], optimizer, r))
     for step in range(12):
-        multipliers = [1.0 / (step + 1 + number) for number in range(4)]
+        rates = [1e-2 / (step + 1 + number) for number in range(4)]
         grads = torch.zeros(4, 48, dtype=torch.float64)
         for number, (parameters, optimizer, r) in enumerate(runs):
             for position, p in enumerate(parameters):
@@ -64,10 +65,10 @@ def test_every_run_is_updated_by_its_own_rule() -> None:
                 view.copy_(p.grad)
             expected = clip_gradients(parameters, r.clip_mode, r.clip_norm)
             for group in optimizer.param_groups:
-                group["lr"] = r.learning_rate * multipliers[number]
+                group["lr"] = rates[number]
             optimizer.step()
             parameters[0].norm_before = expected  # type: ignore[attr-defined]
-        norms = stacked.update(grads, step, multipliers)
+        norms = stacked.update(grads, step, rates)
         for number, (parameters, _, _) in enumerate(runs):
             views = LAYOUT.views(stacked.weights[number])
             torch.testing.assert_close(float(norms[number]), parameters[0].norm_before)  # type: ignore[attr-defined]
@@ -83,7 +84,7 @@ def test_dropping_runs_frees_them_and_leaves_the_others() -> None:
         for optimizer in (kept, whole):
             grads = random(4, 48, seed=step)
             n = len(optimizer.rules)
-            optimizer.update(grads[[0, 2]] if n == 2 else grads, step, [1.0] * n)
+            optimizer.update(grads[[0, 2]] if n == 2 else grads, step, [1e-2] * n)
         if step == 0:
             kept.keep([0, 2])
     assert kept.weights.shape == kept.first.shape == kept.second.shape == (2, 48)
@@ -95,9 +96,9 @@ def test_dropping_runs_frees_them_and_leaves_the_others() -> None:
 def test_a_run_without_finite_gradients_ends_alone(value: float) -> None:
     optimizer, calm = (StackedAdam(LAYOUT, RULES, random(4, 48, seed=1)) for _ in range(2))
     grads = random(4, 48, seed=2)
-    calm.update(grads.clone(), 0, [1.0] * 4)
+    calm.update(grads.clone(), 0, [1e-2] * 4)
     grads[0, 3] = value
-    norms = optimizer.update(grads, 0, [1.0] * 4)
+    norms = optimizer.update(grads, 0, [1e-2] * 4)
     assert torch.isfinite(norms).tolist() == [False, True, True, True]
     assert not torch.isfinite(optimizer.weights[0]).all()
     assert torch.equal(optimizer.weights[1:], calm.weights[1:])

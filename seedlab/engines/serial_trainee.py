@@ -1,0 +1,216 @@
+"""`SerialTrainee`: one run in training, with plain autograd on transformers' own model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from seedlab.models.groups import Group, parameter_groups
+from seedlab.models.weights import Weights, accepts_types
+from seedlab.recipes.averaging import update_average
+from seedlab.recipes.prior_decay import pull
+from seedlab.seeds import philox_key
+from seedlab.spec import RunSpec
+from seedlab.tasks.encoded import EncodedTask, Split
+from seedlab.train.batches import Batch, collate, evaluation_batches
+from seedlab.train.clip import clip_gradients
+from seedlab.train.loop import Floats
+from seedlab.train.optim import make_optimizer
+from seedlab.train.plan import Plan
+from seedlab.train.treatment import treat
+
+
+class SerialTrainee:
+    """One model in training: a `seedlab.train.loop.Trainee` with a single slot."""
+
+    def __init__(self, run: RunSpec, task: EncodedTask, weights: Weights, plan: Plan) -> None:
+        self.run, self.task, self.weights, self.plan = run, task, weights, plan
+        recipe = run.recipe
+        self.treatment = treat(run, plan, weights.model, weights.new)
+        self.model = weights.start(run.seeds.init, self.treatment.fresh)
+        self.device = self.model.device
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name not in self.treatment.frozen)
+        named = dict(self.model.named_parameters())
+        self.parameters = {name: p for name, p in named.items() if p.requires_grad}
+        self.groups = parameter_groups(self.model, self.treatment.column)
+        values = recipe.optimizer
+        self.optimizer = make_optimizer(
+            [
+                {
+                    "params": [named[name] for name in group.names],
+                    "weight_decay": values.weight_decay if group.decayed else 0.0,
+                }
+                for group in self.groups
+            ],
+            learning_rate=values.learning_rate,
+            beta1=values.beta1,
+            beta2=values.beta2,
+            eps=values.eps,
+            bias_correction=values.bias_correction,
+        )
+        self.origin: dict[str, torch.Tensor] = {}
+        if self.treatment.anchored or run.diagnostics.distances:
+            self.origin = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.average: dict[str, torch.Tensor] = {}
+        dropout_seed = run.seeds.resolved().dropout
+        assert dropout_seed is not None  # `resolved` fills it in
+        weights.dropout.key = philox_key("dropout", dropout_seed)
+
+    def update(self, batch: Batch, step: int, by_depth: bool) -> tuple[Floats, Floats]:
+        """Make one update; an accumulated batch gives the update of the whole batch."""
+        recipe = self.run.recipe
+        state = self.weights.dropout
+        state.step = step
+        state.active = recipe.dropout_active == "always" or step % self.plan.steps_per_epoch == 0
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        rows = len(batch.labels)
+        size = -(-rows // recipe.accumulation)
+        total = 0.0
+        for start in range(0, rows, size):
+            part = batch.part(start, start + size).to(self.device)
+            state.row = start
+            loss = self._loss(self._forward(part), part.labels, rows)
+            torch.autograd.backward(loss)
+            total += float(loss.detach())
+        norms = self._norms_by_depth() if by_depth else None
+        clip = recipe.clip
+        norm = clip_gradients(list(self.parameters.values()), clip.mode, clip.norm)
+        rates = self.treatment.rates[step].tolist()
+        for group, options in zip(self.groups, self.optimizer.param_groups, strict=True):
+            options["lr"] = rates[group.column]
+            self._pull(group, rates[group.column])
+        self.optimizer.step()
+        self._average(step)
+        return np.array([total]), np.array([norm]) if norms is None else norms
+
+    def logits(self, split: Split, averaged: bool = False) -> npt.NDArray[np.float32]:
+        """Return (1, example, class) logits; mode, weights and streams stay as they were."""
+        training = self.model.training
+        self.model.eval()
+        out = np.empty((1, len(split), self.task.n_labels), dtype=np.float32)
+        with torch.inference_mode(), self._averaged(averaged):
+            for indices in evaluation_batches(split, self.run.evaluation.batch_size):
+                batch = collate(split, indices, self.task.pad_id).to(self.device)
+                out[0, indices] = self._forward(batch).float().cpu().numpy()
+        self.model.train(training)
+        return out
+
+    def state(self, slot: int) -> dict[str, torch.Tensor]:
+        """Return the weights, moments and averages of the only run, on the host."""
+        kept = {f"weights/{name}": p for name, p in self.parameters.items()}
+        kept |= {f"average/{name}": tensor for name, tensor in self.average.items()}
+        for name, p in self.parameters.items():
+            for key, value in self.optimizer.state.get(p, {}).items():
+                kept[f"{key}/{name}"] = value
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in kept.items()}
+
+    def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state` returned."""
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                key, _, parameter_name = name.partition("/")
+                p = self.parameters[parameter_name]
+                if key == "weights":
+                    p.copy_(tensor)
+                elif key == "average":
+                    self.average[parameter_name] = tensor.to(self.device, copy=True)
+                else:
+                    # torch's AdamW counts its steps on the host.
+                    device = "cpu" if key == "step" else self.device
+                    self.optimizer.state[p][key] = tensor.to(device, copy=True)
+
+    def distances(self) -> Floats:
+        """Return the (1, depth) L2 distances of the weights from where they started."""
+        moved = {name: p.detach() - self.origin[name] for name, p in self.parameters.items()}
+        return self._by_depth(moved)
+
+    def representations(self, split: Split, n: int) -> npt.NDArray[np.float32]:
+        """Return (1, depth, example, feature) first tokens of the first `n` examples."""
+        training, found = self.model.training, []
+        self.model.eval()
+        with torch.inference_mode(), self._autocast():
+            for start in range(0, min(n, len(split)), self.run.evaluation.batch_size):
+                stop = min(n, len(split), start + self.run.evaluation.batch_size)
+                batch = collate(split, np.arange(start, stop), self.task.pad_id).to(self.device)
+                out = self.model.base_model(**self._inputs(batch), output_hidden_states=True)
+                found.append(torch.stack([hidden[:, 0] for hidden in out.hidden_states]))
+        self.model.train(training)
+        return torch.cat(found, 1)[None].float().cpu().numpy()
+
+    def drop(self, slots: list[int]) -> None:
+        """Do nothing: with its only run gone, the loop ends."""
+
+    def _inputs(self, batch: Batch) -> dict[str, torch.Tensor]:
+        inputs = {"input_ids": batch.ids, "attention_mask": batch.mask}
+        if accepts_types(self.model):
+            inputs["token_type_ids"] = batch.types
+        return inputs
+
+    def _forward(self, batch: Batch) -> torch.Tensor:
+        """Return the (row, class) logits of a batch."""
+        with self._autocast():
+            logits: torch.Tensor = self.model(**self._inputs(batch)).logits
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    def _loss(self, logits: torch.Tensor, labels: torch.Tensor, rows: int) -> torch.Tensor:
+        """Return a part's share of the batch's loss: cross-entropy, or squared error."""
+        if not self.task.is_regression:
+            losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+            return losses.sum() / rows
+        mean = (logits[:, 0] - labels.to(logits.dtype)).square().sum() / rows
+        return mean.sqrt() if self.run.recipe.loss == "rmse" else mean
+
+    def _pull(self, group: Group, rate: float) -> None:
+        """Pre-trained weight decay of a group, where it applies."""
+        names = [name for name in group.names if name in self.treatment.anchored]
+        if names and group.decayed:
+            weights = [self.parameters[name] for name in names]
+            origin = [self.origin[name] for name in names]
+            pull(weights, origin, rate, self.run.recipe.prior_decay.strength)
+
+    def _average(self, step: int) -> None:
+        """Take the weights after update `step` into their average."""
+        start = self.plan.averaging_start
+        if start is None or step < start:
+            return
+        if step == start:
+            self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
+        else:
+            weights = list(self.parameters.values())
+            update_average(list(self.average.values()), weights, step - start)
+
+    @contextmanager
+    def _averaged(self, averaged: bool) -> Iterator[None]:
+        """Put the averaged weights in the place of the live ones for a while."""
+        live = {name: self.parameters[name].data for name in self.average if averaged}
+        for name in live:
+            self.parameters[name].data = self.average[name]
+        try:
+            yield
+        finally:
+            for name, tensor in live.items():
+                self.parameters[name].data = tensor
+
+    def _norms_by_depth(self) -> Floats:
+        """Return the (1, depth) L2 norms of the gradients."""
+        return self._by_depth(
+            {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
+        )
+
+    def _by_depth(self, tensors: Mapping[str, torch.Tensor]) -> Floats:
+        squares = np.zeros((1, self.treatment.n_depths))
+        for name, tensor in tensors.items():
+            squares[0, self.treatment.depths[name]] += float(tensor.double().square().sum())
+        return np.sqrt(squares)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        """Return the precision that the model's matrix products run in."""
+        if self.run.model.dtype == "bfloat16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()

@@ -1,0 +1,98 @@
+"""`Treatment`: what a recipe does to each parameter of a model, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from transformers import PreTrainedModel
+
+from seedlab.models.depth import depths
+from seedlab.recipes.selection import frozen, frozen_by_bitfit, reinitialised
+from seedlab.spec import RunSpec
+from seedlab.train.plan import Plan
+from seedlab.train.rates import learning_rates
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What a run's recipe does to each parameter.
+
+    Parameters
+    ----------
+    depths : mapping of name to int
+        See `seedlab.models.depth.depths`; empty where nothing asks for depths.
+    fresh : tuple of str
+        Re-initialised from the init stream, besides the parameters that are new anyway.
+    frozen : frozenset of str
+        Neither updated nor decayed, and without gradient.
+    anchored : frozenset of str
+        Subject to pre-trained weight decay where weight decay applies.
+    rates : (step, depth) array of float64
+        Learning rates; one column if all parameters share them.
+    """
+
+    depths: Mapping[str, int]
+    fresh: tuple[str, ...]
+    frozen: frozenset[str]
+    anchored: frozenset[str]
+    rates: npt.NDArray[np.float64]
+
+    @property
+    def n_depths(self) -> int:
+        """Number of depths: embeddings, layers, and head with pooler."""
+        return max(self.depths.values(), default=-1) + 1
+
+    def column(self, name: str) -> int:
+        """Return the column of `rates` that holds for a parameter."""
+        return self.depths[name] if self.rates.shape[1] > 1 else 0
+
+
+def treat(run: RunSpec, plan: Plan, model: PreTrainedModel, new: Sequence[str]) -> Treatment:
+    """Return what a run's recipe does to the parameters of a model.
+
+    Parameters
+    ----------
+    run : RunSpec
+    plan : Plan
+    model : transformers.PreTrainedModel
+    new : sequence of str
+        Parameters that no checkpoint provides.
+
+    Raises
+    ------
+    SeedlabError
+        When the recipe asks for layers that the model does not have, or can't tell.
+    """
+    recipe, watched = run.recipe, run.diagnostics
+    by_depth = (
+        recipe.layer_rates.scheme != "none"
+        or recipe.reinit.layers is not None
+        or recipe.freeze.layers is not None
+        or watched.gradient_norms is not None
+        or watched.distances
+        or (recipe.prior_decay.strength > 0.0 and not recipe.prior_decay.anchor_head)
+    )
+    names = [name for name, _ in model.named_parameters()]
+    where = depths(model) if by_depth else {}
+    head = max(where.values(), default=0)
+    still: tuple[str, ...] = ()
+    if recipe.freeze.layers is not None:
+        still = frozen(where, recipe.freeze.layers)
+    if recipe.adapter.method == "bitfit":
+        still = (*still, *frozen_by_bitfit(names, new))
+    if recipe.features.active:
+        still = tuple(name for name in names if name.startswith(f"{model.base_model_prefix}."))
+    anchored = ()
+    if recipe.prior_decay.strength > 0.0:
+        all_of_it = recipe.prior_decay.anchor_head
+        anchored = tuple(name for name in names if all_of_it or where[name] < head)
+    return Treatment(
+        depths=where,
+        fresh=() if recipe.reinit.layers is None else reinitialised(where, recipe.reinit.layers),
+        frozen=frozenset(still),
+        anchored=frozenset(anchored),
+        rates=learning_rates(recipe, plan, head - 1),
+    )
