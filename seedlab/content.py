@@ -8,13 +8,16 @@ from functools import lru_cache
 from seedlab.config import cache_folder
 from seedlab.errors import SeedlabError
 from seedlab.models.checkpoint import locate, max_positions, read_config, weights_hash
+from seedlab.recipe_spec import TruncationSpec
 from seedlab.spec import ModelSpec, RunSpec, TaskSpec
 from seedlab.tasks.encoded import EncodedTask
-from seedlab.tasks.load import load_task
+from seedlab.tasks.load import HEAD, load_task
 
 
 @lru_cache(maxsize=4)
-def load_encoded(task: TaskSpec, model: ModelSpec, subsample_seed: int) -> EncodedTask:
+def load_encoded(
+    task: TaskSpec, model: ModelSpec, subsample_seed: int, truncation: TruncationSpec = HEAD
+) -> EncodedTask:
     """Return a task tokenised for a model: read and tokenised once, then from the cache.
 
     Raises
@@ -29,6 +32,7 @@ def load_encoded(task: TaskSpec, model: ModelSpec, subsample_seed: int) -> Encod
         max_positions=max_positions(folder),
         subsample_seed=subsample_seed,
         cache_dir=cache_folder(),
+        truncation=truncation,
     )
     known = read_config(folder).get("vocab_size")
     highest = max(int(split.ids.max()) for split in loaded.splits.values())
@@ -42,16 +46,18 @@ def load_encoded(task: TaskSpec, model: ModelSpec, subsample_seed: int) -> Encod
 
 
 @lru_cache(maxsize=16)
-def hashes(task: TaskSpec, model: ModelSpec, subsample_seed: int) -> tuple[str, str]:
+def hashes(
+    task: TaskSpec, model: ModelSpec, subsample_seed: int, truncation: TruncationSpec
+) -> tuple[str, str]:
     """Return the content hashes of a task and of a model's weights."""
     folder = locate(model.name, model.path, model.allow_pickle)
     return (
-        load_encoded(task, model, subsample_seed).content_hash(),
+        load_encoded(task, model, subsample_seed, truncation).content_hash(),
         weights_hash(folder, cache_folder()),
     )
 
 
 def with_hashes(run: RunSpec) -> RunSpec:
     """Return the run with its content hashes filled in: only now does it have its identity."""
-    data, weights = hashes(run.task, run.model, run.seeds.subsample)
+    data, weights = hashes(run.task, run.model, run.seeds.subsample, run.recipe.truncation)
     return dataclasses.replace(run, data_hash=data, weights_hash=weights)

@@ -11,8 +11,10 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from seedlab.errors import SeedlabError, nearest
+from seedlab.recipe_spec import TruncationSpec
 from seedlab.save import ABOUT
 from seedlab.tasks.rows import Rows, read_rows
+from seedlab.tasks.tokenise import tokenise
 
 
 def predict(
@@ -62,18 +64,18 @@ def predict(
                     f"{rows.place(index, column)}: {value!r} is not text; every row must have a text."
                 )
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    truncation = TruncationSpec(**about.get("truncation", {}))
+    # Padding what is tokenised already is not advised for fast tokenizers; here it must be cut
+    # between the two steps as it was in training.
+    tokenizer.deprecation_warnings["Asking-to-pad-a-fast-tokenizer"] = True
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     parts = []
     with torch.inference_mode():
         for start in range(0, len(rows), batch_size):
-            batch = [values[start : start + batch_size] for values in texts]
-            inputs = tokenizer(
-                *batch,
-                truncation="longest_first",
-                max_length=about["task"]["max_length"],
-                padding=True,
-                return_tensors="pt",
-            )
+            first, *second = (list(values[start : start + batch_size]) for values in texts)
+            length = about["task"]["max_length"]
+            cut, _ = tokenise(tokenizer, first, second[0] if second else None, length, truncation)
+            inputs = tokenizer.pad(cut, padding=True, return_tensors="pt")
             parts.append(model(**inputs).logits.float().numpy())
     logits = np.concatenate(parts)
     out = pd.DataFrame(rows.columns)

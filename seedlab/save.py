@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -109,7 +110,7 @@ def save(study: Study, which: str, out: str | os.PathLike[str]) -> Record:
         model.save_pretrained(beside)
         source = locate(run.model.name, run.model.path, run.model.allow_pickle)
         AutoTokenizer.from_pretrained(source).save_pretrained(beside)
-        pairs = find_source(run.task).read().splits["dev"].pairs is not None
+        pairs = find_source(run.task).read().splits["train"].pairs is not None
         (beside / ABOUT).write_text(json.dumps(_about(record, pairs), indent=2) + "\n")
         if folder.exists():
             folder.rmdir()
@@ -127,6 +128,7 @@ def _about(record: Record, pairs: bool) -> dict[str, object]:
         "task": record.spec["task"],
         "pairs": pairs,
         "recipe": record.recipe,
+        "truncation": dataclasses.asdict(record.run_spec().recipe.truncation),
         "seeds": record.seeds,
         "metric": record.metric,
         "final_score": record.final_score,

@@ -62,7 +62,7 @@ def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]
         members = [spec for spec in specs if shape_key(spec) == key]
         left = sum(spec.run_id not in finished for spec in members)
         engine = packs[0].engine if packs else EngineSpec()
-        task = load_encoded(key.task, key.model, key.seeds.subsample)
+        task = load_encoded(key.task, key.model, key.seeds.subsample, key.recipe.truncation)
         plan = make_plan(key.recipe, key.evaluation, len(task.splits["train"]))
         probe = measure(members[0], task, engine, plan)
         seconds = plan.total_steps * probe.step_seconds + probe.example_seconds * (

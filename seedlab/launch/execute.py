@@ -137,7 +137,7 @@ def train(
 
 def load_task_of(run: RunSpec) -> EncodedTask:
     """Return the run's task, and check that it still is what the run was planned on."""
-    task = load_encoded(run.task, run.model, run.seeds.subsample)
+    task = load_encoded(run.task, run.model, run.seeds.subsample, run.recipe.truncation)
     if run.data_hash and task.content_hash() != run.data_hash:
         raise SeedlabError(
             f"the data of task '{run.task.name}' has changed since run {run.run_id} was planned "

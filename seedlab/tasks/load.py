@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 from seedlab.errors import SeedlabError, nearest
+from seedlab.recipe_spec import TruncationSpec
 from seedlab.spec import TaskSpec
 from seedlab.tasks.cache import read_cached, write_cached
 from seedlab.tasks.embedded import embedded_source
@@ -15,6 +16,7 @@ from seedlab.tasks.glue import glue_source
 from seedlab.tasks.hub import hub_source
 from seedlab.tasks.metrics import METRICS
 from seedlab.tasks.raw import Source
+from seedlab.tasks.splits import resplit
 from seedlab.tasks.subset import subset
 from seedlab.tasks.table import table_source
 from seedlab.tasks.tokenise import encode_task, tokenizer_hash
@@ -22,6 +24,8 @@ from seedlab.tasks.tokenise import encode_task, tokenizer_hash
 _READERS = ("embedded", "glue", "table")
 # Raised when what is read, drawn or tokenised from the same source changes.
 _FORMAT = 1
+HEAD = TruncationSpec()
+"""Truncation as by default: the beginning of a text is kept."""
 
 
 def load_task(
@@ -31,6 +35,7 @@ def load_task(
     max_positions: int | None,
     subsample_seed: int,
     cache_dir: Path | None,
+    truncation: TruncationSpec = HEAD,
 ) -> EncodedTask:
     """Read and tokenise a task, or take it from the cache.
 
@@ -45,6 +50,8 @@ def load_task(
         Draws the subset where ``spec.train_size`` asks for one.
     cache_dir : pathlib.Path, optional
         Folder in which tokenised tasks are kept; None keeps nothing.
+    truncation : TruncationSpec
+        Which part of a text above the maximum length is kept.
 
     Returns
     -------
@@ -63,18 +70,24 @@ def load_task(
         )
     folder = Path(tokenizer)
     source = find_source(spec)
-    parts = [_FORMAT, source.identity, tokenizer_hash(folder), spec.max_length]
+    parts: list[object] = [_FORMAT, source.identity, tokenizer_hash(folder), spec.max_length]
     if spec.train_size is not None:
         parts += [spec.train_size, subsample_seed]
+    if spec.folds is not None:
+        parts += ["folds", spec.folds, spec.fold, spec.split_seed]
+    elif spec.dev_split != "given":
+        parts += [spec.dev_split, spec.dev_size, spec.split_seed]
+    if truncation.keep != HEAD.keep:
+        parts += [truncation.keep, truncation.head]
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
     path = None if cache_dir is None else cache_dir / "tasks" / f"{key}.npz"
     task = None if path is None else read_cached(path, spec.name)
     if task is None:
-        raw = source.read()
+        raw = resplit(source.read(), spec)
         if spec.train_size is not None:
             small = subset(raw.splits["train"], spec.train_size, raw.label_names, subsample_seed)
             raw = dataclasses.replace(raw, splits={**raw.splits, "train": small})
-        task = encode_task(raw, folder, spec.name, spec.max_length)
+        task = encode_task(raw, folder, spec.name, spec.max_length, truncation)
         if path is not None:
             write_cached(path, task)
     return _with_metric(task, spec.metric)

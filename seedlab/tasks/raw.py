@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -22,6 +22,14 @@ class RawSplit:
     pairs: tuple[str, ...] | None
     labels: tuple[int, ...] | tuple[float, ...]
 
+    def take(self, indices: Sequence[int]) -> RawSplit:
+        """Return these examples, in this order."""
+        return RawSplit(
+            tuple(self.texts[i] for i in indices),
+            tuple(self.pairs[i] for i in indices) if self.pairs is not None else None,
+            tuple(self.labels[i] for i in indices),
+        )
+
 
 @dataclass(frozen=True)
 class RawTask:
@@ -30,7 +38,8 @@ class RawTask:
     Parameters
     ----------
     splits : mapping of str to RawSplit
-        ``train`` and ``dev``; others where there are labels.
+        ``train``; ``dev``, which a table that is cross-validated may lack; others where there
+        are labels.
     label_names : tuple of str
         Names of the classes in order; empty for regression.
     metrics : tuple of str

@@ -61,9 +61,4 @@ def subset(split: RawSplit, size: int, label_names: tuple[str, ...], seed: int) 
         if left[group]:
             left[group] -= 1
             chosen.append(index)
-    chosen.sort()
-    return RawSplit(
-        tuple(split.texts[i] for i in chosen),
-        tuple(split.pairs[i] for i in chosen) if split.pairs is not None else None,
-        tuple(split.labels[i] for i in chosen),
-    )
+    return split.take(sorted(chosen))

@@ -25,12 +25,15 @@ def table_source(spec: TaskSpec) -> Source:
     SeedlabError
         When a needed setting or a file is missing.
     """
+    validated_by_training_examples = spec.folds is not None or spec.dev_split == "from_train"
     for key, what in (
         ("train_file", "the training file"),
         ("dev_file", "the validation file"),
         ("text", "the column that holds the text"),
         ("label", "the column that holds the label or target"),
     ):
+        if key == "dev_file" and validated_by_training_examples:
+            continue
         if not getattr(spec, key):
             raise SeedlabError(
                 f"task.{key} is not set; with task.reader=table it must name {what}, for example "

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from seedlab.errors import SeedlabError
+from seedlab.recipe_spec import TruncationSpec
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.tasks.raw import RawTask
+from seedlab.tasks.truncate import kept
 
 _VOCABULARIES = (
     "tokenizer.json",
@@ -92,6 +94,7 @@ def encode(
     max_length: int,
     *,
     regression: bool,
+    truncation: TruncationSpec,
 ) -> Split:
     """Tokenise texts, or pairs of texts, of which the longer one is cut first.
 
@@ -105,21 +108,12 @@ def encode(
         In tokens, special tokens included.
     regression : bool
         Whether the labels are numbers.
+    truncation : TruncationSpec
+        Which part of a text above the maximum is kept.
     """
-    cut = _call(tokenizer, list(texts), None if pairs is None else list(pairs), max_length)
-    ids: list[list[int]] = cut["input_ids"]
+    cut, truncated = tokenise(tokenizer, list(texts), _listed(pairs), max_length, truncation)
+    ids = cut["input_ids"]
     lengths = np.fromiter((len(row) for row in ids), dtype=np.int64, count=len(ids))
-    full = np.flatnonzero(lengths == max_length).tolist()
-    truncated = 0
-    if full:
-        # One token more would have fitted exactly those that were not cut.
-        again = _call(
-            tokenizer,
-            [texts[i] for i in full],
-            None if pairs is None else [pairs[i] for i in full],
-            max_length + 1,
-        )
-        truncated = sum(len(row) > max_length for row in again["input_ids"])
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     n = int(offsets[-1])
     types = np.zeros(n, dtype=np.int8)
@@ -136,7 +130,72 @@ def encode(
     )
 
 
-def encode_task(raw: RawTask, folder: Path, name: str, max_length: int) -> EncodedTask:
+def tokenise(
+    tokenizer: Any,
+    texts: list[str],
+    pairs: list[str] | None,
+    max_length: int,
+    truncation: TruncationSpec,
+) -> tuple[dict[str, list[list[int]]], int]:
+    """Return token ids (and types, where the tokenizer has them), and how many texts were cut.
+
+    Parameters
+    ----------
+    tokenizer, texts, pairs, max_length, truncation
+        See `encode`.
+
+    Returns
+    -------
+    dict of str to list of list of int
+        ``input_ids`` and perhaps ``token_type_ids``, one list per text or pair.
+    int
+    """
+    if truncation.keep != "head":
+        return _cut_inside(tokenizer, texts, pairs, max_length, truncation)
+    cut = dict(_call(tokenizer, texts, pairs, max_length))
+    full = [i for i, row in enumerate(cut["input_ids"]) if len(row) == max_length]
+    if not full:
+        return cut, 0
+    # One token more would have fitted exactly those that were not cut.
+    again = _call(
+        tokenizer,
+        [texts[i] for i in full],
+        None if pairs is None else [pairs[i] for i in full],
+        max_length + 1,
+    )
+    return cut, sum(len(row) > max_length for row in again["input_ids"])
+
+
+def _cut_inside(
+    tokenizer: Any,
+    texts: list[str],
+    pairs: list[str] | None,
+    max_length: int,
+    truncation: TruncationSpec,
+) -> tuple[dict[str, list[list[int]]], int]:
+    """Tokenise whole texts, then take out of the long ones what is not kept."""
+    rows: dict[str, list[list[int]]] = dict(
+        tokenizer(
+            texts,
+            pairs,
+            truncation=False,
+            return_attention_mask=False,
+            return_special_tokens_mask=True,
+            verbose=False,
+        )
+    )
+    special = rows.pop("special_tokens_mask")
+    long = [i for i, row in enumerate(special) if len(row) > max_length]
+    for i in long:
+        places = kept(special[i], max_length, truncation).tolist()
+        for column in rows.values():
+            column[i] = [column[i][place] for place in places]
+    return rows, len(long)
+
+
+def encode_task(
+    raw: RawTask, folder: Path, name: str, max_length: int, truncation: TruncationSpec
+) -> EncodedTask:
     """Tokenise every split of a task with the tokenizer in a checkpoint folder."""
     tokenizer = load_tokenizer(folder)
     regression = not raw.label_names
@@ -144,7 +203,13 @@ def encode_task(raw: RawTask, folder: Path, name: str, max_length: int) -> Encod
         name=name,
         splits={
             split: encode(
-                tokenizer, rows.texts, rows.pairs, rows.labels, max_length, regression=regression
+                tokenizer,
+                rows.texts,
+                rows.pairs,
+                rows.labels,
+                max_length,
+                regression=regression,
+                truncation=truncation,
             )
             for split, rows in raw.splits.items()
         },
@@ -154,6 +219,10 @@ def encode_task(raw: RawTask, folder: Path, name: str, max_length: int) -> Encod
         pad_id=pad_id(tokenizer),
         max_length=max_length,
     )
+
+
+def _listed(texts: tuple[str, ...] | None) -> list[str] | None:
+    return None if texts is None else list(texts)
 
 
 def _call(tokenizer: Any, texts: list[str], pairs: list[str] | None, length: int) -> Any:
