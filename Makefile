@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all test-gpu lint format bench clean
+.PHONY: demo test test-all test-gpu lint format bench bench-gpu clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -41,6 +41,9 @@ format: $(READY) ## format the code
 
 bench: $(READY) ## benchmarks, side by side with what one would use instead
 	for script in experiments/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+bench-gpu: ## the engines on a GPU, at most nine minutes; installs nothing, uses $(PYTHON) as it is
+	PYTHONPATH=. $(PYTHON) experiments/benchmarks/gpu_engines.py
 
 clean: ## remove the virtual environment and caches (studies are kept)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

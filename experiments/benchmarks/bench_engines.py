@@ -3,7 +3,9 @@
 One run of this file measures everything side by side, in alternation, each candidate in a
 process of its own with its start-up counted. `python experiments/benchmarks/bench_engines.py`
 trains few runs of the slow candidates and says what it extrapolates; `--full` trains all.
-The Trainer needs the package `accelerate`; without it its lines are left out.
+Where SEEDLAB_DATA names a folder with data/glue/SST-2 and models/minilm-l6, the grid is measured
+on MiniLM and 512 sentences of SST-2 as well. `--only cells` measures what a study costs as its
+grid grows. The Trainer needs the package `accelerate`; without it its lines are left out.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 START = time.perf_counter()
 CELLS = 25
+CASES = {"embedded": "embedded task and encoder", "sst2": "MiniLM on 512 sentences of SST-2"}
 LABELS = {
     "process": "Trainer, one process per run",
     "loop": "Trainer, looped in one process",
@@ -29,15 +33,24 @@ LABELS = {
 }
 
 
-def specs(n: int, orders: int = 5) -> list[Any]:
-    """Return `n` runs of the embedded task: init seeds within order seeds."""
-    from seedlab.spec import RunSpec, Seeds
+def specs(n: int, orders: int = 5, case: str = "embedded") -> list[Any]:
+    """Return `n` runs of a task: init seeds within order seeds."""
+    from seedlab.spec import ModelSpec, RunSpec, Seeds, TaskSpec
 
+    task, model = TaskSpec(), ModelSpec()
+    if case == "sst2":
+        folder = Path(os.environ["SEEDLAB_DATA"])
+        path = str(folder / "data" / "glue" / "SST-2")
+        task = TaskSpec(name="sst2", reader="glue", path=path, train_size=512)
+        model = ModelSpec(name="minilm-l6", path=str(folder / "models" / "minilm-l6"))
     cells = [(init, order) for order in range(orders) for init in range(-(-n // orders))]
-    return [RunSpec(seeds=Seeds(init, order).resolved()) for init, order in cells[:n]]
+    return [
+        RunSpec(task=task, model=model, seeds=Seeds(init, order).resolved())
+        for init, order in cells[:n]
+    ]
 
 
-def train_seedlab(engine: str, n: int, orders: int, threads: int) -> dict[str, float]:
+def train_seedlab(engine: str, n: int, orders: int, threads: int, case: str) -> dict[str, float]:
     """Train `n` runs with an engine; seconds until the first run starts, and after."""
     import torch
 
@@ -46,7 +59,7 @@ def train_seedlab(engine: str, n: int, orders: int, threads: int) -> dict[str, f
     from seedlab.launch.execute import train
 
     torch.set_num_threads(threads)
-    runs = specs(n, orders)
+    runs = specs(n, orders, case)
     task = load_encoded(runs[0].task, runs[0].model, 0)
     ready = time.perf_counter()
     for _ in train(runs, task, EngineSpec(engine, width=n, device="cpu")):
@@ -54,7 +67,7 @@ def train_seedlab(engine: str, n: int, orders: int, threads: int) -> dict[str, f
     return {"start": ready - START, "training": time.perf_counter() - ready}
 
 
-def train_trainer(n: int, threads: int) -> dict[str, float]:
+def train_trainer(n: int, threads: int, case: str) -> dict[str, float]:
     """Train `n` runs with the Trainer, one after another."""
     import numpy as np
     import torch
@@ -73,8 +86,9 @@ def train_trainer(n: int, threads: int) -> dict[str, float]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.set_num_threads(threads)
-    run = specs(1)[0]
-    task, folder = load_encoded(run.task, run.model, 0), locate("embedded", None)
+    run = specs(1, case=case)[0]
+    task = load_encoded(run.task, run.model, 0)
+    folder = locate(run.model.name, run.model.path)
 
     def rows(name: str) -> list[dict[str, Any]]:
         split = task.splits[name]
@@ -119,9 +133,12 @@ def train_trainer(n: int, threads: int) -> dict[str, float]:
     return {"start": ready - START, "training": time.perf_counter() - ready}
 
 
-def measure(kind: str, n: int, threads: int, orders: int = 5) -> dict[str, float]:
+def measure(
+    kind: str, n: int, threads: int, case: str = "embedded", orders: int = 5
+) -> dict[str, float]:
     """Run a candidate in a process of its own; wall and processor seconds, peak memory."""
-    command = [sys.executable, __file__, "--worker", kind, str(n), str(orders), str(threads)]
+    worker = (kind, str(n), str(orders), str(threads), case)
+    command = [sys.executable, __file__, "--worker", *worker]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -200,7 +217,7 @@ def steady(engine: str, width: int, threads: int, steps: int = 24) -> tuple[floa
         return (time.perf_counter() - wall) / n, (time.process_time() - cpu) / n
 
 
-def report_study(threads: int, full: bool, repeats: int) -> None:
+def report_study(threads: int, full: bool, repeats: int, case: str) -> None:
     """Print what 25 runs cost, all start-up included."""
     have = importlib.util.find_spec("accelerate") is not None
     kinds = [kind for kind in LABELS if have or kind in ("serial", "packed")]
@@ -208,11 +225,11 @@ def report_study(threads: int, full: bool, repeats: int) -> None:
     if full:
         trained = {"process": 1, "loop": CELLS, "serial": CELLS, "packed": CELLS}
     best: dict[str, dict[str, float]] = {}
-    measure("packed", 2, threads)  # fills the caches of files and of the tokenised task
+    measure("packed", 2, threads, case)  # fills the caches of files and of the tokenised task
     for _ in range(repeats):
         for kind in kinds:
             n = trained[kind]
-            found = measure(kind, n, threads)
+            found = measure(kind, n, threads, case)
             once = 0.0 if kind == "process" else found["wall"] - found["training"]
             total = once + (found["wall"] - once) * CELLS / n
             share = total / found["wall"]
@@ -220,7 +237,7 @@ def report_study(threads: int, full: bool, repeats: int) -> None:
             row = {"wall": total, "cpu": cpu, "start": found["start"], "memory": found["memory"]}
             if kind not in best or total < best[kind]["wall"]:
                 best[kind] = row
-    print(f"\n{CELLS} runs (5 x 5), embedded task, start-up included, best of {repeats}")
+    print(f"\n{CELLS} runs (5 x 5), {CASES[case]}, start-up included, best of {repeats}")
     print(f"{'':32}{'trained':>8}{'wall s':>9}{'cpu s':>9}{'MiB':>7}{'runs/h':>8}{'ratio':>7}")
     for kind in kinds:
         row = best[kind]
@@ -255,27 +272,63 @@ def report_steps(threads: int, repeats: int) -> None:
         )
 
 
+def report_cells(sizes: tuple[int, ...]) -> None:
+    """Print what a whole study costs as its grid grows, at 20 updates per run.
+
+    The command as a user issues it: planning, workers, training, records.
+    """
+    print("\na study as its grid grows (embedded task, 20 updates and one evaluation per run)")
+    print(f"{'cells':>6}{'wall s':>9}{'per run':>9}{'again s':>9}")
+    for side in sizes:
+        with tempfile.TemporaryDirectory() as studies:
+            overrides = [
+                "study=cells",
+                f"studies_dir={studies}",
+                "recipe.max_steps=20",
+                "evaluation.per_epoch=0",
+                "evaluation.at_start=false",
+                f"seed.init=range(0,{side})",
+                f"seed.order=range(0,{side})",
+            ]
+            command = [sys.executable, "-m", "seedlab", "run", "-m", *overrides]
+            walls = []
+            for _ in range(2):
+                start = time.perf_counter()
+                subprocess.run(command, check=True, capture_output=True)
+                walls.append(time.perf_counter() - start)
+        print(f"{side**2:6}{walls[0]:9.1f}{walls[0] / side**2:9.3f}{walls[1]:9.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--full", action="store_true", help="train all runs, extrapolate nothing")
-    parser.add_argument("--only", choices=("study", "steps"))
-    parser.add_argument("--worker", nargs=4, metavar=("KIND", "N", "ORDERS", "THREADS"))
+    parser.add_argument("--only", choices=("study", "steps", "cells"))
+    parser.add_argument("--case", choices=tuple(CASES), help="the grid of one case alone")
+    parser.add_argument("--worker", nargs=5, metavar=("KIND", "N", "ORDERS", "THREADS", "CASE"))
     options = parser.parse_args()
     if options.worker:
-        kind, (n, orders, threads) = options.worker[0], map(int, options.worker[1:])
+        kind, case = options.worker[0], options.worker[4]
+        n, orders, threads = map(int, options.worker[1:4])
         if kind in ("process", "loop"):
-            found = train_trainer(n, threads)
+            found = train_trainer(n, threads, case)
         else:
-            found = train_seedlab(kind, n, orders, threads)
+            found = train_seedlab(kind, n, orders, threads, case)
         found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps(found))
         return
-    if options.only != "study":
+    if options.only in (None, "steps"):
         report_steps(options.threads, options.repeats)
-    if options.only != "steps":
-        report_study(options.threads, options.full, options.repeats)
+    if options.only in (None, "study"):
+        have = Path(os.environ.get("SEEDLAB_DATA", "")) / "models" / "minilm-l6"
+        cases = (
+            ["embedded", "sst2"] if "SEEDLAB_DATA" in os.environ and have.is_dir() else ["embedded"]
+        )
+        for case in [options.case] if options.case else cases:
+            report_study(options.threads, options.full, options.repeats, case)
+    if options.only in (None, "cells"):
+        report_cells((5, 10, 25) if options.full else (5, 10))
 
 
 if __name__ == "__main__":
