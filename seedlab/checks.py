@@ -9,6 +9,7 @@ from typing import Any
 from seedlab.engines import ENGINES
 from seedlab.errors import SeedlabError, nearest
 from seedlab.grid import EngineSpec
+from seedlab.recipe_checks import check_recipe
 from seedlab.recipe_spec import (
     ADAPTERS,
     CLIP_MODES,
@@ -57,6 +58,7 @@ _RANGES: tuple[tuple[str, tuple[Callable[[Any], bool], str]], ...] = (
     ("recipe.adapter.rank", (lambda x: x >= 1, "at least 1")),
     ("recipe.adapter.alpha", (lambda x: x > 0.0, "above 0")),
     ("recipe.truncation.head", (lambda x: x >= 1, "at least 1")),
+    ("task.split_seed", _AT_LEAST_0),
     ("task.dev_size", _AT_LEAST_1),
     ("task.folds", (lambda x: x is None or x >= 2, "at least 2, or null")),
     ("task.fold", _AT_LEAST_0),
@@ -121,6 +123,7 @@ def check_run(run: RunSpec) -> None:
     for key, choices in _CHOICES:
         _check_choice(_as_override(key), _get(run, key), choices)
     _check_readers_settings(run.task)
+    _check_division(run.task)
     if not run.model.name:
         raise SeedlabError(
             "model.name is not set; name a model of the hub (model=NAME), a local checkpoint "
@@ -131,6 +134,7 @@ def check_run(run: RunSpec) -> None:
             f"recipe.accumulation={run.recipe.accumulation} cuts a batch into more parts than it has "
             f"examples (recipe.batch_size={run.recipe.batch_size}); it must be at most that."
         )
+    check_recipe(run.recipe, run.evaluation)
 
 
 def _check_readers_settings(task: TaskSpec) -> None:
@@ -155,9 +159,37 @@ def _check_readers_settings(task: TaskSpec) -> None:
         )
 
 
+def _check_division(task: TaskSpec) -> None:
+    """Refuse settings of folds and of other validation sets that don't go together."""
+    if task.folds is not None and task.dev_split != "given":
+        raise SeedlabError(
+            f"task.folds={task.folds} and task.dev_split={task.dev_split} can't be combined: a fold of "
+            "the training set validates, or another validation set does; leave one of them out."
+        )
+    if task.folds is not None and task.fold >= task.folds:
+        raise SeedlabError(
+            f"task.fold={task.fold} does not exist: with task.folds={task.folds} the folds are 0 to "
+            f"{task.folds - 1}."
+        )
+    divided = task.folds is not None or task.dev_split != "given"
+    for key, used, where in (
+        ("fold", task.folds is not None, "cross-validation, which is task.folds=5"),
+        ("dev_size", task.dev_split == "from_train", "task.dev_split=from_train"),
+        (
+            "split_seed",
+            divided,
+            "task.folds=5, task.dev_split=halved and task.dev_split=from_train",
+        ),
+    ):
+        if not used and getattr(task, key) != getattr(TaskSpec(), key):
+            raise SeedlabError(
+                f"task.{key}={getattr(task, key)} has no effect: it is for {where}; leave it out."
+            )
+
+
 def check_engine(engine: EngineSpec) -> None:
     """Refuse engine settings that can't be used."""
-    _check_choice("engine.name", engine.name, tuple(ENGINES))
+    _check_choice("engine.name", engine.name, ("auto", *ENGINES))
     _check_choice("engine.device", engine.device, ("auto", "cpu", "cuda"))
     _check_choice("engine.score", engine.score, ("best", "final"))
     for key, value in (("width", engine.width), ("threads", engine.threads)):

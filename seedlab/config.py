@@ -47,6 +47,8 @@ class Settings:
     engine : EngineSpec
     study : pathlib.Path
         The study's folder.
+    studies : pathlib.Path
+        Where studies lie.
     dry : bool
         Print the plan and train nothing.
     """
@@ -54,6 +56,7 @@ class Settings:
     spec: RunSpec
     engine: EngineSpec
     study: Path
+    studies: Path
     dry: bool
 
 
@@ -110,10 +113,12 @@ def read_settings(cfg: DictConfig) -> Settings:
         diagnostics=built["diagnostics"],
         seeds=built["seed"].resolved(),
     )
+    studies = Path(str(values.get("studies_dir", "studies")))
     return Settings(
         spec=spec,
         engine=built["engine"],
-        study=_from_here(Path(str(values.get("studies_dir", "studies"))) / str(study)),
+        study=_from_here(studies / str(study)),
+        studies=_from_here(studies),
         dry=_convert(bool, values.get("dry", False), "dry"),
     )
 

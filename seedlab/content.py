@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from functools import lru_cache
+from pathlib import Path
 
 from seedlab.config import cache_folder
 from seedlab.errors import SeedlabError
+from seedlab.intermediate import begin_where_another_ended
 from seedlab.models.checkpoint import locate, max_positions, read_config, weights_hash
+from seedlab.recipe_checks import check_recipe_on_task
 from seedlab.recipe_spec import TruncationSpec
 from seedlab.spec import ModelSpec, RunSpec, TaskSpec
 from seedlab.tasks.encoded import EncodedTask
@@ -57,7 +60,22 @@ def hashes(
     )
 
 
-def with_hashes(run: RunSpec) -> RunSpec:
-    """Return the run with its content hashes filled in: only now does it have its identity."""
+def with_hashes(run: RunSpec, studies: Path = Path("studies")) -> RunSpec:
+    """Return the run with its content hashes filled in: only now does it have its identity.
+
+    Parameters
+    ----------
+    run : RunSpec
+    studies : pathlib.Path
+        Where studies lie, should the run begin where one of another study ended.
+
+    Raises
+    ------
+    seedlab.errors.SeedlabError
+        See `load_encoded`, `seedlab.intermediate` and `seedlab.recipe_checks`.
+    """
+    run = begin_where_another_ended(run, studies)
+    task = load_encoded(run.task, run.model, run.seeds.subsample, run.recipe.truncation)
+    check_recipe_on_task(run.recipe, task)
     data, weights = hashes(run.task, run.model, run.seeds.subsample, run.recipe.truncation)
     return dataclasses.replace(run, data_hash=data, weights_hash=weights)

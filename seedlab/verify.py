@@ -8,6 +8,7 @@ import numpy as np
 
 from seedlab.errors import SeedlabError
 from seedlab.grid import EngineSpec
+from seedlab.intermediate import restore
 from seedlab.launch.execute import load_task_of, train
 from seedlab.spec import RunSpec
 from seedlab.store.arrays import Arrays
@@ -45,6 +46,7 @@ def repeat(stored: StoredRun) -> RunResult:
     """
     record = stored.record
     run = record.run_spec()
+    restore(run)
     _check_weights(run)
     device = "cpu" if record.device == "cpu" else "cuda"
     engine = EngineSpec(record.engine, record.width, record.threads, device)

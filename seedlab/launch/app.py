@@ -44,7 +44,7 @@ class SeedlabAdapter:
         settings = read_settings(cfg)
         check_run(settings.spec)
         check_engine(settings.engine)
-        return Planned(with_hashes(settings.spec), settings.engine, settings.study)
+        return Planned(with_hashes(settings.spec, settings.studies), settings.engine, settings.study)
 
     def begin(self, study: Path, specs: Sequence[RunSpec]) -> None:
         """Add the runs to the study's plan."""
