@@ -1,8 +1,8 @@
 """The tables that ``seedlab export`` writes, as a study.
 
-The folder holds ``schema.json`` and ``runs``, ``evaluations``, ``steps`` and
-``predictions`` as Parquet or CSV; all but ``runs`` may be absent. Nothing of
-seedlab is imported: the tables are the interface.
+The folder holds ``schema.json`` and ``runs``, ``evaluations``, ``steps``,
+``predictions`` and diagnostics as Parquet or CSV; all but ``runs`` may be absent.
+Nothing of seedlab is imported: the tables are the interface.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis import diagnostic_tables
 from analysis.outcome import finished_runs
 from analysis.reading import (
     flags,
@@ -28,12 +29,13 @@ from analysis.reading import (
 from analysis.study import GROUP_COLUMNS, SEED_COLUMNS, Study, TableError
 
 SCHEMA_VERSION = 1
-TABLES = ("runs", "evaluations", "steps", "predictions")
+TABLES = ("runs", "evaluations", "steps", "predictions", "profiles", "representations")
 REQUIRED = {
     "runs": ("run", "task", "init_seed", "order_seed", "status", "metric", "final_score"),
     "evaluations": ("run", "fraction", "metric", "value"),
     "steps": ("run", "step", "train_loss"),
     "predictions": ("run", "example", "label"),
+    **diagnostic_tables.REQUIRED,
 }
 # What may differ between runs of one recipe, apart from their seeds.
 SETTINGS = (
@@ -91,13 +93,23 @@ def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
             "or read a plain table with read_table()."
         )
     runs = _runs(frames["runs"], score, f"{root}/runs")
-    evaluations, steps, predictions = (frames[name] for name in TABLES[1:])
+    evaluations, steps, predictions, profiles, tokens = (frames[name] for name in TABLES[1:])
     return Study(
         runs=runs,
         curves=None if evaluations is None else _curves(evaluations, runs, f"{root}/evaluations"),
         steps=None if steps is None else _steps(steps, f"{root}/steps"),
         predictions=(
             None if predictions is None else _predictions(predictions, runs, f"{root}/predictions")
+        ),
+        profiles=(
+            None
+            if profiles is None
+            else diagnostic_tables.profiles_of(profiles, f"{root}/profiles")
+        ),
+        representations=(
+            None
+            if tokens is None
+            else diagnostic_tables.representations_of(tokens, f"{root}/representations")
         ),
     )
 

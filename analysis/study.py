@@ -64,12 +64,20 @@ class Study:
         ``run, step, train_loss`` and what else was recorded.
     predictions : DataFrame or None
         ``run, example, label, logits`` (a list of floats per row).
+    profiles : DataFrame or None
+        ``run, step, name, depth, value``: diagnostics by depth. Depth 0 is the
+        embeddings, i the i-th layer, the highest one head and pooler.
+    representations : DataFrame or None
+        ``run, depth, example, values`` (an array of floats per row): first tokens
+        after the last step; depth i is the output of the i-th layer.
     """
 
     runs: pd.DataFrame
     curves: pd.DataFrame | None = None
     steps: pd.DataFrame | None = None
     predictions: pd.DataFrame | None = None
+    profiles: pd.DataFrame | None = None
+    representations: pd.DataFrame | None = None
 
     def complete_runs(self) -> pd.DataFrame:
         """Runs that were trained to their end.
@@ -123,6 +131,8 @@ class Study:
             curves=_of_runs(self.curves, runs),
             steps=_of_runs(self.steps, runs),
             predictions=_of_runs(self.predictions, runs),
+            profiles=_of_runs(self.profiles, runs),
+            representations=_of_runs(self.representations, runs),
         )
 
     def grid(self, column: str = "score") -> pd.DataFrame:
@@ -192,7 +202,7 @@ def concat_studies(studies: Sequence[Study]) -> Study:
         if column in runs and runs[column].isna().any():
             runs[column] = runs[column].astype("Int64")
     refuse_duplicate_cells(runs, "the studies together")
-    return Study(runs, stacked("curves"), stacked("steps"), stacked("predictions"))
+    return Study(runs, *(stacked(part.name) for part in dataclasses.fields(Study)[1:]))
 
 
 def cell_columns(runs: pd.DataFrame) -> list[str]:

@@ -1,6 +1,7 @@
 """Tidy tables of a study: `runs`, `evaluations`, `steps`, `predictions`, and their schema.
 
-They are the interface to every analysis. Damaged runs are never in them.
+Diagnostics (`profiles`, `representations`) are there where a run recorded them. The tables
+are the interface to every analysis. Damaged runs are never in them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,14 @@ import pyarrow.parquet as pq
 from seedlab.errors import SeedlabError, nearest
 from seedlab.store.arrays import flat_logits, from_parquet
 from seedlab.store.files import FULL, disk_full, dump_json, write_synced
-from seedlab.store.schema import SCHEMA_VERSION, TABLES, Columns, flattened
+from seedlab.store.schema import (
+    DIAGNOSTICS,
+    PARQUET_ALONE,
+    SCHEMA_VERSION,
+    TABLES,
+    Columns,
+    flattened,
+)
 
 if TYPE_CHECKING:
     from seedlab.store.record import Record
@@ -49,6 +57,7 @@ def export(study: Study, out: str | os.PathLike[str] | None = None, format: str 
         Folder of the tables; the study's own ``tables`` by default.
     format : {"csv", "parquet"}
         Logits are a list in Parquet and columns ``logit_0``, ``logit_1``, ... in CSV.
+        Representations are Parquet in both.
 
     Returns
     -------
@@ -75,20 +84,19 @@ def export(study: Study, out: str | os.PathLike[str] | None = None, format: str 
             f"study '{study.name}' has no finished run to export; 'seedlab status' shows what is "
             "running."
         )
-    widest = max(source.record.n_labels for source in sources)
-    schema = TABLES if format == "parquet" else {n: flattened(c, widest) for n, c in TABLES.items()}
+    schema = _schema(sources, format)
+    files = {name: _file(name, format) for name in schema}
     beside = folder / f".writing-{uuid.uuid4().hex[:12]}"
     try:
         beside.mkdir(parents=True)
         for name, columns in schema.items():
             rows = (getattr(source, name)(columns) for source in sources)
-            _write(rows, columns, beside / f"{name}.{format}")
+            _write(rows, columns, beside / files[name])
         write_synced(beside / "schema.json", dump_json(_described(schema), indent=2))
-        for name in (*(f"{name}.{format}" for name in schema), "schema.json"):
-            os.replace(beside / name, folder / name)
-        for other in set(FORMATS) - {format}:
-            for name in schema:
-                (folder / f"{name}.{other}").unlink(missing_ok=True)
+        for file in (*files.values(), "schema.json"):
+            os.replace(beside / file, folder / file)
+        for stale in {f"{name}.{kind}" for name in TABLES for kind in FORMATS} - {*files.values()}:
+            (folder / stale).unlink(missing_ok=True)
     except OSError as error:
         if error.errno in FULL:
             raise disk_full(folder, "writing the tables", error) from error
@@ -99,6 +107,23 @@ def export(study: Study, out: str | os.PathLike[str] | None = None, format: str 
         if beside.exists():
             beside.rmdir()
     return folder
+
+
+def _schema(sources: Sequence[_Source], format: str) -> dict[str, Columns]:
+    """Return the tables that are written, with their columns."""
+    there = {
+        name: columns
+        for name, columns in TABLES.items()
+        if name not in DIAGNOSTICS or any(source.has(name) for source in sources)
+    }
+    if format == "parquet":
+        return there
+    widest = max(source.record.n_labels for source in sources)
+    return {n: c if n in PARQUET_ALONE else flattened(c, widest) for n, c in there.items()}
+
+
+def _file(name: str, format: str) -> str:
+    return f"{name}.{'parquet' if name in PARQUET_ALONE else format}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +155,21 @@ class _Source:
                 values = pa.array(logits[:, index]) if there else pa.nulls(len(table), pa.float32())
                 table = table.append_column(f"logit_{index}", values)
         return _conform(table, columns)
+
+    def profiles(self, columns: Columns) -> pa.Table:
+        return self._diagnostic("profiles", columns)
+
+    def representations(self, columns: Columns) -> pa.Table:
+        return self._diagnostic("representations", columns)
+
+    def has(self, name: str) -> bool:
+        """Whether the run recorded a diagnostic."""
+        return (self.study.run_folder(self.record.run_id) / f"{name}.parquet").is_file()
+
+    def _diagnostic(self, name: str, columns: Columns) -> pa.Table:
+        if not self.has(name):
+            return pa.schema(_types(columns)).empty_table()
+        return _conform(self._read(f"{name}.parquet"), columns)
 
     def _read(self, name: str) -> pa.Table:
         run_id = self.record.run_id

@@ -1,7 +1,7 @@
 """The columns of the exported tables: names, types, meanings. A contract with a version.
 
-A column may be added under the same version; one that goes or changes its meaning
-raises it.
+A column or a table may be added under the same version; one that goes or changes its
+meaning raises it.
 """
 
 from __future__ import annotations
@@ -102,12 +102,33 @@ PREDICTIONS: Columns = {
     "logits": ("list of number", "one per class after the last step; one in all for regression"),
 }
 
+PROFILES: Columns = {
+    "run": ("string", "id of the run"),
+    "step": ("integer", "updates made before it"),
+    "name": ("string", "gradient_norm (L2, before clipping) or distance (L2, from the start)"),
+    "depth": ("integer", "0 the embeddings, i the i-th layer, the highest head and pooler"),
+    "value": ("number", "norm over all parameters of the depth; 0 where they are frozen"),
+}
+
+REPRESENTATIONS: Columns = {
+    "run": ("string", "id of the run"),
+    "depth": ("integer", "0 the embeddings, i the output of the i-th layer"),
+    "example": ("integer", "place of the example in the validation set, counted from 0"),
+    "values": ("list of number", "first token's hidden state after the last step, one per feature"),
+}
+
 TABLES: dict[str, Columns] = {
     "runs": RUNS,
     "evaluations": EVALUATIONS,
     "steps": STEPS,
     "predictions": PREDICTIONS,
+    "profiles": PROFILES,
+    "representations": REPRESENTATIONS,
 }
+DIAGNOSTICS = ("profiles", "representations")
+"""Tables that are exported where a run recorded them."""
+PARQUET_ALONE = ("representations",)
+"""Tables that are Parquet in every export: hundreds of columns are no use as CSV."""
 
 
 def flattened(columns: Columns, n_labels: int) -> Columns:

@@ -148,7 +148,7 @@ class Study:
             When there is no such run; `CorruptRunError` when it was damaged (it is in
             ``corrupt/`` then).
         """
-        from seedlab.store.arrays import NAMES, decode
+        from seedlab.store.arrays import DIAGNOSTICS, NAMES, decode
 
         folder = self.run_folder(run_id)
         if not folder.is_dir():
@@ -161,7 +161,8 @@ class Study:
                 f"run '{run_id}' of study '{self.name}' was damaged and is now in "
                 f"{self.folder / 'corrupt'}; issue the study's command again to train it anew."
             )
-        return StoredRun(record, decode({n: (folder / n).read_bytes() for n in NAMES}))
+        names = (*NAMES, *(name for name in DIAGNOSTICS if (folder / name).is_file()))
+        return StoredRun(record, decode({n: (folder / n).read_bytes() for n in names}))
 
     def find_run(self, text: str) -> str:
         """Return the id of the run that `text` names: its id, or an unambiguous start of it.

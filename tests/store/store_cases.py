@@ -12,7 +12,7 @@ from seedlab.store import Study, make_record
 from seedlab.store.arrays import encode
 from seedlab.store.runs import publish
 from seedlab.tasks.encoded import EncodedTask, Split
-from seedlab.train.result import Evaluation, RunResult
+from seedlab.train.result import Evaluation, Profile, RunResult
 
 
 def make_split(labels: np.ndarray, truncated: int = 0) -> Split:
@@ -95,6 +95,18 @@ def make_result(
         provenance={"engine": "serial", "width": 1, "slot": 0, "threads": 1, "device": "cpu"}
         | provenance,
     )
+
+
+def watched(result: RunResult, depths: int = 4) -> RunResult:
+    """The same result with diagnostics: two norms, two distances, three examples."""
+    rng = np.random.default_rng(5)
+    profiles = tuple(
+        Profile(step, name, tuple(rng.random(depths)))
+        for step in (0, 3)
+        for name in ("distance", "gradient_norm")
+    )
+    tokens = rng.normal(size=(depths - 1, 3, 5)).astype(np.float32)
+    return dataclasses.replace(result, profiles=profiles, representations=tokens)
 
 
 def copy_runs(study: Study, result: RunResult, task: EncodedTask, runs: int) -> None:

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from store_cases import copy_runs, make_result, make_spec, make_task
+from store_cases import copy_runs, make_result, make_spec, make_task, watched
 
 from analysis.exported import read_study
 from seedlab.errors import SeedlabError
@@ -161,6 +161,46 @@ def test_runs_share_a_setting_when_they_differ_in_seeds_alone(study, task):
     frame = read(export(study), "runs", "csv")
     assert frame.groupby("init_seed")["setting"].nunique().tolist() == [1, 1, 1]
     assert frame["setting"].nunique() == 3
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_diagnostics_are_those_of_the_runs_that_recorded_them(study, task, format):
+    plain = study.write(make_result(task, 0), task)
+    result = watched(make_result(task, 1))
+    seen = study.write(result, task)
+    folder = export(study, format=format)
+    schema = json.loads((folder / "schema.json").read_text())
+    assert list(schema["tables"]) == [*PROMISED, "profiles", "representations"]
+    profiles = read(folder, "profiles", format)
+    assert list(profiles.columns) == ["run", "step", "name", "depth", "value"]
+    assert set(profiles["run"]) == {seen.run_id}
+    rows = profiles.set_index(["name", "step", "depth"])["value"]
+    for profile in result.profiles:
+        for depth, value in enumerate(profile.values):
+            assert rows[profile.name, profile.step, depth] == value
+    tokens = pd.read_parquet(folder / "representations.parquet")
+    assert set(tokens["run"]) == {seen.run_id}
+    for row in tokens.itertuples():
+        np.testing.assert_array_equal(row.values, result.representations[row.depth, row.example])
+    assert len(tokens) == 9
+    assert set(read(folder, "runs", format)["run"]) == {plain.run_id, seen.run_id}
+    study_read = read_study(folder)
+    assert len(study_read.profiles) == len(profiles)
+    assert len(study_read.representations) == 9
+
+
+def test_an_export_without_diagnostics_has_none_and_leaves_none_behind(study, task):
+    seen = study.write(watched(make_result(task, 1)), task)
+    folder = export(study, format="parquet")
+    assert (folder / "profiles.parquet").is_file()
+    study.write(make_result(task, 0), task)
+    (study.run_folder(seen.run_id) / "record.json").write_text("{}")
+    folder = export(study, format="parquet")
+    assert not list(folder.glob("profiles.*"))
+    assert not list(folder.glob("representations.*"))
+    read_back = read_study(folder)
+    assert read_back.profiles is None
+    assert read_back.representations is None
 
 
 def test_a_damaged_run_is_in_none_of_the_tables(study, task):

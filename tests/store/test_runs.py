@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from store_cases import copy_runs, make_result, make_task
+from store_cases import copy_runs, make_result, make_task, watched
 
 from seedlab.errors import CorruptRunError, SeedlabError
 from seedlab.store import Record, runs
@@ -61,6 +62,28 @@ def test_a_regression_run_and_one_without_predictions_come_back(study):
     assert arrays.evaluations == ()
     assert len(arrays.losses) == 0
     assert arrays.logits == {}
+
+
+def test_diagnostics_come_back_bit_for_bit(study, task):
+    result = watched(make_result(task))
+    record = study.write(result, task)
+    arrays = study.read(record.run_id).arrays
+    assert arrays.profiles == result.profiles
+    assert arrays.representations.dtype == np.float32
+    np.testing.assert_array_equal(arrays.representations, result.representations)
+    kinds = {p.name: p.read_bytes()[:4] for p in study.run_folder(record.run_id).iterdir()}
+    assert kinds["profiles.parquet"] == kinds["representations.parquet"] == b"PAR1"
+    # What was not asked for is not there, and reads as nothing.
+    plain = study.read(study.write(make_result(task, 1), task).run_id).arrays
+    assert plain.profiles == ()
+    assert plain.representations is None
+
+
+def test_lost_diagnostics_are_damage(study, task):
+    record = study.write(watched(make_result(task)), task)
+    (study.run_folder(record.run_id) / "profiles.parquet").unlink()
+    with pytest.raises(CorruptRunError, match=r"was damaged"):
+        study.read(record.run_id)
 
 
 def test_the_layout_and_that_nothing_in_it_is_a_pickle(study, task):
@@ -219,6 +242,12 @@ def test_an_engine_that_hands_back_misfitting_arrays_is_told_so(study, task):
     ):
         study.write(result, other)
     assert study.finished() == {}
+
+
+def test_representations_of_the_wrong_shape_are_refused(study, task):
+    flat = dataclasses.replace(watched(make_result(task)), representations=np.zeros((3, 5)))
+    with pytest.raises(SeedlabError, match=r"shape \(3, 5\), expected \(depth, example, feature\)"):
+        study.write(flat, task)
 
 
 def test_a_missing_run_and_an_ambiguous_name_are_refused(study, task):
