@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,14 @@ RTE, MRPC, COLA = 2490, 3668, 8551
 """Training examples (Wang et al. 2019)."""
 
 
+@cache
 def preset(name: str, *overrides: str) -> RunSpec:
+    """Return what a preset composes to, on a task that suits all of them."""
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return read_settings(
-            compose("config", overrides=["study=s", f"recipe={name}", *overrides])
+            compose(
+                "config", overrides=["study=s", "task=similarity", f"recipe={name}", *overrides]
+            )
         ).spec
 
 
@@ -44,7 +49,7 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def set_by(name: str) -> dict[str, Any]:
     """Return what a preset changes of recipe and evaluation, but for the name."""
-    spec = preset(name, "task=similarity")
+    spec = preset(name)
     found = {}
     for part, plain in ((spec.recipe, RecipeSpec()), (spec.evaluation, EvaluationSpec())):
         given, defaults = flat(dataclasses.asdict(part)), flat(dataclasses.asdict(plain))
@@ -150,7 +155,8 @@ def test_a_preset_sets_what_is_published_and_nothing_else(name: str) -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_preset_passes_its_checks_on_a_task_that_suits_it(name: str) -> None:
-    check_run(preset(name, "task=similarity", "task.folds=5", "task.fold=4"))
+    spec = preset(name)
+    check_run(dataclasses.replace(spec, task=dataclasses.replace(spec.task, folds=5, fold=4)))
 
 
 def test_the_defaults_are_what_the_table_says() -> None:
@@ -169,8 +175,8 @@ def test_the_defaults_are_what_the_table_says() -> None:
     )  # fmt: skip
 
 
-def plan_of(name: str, n: int, *overrides: str) -> Plan:
-    spec = preset(name, *overrides)
+def plan_of(name: str, n: int) -> Plan:
+    spec = preset(name)
     return make_plan(spec.recipe, spec.evaluation, n)
 
 
@@ -204,7 +210,7 @@ def test_steps_per_epoch_at_batch_16(examples: int, steps: int) -> None:
 
 
 def rates(name: str, layers: int) -> list[float]:
-    recipe = preset(name, "task=similarity").recipe
+    recipe = preset(name).recipe
     values = recipe.layer_rates
     return peak_rates(
         values.scheme,
@@ -235,7 +241,7 @@ def test_layer_rates_of_the_presets() -> None:
 
 
 def test_chang_evaluates_often_from_the_third_epoch_on() -> None:
-    plan = plan_of("chang2021_all", 2266, "task=similarity")
+    plan = plan_of("chang2021_all", 2266)
     per_epoch = 142
     assert plan.evaluation_steps[0] == 290  # the first multiple of 10 after two epochs
     assert plan.evaluation_steps[-1] == 15 * per_epoch
