@@ -49,13 +49,7 @@ def unpackable(run: RunSpec) -> str:
         "recipe.features": recipe.features.active,
         f"recipe.adapter.method={recipe.adapter.method}": recipe.adapter.method != "none",
         "recipe.mixout": recipe.mixout.p > 0.0,
-        "recipe.averaging": recipe.averaging.start_epoch is not None,
         "recipe.freeze": recipe.freeze.layers is not None,
-        "recipe.reinit": recipe.reinit.layers is not None,
-        "recipe.prior_decay": recipe.prior_decay.strength > 0.0,
-        "recipe.layer_rates": recipe.layer_rates.scheme != "none",
-        "recipe.loss=rmse": recipe.loss == "rmse",
-        "diagnostics": run.diagnostics != type(run.diagnostics)(),
     }
     found = [name for name, active in techniques.items() if active]
     return f"the packed engine does not compute {', '.join(found)}" if found else ""

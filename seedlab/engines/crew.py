@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import torch
 
-from seedlab.engines.stack import Gradients
+from seedlab.engines.scratch import Gradients
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

@@ -28,7 +28,7 @@ class Shape:
     Parameters
     ----------
     size : int
-        Parameters per run, trimmed embedding tables included.
+        Parameters that are trained per run, trimmed embedding tables included.
     hidden, feed_forward, heads, layers : int
         Of the encoder.
     rows, longest : int
@@ -37,6 +37,10 @@ class Shape:
         Examples per forward pass when scoring.
     itemsize : int
         Bytes per number.
+    vectors : int
+        Vectors of `size` numbers that a run keeps: weights, two moments, and an average.
+    shared : int
+        Bytes that the pack needs once, however wide it is.
     """
 
     size: int
@@ -48,11 +52,13 @@ class Shape:
     longest: int
     evaluation_rows: int
     itemsize: int
+    vectors: int = 3
+    shared: int = 0
 
     @property
     def weights(self) -> int:
-        """Bytes of a run's weights and their two moments."""
-        return 3 * self.size * self.itemsize
+        """Bytes of a run's weights, their two moments, and their average if there is one."""
+        return self.vectors * self.size * self.itemsize
 
     @property
     def gradients(self) -> int:
@@ -77,7 +83,8 @@ class Shape:
 
 def needed(shape: Shape, width: int, at_once: int) -> int:
     """Return the bytes of a pack of `width` runs of which `at_once` are computed at a time."""
-    return width * shape.weights + min(width, at_once) * (shape.gradients + shape.activations)
+    of_a_pass = shape.gradients + shape.activations
+    return shape.shared + width * shape.weights + min(width, at_once) * of_a_pass
 
 
 def fitting_width(shape: Shape, free: int, at_once: int | None) -> int:
@@ -91,7 +98,7 @@ def fitting_width(shape: Shape, free: int, at_once: int | None) -> int:
     at_once : int or None
         Runs that are computed at a time (threads of one-run stacks); None: all of them.
     """
-    free = int(free * _SHARE)
+    free = max(0, int(free * _SHARE) - shape.shared)
     per_run = shape.gradients + shape.activations
     if at_once is None:
         return free // (shape.weights + per_run)

@@ -114,8 +114,8 @@ def columns(
 ) -> list[list[RunSpec]]:
     """Return the runs grouped by what must agree for them to be trained together.
 
-    That is the order seed, the shape of the plan and the updates already made: optimiser,
-    schedule, clipping and dropout are each run's own.
+    That is the order seed, the shape of the plan, the loss and the updates already made:
+    optimiser, schedule, clipping, dropout and most techniques are each run's own.
 
     Parameters
     ----------
@@ -132,6 +132,7 @@ def columns(
         key = (
             *(run.seeds.order, recipe.batch_size, recipe.accumulation, plan.total_steps),
             *(run.evaluation, plan.evaluation_steps, plan.averaging_start, run.diagnostics),
+            recipe.loss,
             made.get(run, 0),
         )
         groups.setdefault(key, []).append(run)

@@ -8,35 +8,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from seedlab.models.flat import FlatLayout
+from seedlab.engines.member import Member, Setting
+from seedlab.engines.origin import Origin
+from seedlab.engines.scratch import Gradients, plain
 from seedlab.models.ragged import Ragged
 from seedlab.models.ragged_dropout import stack_masks
-from seedlab.models.stacked import StackedEncoder
-from seedlab.models.stacked_ops import Workspace
-from seedlab.models.stacked_pass import Pass
+from seedlab.models.stacked_pass import Named, Pass
+from seedlab.recipes.averaging import update_average
+from seedlab.recipes.prior_decay import pull
 from seedlab.train.stacked_loss import losses_and_gradient
-from seedlab.train.stacked_optim import Rule, StackedAdam
+from seedlab.train.stacked_optim import StackedAdam
 
 Part = tuple[Ragged, torch.Tensor]
 """Tokens and labels of a part of a batch."""
-
-
-class Gradients:
-    """A buffer of gradients and the memory of a pass, used by one stack at a time."""
-
-    def __init__(
-        self, layout: FlatLayout, runs: int, like: torch.Tensor, product_dtype: torch.dtype
-    ) -> None:
-        self.flat = torch.zeros(runs, layout.size, dtype=like.dtype, device=like.device)
-        self.layout = layout
-        self.work = Workspace(like.device, like.dtype, product_dtype)
-        self._views: dict[int, dict[str, torch.Tensor]] = {}
-
-    def views(self, runs: int) -> dict[str, torch.Tensor]:
-        """Return the gradients of a stack of so many runs, by name."""
-        if runs not in self._views:
-            self._views[runs] = self.layout.views(plain(self.flat[:runs]))
-        return self._views[runs]
 
 
 class Stack:
@@ -44,35 +28,38 @@ class Stack:
 
     Parameters
     ----------
-    encoder : StackedEncoder
-    layout : FlatLayout
-    weights : (run, size) tensor
-    rules : sequence of Rule
+    setting : Setting
+    members : sequence of Member
         One per run.
+    weights : (run, size) tensor
+    origin : Origin or None
+        Where something asks for it.
     """
 
     def __init__(
         self,
-        encoder: StackedEncoder,
-        layout: FlatLayout,
+        setting: Setting,
+        members: Sequence[Member],
         weights: torch.Tensor,
-        rules: Sequence[Rule],
+        origin: Origin | None,
     ) -> None:
-        self.encoder = encoder
-        self.layout = layout
-        self.optimizer = StackedAdam(layout, rules, weights)
+        self.setting, self.members, self.origin = setting, list(members), origin
+        layout = setting.layout
+        segments = [layout.segments(member.treatment.column) for member in members]
+        self.optimizer = StackedAdam(layout, [m.rule for m in members], weights, segments)
+        self.average: torch.Tensor | None = None
         self.views = layout.views(plain(weights))
 
     def __len__(self) -> int:
-        return len(self.optimizer.rules)
+        return len(self.members)
 
     def update(
         self,
         parts: Sequence[Part],
         masks: Sequence[Sequence[dict[str, torch.Tensor]]],
         step: int,
-        rates: Sequence[float],
         memory: Gradients,
+        by_depth: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Make one update of all runs; return (run,) losses and gradient norms.
 
@@ -82,28 +69,54 @@ class Stack:
             The update's batch, cut as the recipe says.
         masks : sequence over parts of sequences over runs of masks by site
         step : int
-        rates : sequence of float
-            Learning rates, one per run.
         memory : Gradients
+        by_depth : bool
+            Return (run, depth) norms.
         """
-        runs = len(self)
+        runs, encoder = len(self), self.setting.encoder
         rows = sum(len(labels) for _, labels in parts)
         grads, total = memory.views(runs), None
         for number, (batch, labels) in enumerate(parts):
             stacked = stack_masks(list(masks[number]))
             at = Pass(self.views, batch, stacked, memory.work, grads, number > 0, runs)
-            logits = self.encoder.forward(at)
-            losses, grad = losses_and_gradient(logits, labels, rows)
+            logits = encoder.forward(at)
+            losses, grad = losses_and_gradient(logits, labels, rows, self.setting.root_loss)
             total = losses if total is None else total + losses
-            self.encoder.backward(at, grad)
-        norms = self.optimizer.update(memory.flat[:runs], step, rates)
-        return torch.as_tensor(total).reshape(-1), norms
+            encoder.backward(at, grad)
+        flat = memory.flat[:runs]
+        profile = self._by_depth(flat) if by_depth else None
+        rates = [member.treatment.rates[step].tolist() for member in self.members]
+        self._pull(rates)
+        norms = self.optimizer.update(flat, step, rates)
+        self._average(step)
+        return torch.as_tensor(total).reshape(-1), norms if profile is None else profile.sqrt()
 
-    def logits(self, batch: Ragged, memory: Gradients) -> npt.NDArray[np.float32]:
-        """Return (run, row, class) logits without dropout."""
-        at = Pass(self.views, batch, {}, memory.work, runs=len(self))
-        logits = self.encoder.forward(at).reshape(len(self), batch.n_rows, -1)
+    def logits(
+        self, batch: Ragged, memory: Gradients, averaged: bool = False
+    ) -> npt.NDArray[np.float32]:
+        """Return (run, row, class) logits without dropout, of the live or the averaged weights."""
+        at = self._scoring(batch, memory, averaged)
+        logits = self.setting.encoder.forward(at).reshape(len(self), batch.n_rows, -1)
         return np.asarray(logits.float().cpu().numpy())
+
+    def first_tokens(self, batch: Ragged, memory: Gradients) -> npt.NDArray[np.float32]:
+        """Return (run, depth, row, feature) first tokens without dropout."""
+        at = self._scoring(batch, memory, False)
+        found = [
+            x.reshape(len(self), batch.n_rows, -1) for x in self.setting.encoder.first_tokens(at)
+        ]
+        return np.asarray(torch.stack(found, 1).float().cpu().numpy())
+
+    def distances(self) -> torch.Tensor:
+        """Return (run, depth) L2 distances of the weights from where they started."""
+        moved = torch.zeros_like(self.optimizer.weights)
+        for run, views in enumerate(map(self.setting.layout.views, moved)):
+            for name, weight in self._weights(run).items():
+                torch.sub(weight, self._start(name, run), out=views[name])
+        squares = self._by_depth(moved)
+        decayed = torch.tensor(self.optimizer.decayed, dtype=squares.dtype, device=squares.device)
+        squares[:, 0] += (decayed - 1.0).square() * self.setting.beyond
+        return squares.sqrt()
 
     def state(self, run: int) -> dict[str, torch.Tensor]:
         """Return a copy on the host of all that changes while a run trains."""
@@ -114,6 +127,8 @@ class Stack:
             "second": optimizer.second[run],
             "decayed": torch.tensor(optimizer.decayed[run], dtype=torch.float64),
         }
+        if self.average is not None:
+            kept["average"] = self.average[run]
         return {name: tensor.to("cpu", copy=True) for name, tensor in kept.items()}
 
     def load(self, run: int, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -123,13 +138,75 @@ class Stack:
         optimizer.first[run].copy_(tensors["first"])
         optimizer.second[run].copy_(tensors["second"])
         optimizer.decayed[run] = float(tensors["decayed"])
+        if "average" in tensors:
+            if self.average is None:
+                self.average = torch.zeros_like(optimizer.weights)
+            self.average[run].copy_(tensors["average"])
 
     def keep(self, runs: Sequence[int]) -> None:
         """Keep these runs alone."""
         self.optimizer.keep(runs)
-        self.views = self.layout.views(plain(self.optimizer.weights))
+        self.members = [self.members[run] for run in runs]
+        if self.average is not None:
+            self.average = self.average[list(runs)]
+        if self.origin is not None:
+            self.origin.keep(runs)
+        self.views = self.setting.layout.views(plain(self.optimizer.weights))
 
+    def _scoring(self, batch: Ragged, memory: Gradients, averaged: bool) -> Pass:
+        """Return a pass without dropout and without a way back."""
+        p = self.views
+        if averaged:
+            assert self.average is not None  # the loop knows when averaging starts
+            p = self.setting.layout.views(plain(self.average))
+        return Pass(p, batch, {}, memory.work, runs=len(self))
 
-def plain(flat: torch.Tensor) -> torch.Tensor:
-    """Return a (run, size) buffer without its run axis if there is but one run."""
-    return flat[0] if flat.shape[0] == 1 else flat
+    def _by_depth(self, flat: torch.Tensor) -> torch.Tensor:
+        """Return the (run, depth) sums of squares of a (run, size) buffer, in float64."""
+        treatment = self.members[0].treatment
+        squares = flat.new_zeros((len(self), treatment.n_depths), dtype=torch.float64)
+        for part in self.setting.layout.segments(treatment.depths.__getitem__):
+            squares[:, part.column] += flat[:, part.start : part.stop].double().square().sum(1)
+        return squares
+
+    def _pull(self, rates: Sequence[Sequence[float]]) -> None:
+        """Pre-trained weight decay, where weight decay applies."""
+        layout, decayed = self.setting.layout, self.optimizer.decayed
+        for run, member in enumerate(self.members):
+            treatment, strength = member.treatment, member.prior_decay
+            if strength == 0.0:
+                continue
+            names: dict[int, list[str]] = {}
+            for name, piece in layout.pieces.items():
+                if name in treatment.anchored and piece.start < layout.decayed:
+                    names.setdefault(treatment.column(name), []).append(name)
+            weights = self._weights(run)
+            for column, of_column in names.items():
+                start = [self._start(name, run) for name in of_column]
+                pull([weights[name] for name in of_column], start, rates[run][column], strength)
+            if not treatment.anchored.isdisjoint(layout.rows):
+                decayed[run] -= (decayed[run] - 1.0) * (rates[run][0] * strength)
+
+    def _average(self, step: int) -> None:
+        """Take the weights after update `step` into their average."""
+        start, weights = self.setting.averaging_start, self.optimizer.weights
+        if start is None or step < start:
+            return
+        if step == start:
+            self.average = weights.clone()
+        else:
+            assert self.average is not None  # made at step `start`, or loaded
+            update_average([self.average], [weights], step - start)
+
+    def _weights(self, run: int) -> Named:
+        """Return a run's weights by name."""
+        layout, row = self.setting.layout, self.optimizer.weights[run]
+        return {
+            name: row[piece.start : piece.stop].view(piece.shape)
+            for name, piece in layout.pieces.items()
+        }
+
+    def _start(self, name: str, run: int) -> torch.Tensor:
+        """Return where a run's parameter started."""
+        assert self.origin is not None  # given where something asks for it
+        return self.origin.of(name, run)

@@ -8,8 +8,8 @@ made up for when a run's model is put back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -38,8 +38,27 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """Neighbouring tensors of a run's vector that are treated alike.
+
+    Parameters
+    ----------
+    start, stop : int
+    column : int
+        What their names were mapped to.
+    decayed : bool
+        Whether weight decay applies.
+    """
+
+    start: int
+    stop: int
+    column: int
+    decayed: bool
+
+
+@dataclass(frozen=True)
 class FlatLayout:
-    """Places of all parameters in a run's vector.
+    """Places of parameters in a run's vector.
 
     Parameters
     ----------
@@ -67,11 +86,35 @@ class FlatLayout:
             for name, piece in (*self.pieces.items(), *self.fused.items())
         }
 
+    def segments(self, column: Callable[[str], int] = lambda name: 0) -> list[Segment]:
+        """Return the vector cut where weight decay or the column of the names changes.
+
+        Parameters
+        ----------
+        column : callable
+            From a parameter's name to a number, for example its depth.
+
+        Returns
+        -------
+        list of Segment
+            In order and without gaps. The models of the family list their parameters from the
+            embeddings upwards, so that there are at most two segments per depth.
+        """
+        found: list[Segment] = []
+        for name, piece in sorted(self.pieces.items(), key=lambda item: item[1].start):
+            kind = column(name), piece.start < self.decayed
+            if found and kind == (found[-1].column, found[-1].decayed):
+                continue
+            if found:
+                found[-1] = replace(found[-1], stop=piece.start)
+            found.append(Segment(piece.start, self.size, *kind))
+        return found
+
     def fill(self, row: torch.Tensor, model: nn.Module) -> None:
         """Copy a model's parameters into a run's (size,) vector."""
         with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                piece = self.pieces[name]
+            for name, piece in self.pieces.items():
+                parameter = model.get_parameter(name)
                 kept = parameter[self.rows[name]] if name in self.rows else parameter
                 row[piece.start : piece.stop].view(piece.shape).copy_(kept)
 
@@ -87,8 +130,8 @@ class FlatLayout:
             Product over all updates of 1 - rate x weight decay: what became of those rows.
         """
         with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                piece = self.pieces[name]
+            for name, piece in self.pieces.items():
+                parameter = model.get_parameter(name)
                 values = row[piece.start : piece.stop].view(piece.shape)
                 if name in self.rows:
                     parameter.mul_(decay)
@@ -97,10 +140,25 @@ class FlatLayout:
                     parameter.copy_(values)
 
 
-def make_layout(model: nn.Module, family: Family, rows: Mapping[str, torch.Tensor]) -> FlatLayout:
-    """Return the layout of a model whose embedding tables keep the given rows."""
+def make_layout(
+    model: nn.Module,
+    family: Family,
+    rows: Mapping[str, torch.Tensor],
+    names: Collection[str] | None = None,
+) -> FlatLayout:
+    """Return the layout of a model's parameters.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    family : Family
+    rows : mapping of embedding table to (row,) tensor of int64
+        Rows that are kept.
+    names : collection of str, optional
+        Parameters that have a place; None: all of them.
+    """
     heavy = {name for group in parameter_groups(model) if group.decayed for name in group.names}
-    named = list(model.named_parameters())
+    named = [n for n in model.named_parameters() if names is None or n[0] in names]
     ordered = [n for n in named if n[0] in heavy] + [n for n in named if n[0] not in heavy]
     # Key and value follow the query without a gap, so that the three are one matrix.
     joined = {f"{m}.{leaf}" for la in family.layers for m in (la.key, la.value) for leaf in _LEAVES}
@@ -110,19 +168,27 @@ def make_layout(model: nn.Module, family: Family, rows: Mapping[str, torch.Tenso
         shape = tuple(parameter.shape)
         if name in rows:
             shape = (len(rows[name]), *shape[1:])
-        start = end if name in joined else -(-end // _ALIGNED) * _ALIGNED
-        if name not in heavy and not n_decayed:
-            n_decayed = start
+        start = end if name in joined else _aligned(end)
         pieces[name] = Piece(start, shape)
         end = pieces[name].stop
+        if name in heavy:
+            n_decayed = _aligned(end)
     fused: dict[str, Piece] = {}
     for layer in family.layers:
         for leaf in _LEAVES:
-            query, key = pieces[f"{layer.query}.{leaf}"], pieces[f"{layer.key}.{leaf}"]
-            width, rest = query.shape[0], query.shape[1:]
-            fused[f"{layer.query}.qkv.{leaf}"] = Piece(query.start, (3 * width, *rest))
-            fused[f"{layer.query}.kv.{leaf}"] = Piece(key.start, (2 * width, *rest))
-    return FlatLayout(pieces, fused, dict(rows), n_decayed, -(-end // _ALIGNED) * _ALIGNED)
+            query, key = pieces.get(f"{layer.query}.{leaf}"), pieces.get(f"{layer.key}.{leaf}")
+            if query is not None and key is not None:
+                width, rest = query.shape[0], query.shape[1:]
+                fused[f"{layer.query}.qkv.{leaf}"] = Piece(query.start, (3 * width, *rest))
+                fused[f"{layer.query}.kv.{leaf}"] = Piece(key.start, (2 * width, *rest))
+    return FlatLayout(
+        pieces, fused, {n: r for n, r in rows.items() if n in pieces}, n_decayed, _aligned(end)
+    )
+
+
+def _aligned(end: int) -> int:
+    """Return the next place at which a tensor may start."""
+    return -(-end // _ALIGNED) * _ALIGNED
 
 
 _LEAVES = ("weight", "bias")

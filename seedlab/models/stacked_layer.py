@@ -85,8 +85,11 @@ class StackedLayer:
             torch.index_select(mixed.view(-1, size), 0, way, out=context.view(-1, size))
         return self._after_attention(at, context, x)
 
-    def backward(self, at: Pass, grad: torch.Tensor) -> torch.Tensor:
-        """Return the gradient of the layer's input; write those of its parameters."""
+    def backward(self, at: Pass, grad: torch.Tensor, inwards: bool = True) -> torch.Tensor | None:
+        """Write the gradients of the layer's parameters; return that of its input.
+
+        None unless `inwards`: below the lowest layer that is trained nobody needs it.
+        """
         batch, work, tag, names = at.batch, at.work, self.tag, self.names
         x = work.kept[f"{tag}.x"]
         width = x.shape[-1]
@@ -121,10 +124,13 @@ class StackedLayer:
         torch.index_select(dsplit.view(-1, size), 0, way, out=joined.view(-1, size))
         affine_backward(joined, x, *at.affine_grads(name), work, at.accumulate)
         weight = at.p[f"{name}.weight"]
+        if self.last:
+            first = work.kept[f"{tag}.first"]
+            affine_backward(dquery, first, *at.affine_grads(names.query), work, at.accumulate)
+        if not inwards:
+            return None
         if not self.last:
             return product(joined, weight, dz, work, accumulate=True)
-        first = work.kept[f"{tag}.first"]
-        affine_backward(dquery, first, *at.affine_grads(names.query), work, at.accumulate)
         product(dquery, at.p[f"{names.query}.weight"], dz, work, accumulate=True)
         dx = product(joined, weight, work.buffer("dx", *x.shape), work)
         return dx.index_add_(-2, batch.starts, dz)

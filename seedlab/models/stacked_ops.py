@@ -95,21 +95,26 @@ def affine(
 def affine_backward(
     grad: torch.Tensor,
     x: torch.Tensor,
-    weight_grad: torch.Tensor,
-    bias_grad: torch.Tensor,
+    weight_grad: torch.Tensor | None,
+    bias_grad: torch.Tensor | None,
     work: Workspace,
     accumulate: bool,
 ) -> None:
-    """Write (or add) the gradients of an affine map's weight and bias."""
-    product(grad.mT, x, weight_grad, work, accumulate=accumulate)
+    """Write (or add) the gradients of an affine map's weight and bias, where they are wanted."""
+    if weight_grad is not None:
+        product(grad.mT, x, weight_grad, work, accumulate=accumulate)
+    if bias_grad is None:
+        return
     if accumulate:
         bias_grad.add_(grad.sum(-2))
     else:
         torch.sum(grad, -2, out=bias_grad)
 
 
-def put(value: torch.Tensor, out: torch.Tensor, accumulate: bool) -> None:
-    """Write or add a gradient."""
+def put(value: torch.Tensor | None, out: torch.Tensor | None, accumulate: bool) -> None:
+    """Write or add a gradient, where it is wanted."""
+    if out is None or value is None:
+        return
     if accumulate:
         out.add_(value)
     else:
@@ -134,21 +139,28 @@ def norm_backward(
     moments: Moments,
     weight: torch.Tensor,
     bias: torch.Tensor,
-    weight_grad: torch.Tensor,
-    bias_grad: torch.Tensor,
+    weight_grad: torch.Tensor | None,
+    bias_grad: torch.Tensor | None,
     accumulate: bool,
 ) -> torch.Tensor:
-    """Return the gradient of a layer norm's input; write (or add) those of weight and bias."""
+    """Return the gradient of a layer norm's input; write (or add) those of weight and bias.
+
+    Where neither of these is wanted, they are not computed.
+    """
     shape, (mean, rstd) = x.shape[-1:], moments
     backward = torch.ops.aten.native_layer_norm_backward.default
     dx: torch.Tensor
     if x.ndim == 2:
-        dx, dw, db = backward(grad, x, shape, mean, rstd, weight, bias, (True, True, True))
+        wanted = weight_grad is not None or bias_grad is not None
+        masks = (True, wanted, wanted)
+        dx, dw, db = backward(grad, x, shape, mean, rstd, weight, bias, masks)
         put(dw, weight_grad, accumulate)
         put(db, bias_grad, accumulate)
         return dx
-    put((grad * ((x - mean) * rstd)).sum(-2), weight_grad, accumulate)
-    put(grad.sum(-2), bias_grad, accumulate)
+    if weight_grad is not None:
+        put((grad * ((x - mean) * rstd)).sum(-2), weight_grad, accumulate)
+    if bias_grad is not None:
+        put(grad.sum(-2), bias_grad, accumulate)
     scaled = grad * weight.unsqueeze(-2)
     dx, _, _ = backward(scaled, x, shape, mean, rstd, None, None, (True, False, False))
     return dx

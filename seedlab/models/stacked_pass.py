@@ -27,7 +27,7 @@ class Pass:
         length 1 where the runs share them.
     work : Workspace
     g : mapping of name to tensor
-        Where gradients go; not read on the way forwards.
+        Where gradients go; not read on the way forwards. A missing parameter is not trained.
     accumulate : bool
         Add to the gradients that are there.
     runs : int
@@ -46,9 +46,9 @@ class Pass:
         """Return weight and bias of a module."""
         return self.p[f"{name}.weight"], self.p[f"{name}.bias"]
 
-    def affine_grads(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return where the gradients of a module's weight and bias go."""
-        return self.g[f"{name}.weight"], self.g[f"{name}.bias"]
+    def affine_grads(self, name: str) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Return where the gradients of a module's weight and bias go, None for nowhere."""
+        return self.g.get(f"{name}.weight"), self.g.get(f"{name}.bias")
 
     def shape(self, lines: int, features: int) -> tuple[int, ...]:
         """Return the shape of (line, feature) numbers in this stack."""

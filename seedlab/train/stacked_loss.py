@@ -6,7 +6,7 @@ import torch
 
 
 def losses_and_gradient(
-    logits: torch.Tensor, labels: torch.Tensor, rows: int
+    logits: torch.Tensor, labels: torch.Tensor, rows: int, root: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return every run's loss and its gradient at the logits.
 
@@ -19,15 +19,20 @@ def losses_and_gradient(
     rows : int
         Examples of the whole update: losses are summed here and divided by this number, so
         that the parts of an accumulated batch add up.
+    root : bool
+        Regression: the root of the mean squared error. Such losses of parts do not add up.
 
     Returns
     -------
     losses : (...) tensor
-        Cross-entropy, or squared error for regression.
+        Cross-entropy, or (root of the) mean squared error for regression.
     gradient : (..., row, class) tensor
     """
     if logits.shape[-1] == 1:
         difference = logits[..., 0] - labels.to(logits.dtype)
+        if root:
+            losses = (difference.square().sum(-1) / rows).sqrt()
+            return losses, (difference / (rows * losses[..., None]))[..., None]
         return difference.square().sum(-1) / rows, (difference * (2.0 / rows))[..., None]
     log_shares = torch.log_softmax(logits, -1)
     one_hot = torch.nn.functional.one_hot(labels, logits.shape[-1]).to(logits.dtype)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from seedlab.models.flat import FlatLayout
+from seedlab.models.flat import FlatLayout, Segment
 
 _LONG_AGO = 1e9
 """Step at which the bias correction of any moving average is 1: BERTAdam has none."""
@@ -46,18 +46,29 @@ class StackedAdam:
         One per run.
     weights : (run, size) tensor
         Updated in place.
+    segments : sequence over runs of sequences of Segment, optional
+        Whose columns are those of a run's learning rates; None: one rate for all parameters.
     """
 
-    def __init__(self, layout: FlatLayout, rules: Sequence[Rule], weights: torch.Tensor) -> None:
+    def __init__(
+        self,
+        layout: FlatLayout,
+        rules: Sequence[Rule],
+        weights: torch.Tensor,
+        segments: Sequence[Sequence[Segment]] | None = None,
+    ) -> None:
         self.layout = layout
         self.rules = list(rules)
+        self.segments = [layout.segments()] * len(rules) if segments is None else list(segments)
         self.weights = weights
         self.first = torch.zeros_like(weights)
         self.second = torch.zeros_like(weights)
         self.decayed = [1.0] * len(self.rules)
-        """Per run, the product over all updates of 1 - rate x weight decay."""
+        """Per run, what became of 1: the factor of embedding rows that are out of reach."""
 
-    def update(self, grads: torch.Tensor, step: int, rates: Sequence[float]) -> torch.Tensor:
+    def update(
+        self, grads: torch.Tensor, step: int, rates: Sequence[Sequence[float]]
+    ) -> torch.Tensor:
         """Make one update of every run.
 
         Parameters
@@ -66,8 +77,8 @@ class StackedAdam:
             Clipped in place.
         step : int
             Number of the update, counted from 0.
-        rates : sequence of float
-            Learning rates of this update, one per run.
+        rates : sequence over runs of sequences of float
+            Learning rates of this update by column; that of the embeddings comes first.
 
         Returns
         -------
@@ -75,13 +86,12 @@ class StackedAdam:
             L2 norms of the gradients before clipping, on the device.
         """
         norms = self._clip(grads)
-        split = self.layout.decayed
         for run, rule in enumerate(self.rules):
-            rate = rates[run]
             taken = torch.tensor(step + 1.0 if rule.bias_correction else _LONG_AGO)
             taken = taken.to(grads.device)
-            self.decayed[run] *= 1.0 - rate * rule.weight_decay
-            for part, decay in ((slice(split), rule.weight_decay), (slice(split, None), 0.0)):
+            self.decayed[run] *= 1.0 - rates[run][0] * rule.weight_decay
+            for segment in self.segments[run]:
+                part = slice(segment.start, segment.stop)
                 torch._fused_adamw_(
                     [self.weights[run, part]],
                     [grads[run, part]],
@@ -89,10 +99,10 @@ class StackedAdam:
                     [self.second[run, part]],
                     [],
                     [taken],
-                    lr=rate,
+                    lr=rates[run][segment.column],
                     beta1=rule.beta1,
                     beta2=rule.beta2,
-                    weight_decay=decay,
+                    weight_decay=rule.weight_decay if segment.decayed else 0.0,
                     eps=rule.eps,
                     amsgrad=False,
                     maximize=False,
@@ -106,6 +116,7 @@ class StackedAdam:
             tensor.index_select(0, index) for tensor in (self.weights, self.first, self.second)
         )
         self.rules = [self.rules[run] for run in runs]
+        self.segments = [self.segments[run] for run in runs]
         self.decayed = [self.decayed[run] for run in runs]
 
     def _clip(self, grads: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from seedlab.engines.choice import unpackable
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.crew import Crew
 from seedlab.engines.packed import PackedEngine, columns
@@ -20,7 +21,15 @@ from seedlab.recipe_spec import ClipSpec, OptimizerSpec, ScheduleSpec
 from seedlab.spec import ModelSpec, RunSpec, Seeds
 from seedlab.train.plan import make_plan
 from seedlab.train.result import RunResult
-from tests.suites.engine import RECIPE, EngineSuite, assert_same, make_run, watch
+from tests.suites.engine import (
+    RECIPE,
+    TECHNIQUES,
+    EngineSuite,
+    assert_same,
+    make_run,
+    structure,
+    watch,
+)
 from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 
 
@@ -120,8 +129,29 @@ def test_float32_training_starts_as_the_serial_engine(architecture: str, tmp_pat
         np.testing.assert_allclose(b.logits["dev"], a.logits["dev"], atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "technique", ["Chang's full set", "lora", "freeze", "mixout", "bitfit", "prior decay"]
+)
+def test_techniques_keep_the_promises(technique: str, tmp_path: Path) -> None:
+    """L1 and L2 bit for bit with techniques: widths 1, 2 and 4, any slot, 1 and 3 threads."""
+    recipe = dataclasses.replace(RECIPE, **TECHNIQUES[technique])
+    runs = [make_run(init, 7, recipe=recipe) for init in range(4)]
+    if reason := unpackable(runs[0]):
+        pytest.skip(reason)
+    weights, before = tiny_weights(tmp_path, **structure(recipe)), torch.get_num_threads()
+    wide = train(PackedEngine(), runs, weights)
+    try:
+        for threads, chosen in ((1, [3, 1]), (3, [3, 1]), (3, [2]), (1, [0, 3, 2, 1])):
+            torch.set_num_threads(threads)
+            some = train(PackedEngine(), [runs[n] for n in chosen], weights)
+            for number, result in zip(chosen, some, strict=True):
+                assert_same(result, wide[number])
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_hyperparameters_may_differ_within_a_column(tmp_path: Path) -> None:
-    """Rate, betas, decay, schedule, clipping, dropout seed and use: each run as if alone."""
+    """Rate, betas, decay, schedule, clipping, dropout, techniques: each run as if alone."""
     weights = tiny_weights(tmp_path)
     r = dataclasses.replace
     runs = [
@@ -131,6 +161,10 @@ def test_hyperparameters_may_differ_within_a_column(tmp_path: Path) -> None:
         make_run(0, recipe=r(RECIPE, clip=ClipSpec("tensor", 0.1))),
         make_run(0, recipe=r(RECIPE, dropout_active="epoch_start")),
         make_run(seeds=Seeds(0, 0, dropout=9).resolved()),
+        make_run(0, recipe=r(RECIPE, **TECHNIQUES["zhang"])),
+        make_run(0, recipe=r(RECIPE, **TECHNIQUES["reinit"])),
+        make_run(0, recipe=r(RECIPE, **TECHNIQUES["prior decay"])),
+        make_run(0, recipe=r(RECIPE, **TECHNIQUES["prior decay of all"])),
     ]
     assert len(columns(runs, 38, {})) == 1
     together = train(PackedEngine(), runs, weights)
@@ -186,9 +220,15 @@ def test_a_single_run_leaves_its_model_behind(tmp_path: Path) -> None:
         np.testing.assert_allclose(logits[0], result.logits["dev"][example], atol=1e-5)
 
 
-def test_embeddings_out_of_reach_decay_as_in_the_serial_engine(tmp_path: Path) -> None:
-    """Words that the task does not have end where the serial engine has them (float64)."""
-    run = make_run(model=ModelSpec(dtype="float64"))
+@pytest.mark.parametrize("technique", ["", "prior decay", "zhang", "freeze"])
+def test_embeddings_out_of_reach_end_as_in_the_serial_engine(
+    technique: str, tmp_path: Path
+) -> None:
+    """Words that the task does not have decay, are pulled back, or stay (float64)."""
+    recipe = dataclasses.replace(RECIPE, **TECHNIQUES.get(technique, {}))
+    run = make_run(recipe=recipe, model=ModelSpec(dtype="float64"))
+    if reason := unpackable(run):
+        pytest.skip(reason)
     tables = []
     for engine in (SerialEngine(), PackedEngine()):
         weights = tiny_weights(tmp_path, dtype=torch.float64)

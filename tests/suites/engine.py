@@ -291,6 +291,43 @@ class EngineSuite:
                 result.logits["dev"], other.logits["dev"], rtol=1e-4, atol=1e-5
             )
 
+    def test_root_of_the_squared_error_equals_the_specification(self, tmp_path: Path) -> None:
+        """Regression on the root of the batch's mean squared error; tolerance as above."""
+        task, model = tiny_task(n_labels=1), ModelSpec(dtype="float64")
+        run = make_run(recipe=dataclasses.replace(RECIPE, loss="rmse"), model=model)
+        if reason := unknown_to_the_engine(self.engine(), run):
+            pytest.skip(reason)
+        (result,) = self.train([run], tmp_path, task=task, dtype=torch.float64)
+        weights = tiny_weights(tmp_path, n_labels=1, dtype=torch.float64)
+        (other,) = SerialEngine().train([run], task, weights, watch(task))
+        np.testing.assert_allclose(result.losses, other.losses, rtol=1e-8, atol=1e-11)
+        np.testing.assert_allclose(result.grad_norms, other.grad_norms, rtol=1e-6)
+        plain = dataclasses.replace(run, recipe=RECIPE)
+        (mean,) = self.train([plain], tmp_path, task=task, dtype=torch.float64)
+        assert result.losses[0] == pytest.approx(np.sqrt(mean.losses[0]), rel=1e-12)
+
+    @pytest.mark.parametrize("technique", ["", "prior decay", "reinit", "freeze", "mixout", "lora"])
+    def test_diagnostics_equal_the_specification(self, technique: str, tmp_path: Path) -> None:
+        """Norms, distances (words out of reach included) and first tokens; float64."""
+        recipe = dataclasses.replace(RECIPE, **TECHNIQUES.get(technique, {}))
+        model, watched = ModelSpec(dtype="float64"), DiagnosticsSpec(5, True, 6)
+        runs = [make_run(init, recipe=recipe, model=model, diagnostics=watched) for init in (0, 1)]
+        if reason := unknown_to_the_engine(self.engine(), runs[0]):
+            pytest.skip(reason)
+        load = {"dtype": torch.float64, **structure(recipe)}
+        results = self.train(runs, tmp_path, **load)
+        weights, task = tiny_weights(tmp_path, **load), tiny_task()
+        for result, other in zip(
+            results, SerialEngine().train(runs, task, weights, watch(task)), strict=True
+        ):
+            assert len(result.profiles) == len(other.profiles) > 8
+            for a, b in zip(result.profiles, other.profiles, strict=True):
+                assert (a.step, a.name) == (b.step, b.name)
+                np.testing.assert_allclose(a.values, b.values, rtol=1e-6, atol=1e-9)
+            np.testing.assert_allclose(
+                result.representations, other.representations, rtol=1e-5, atol=1e-6
+            )
+
     @pytest.mark.parametrize("technique", ["", *TECHNIQUES])
     def test_a_run_goes_on_as_if_never_interrupted(self, technique: str, tmp_path: Path) -> None:
         """Paused at step 12 and taken up by a new engine, beside others: the same bits."""

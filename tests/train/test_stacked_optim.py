@@ -56,7 +56,7 @@ def test_every_run_is_updated_by_its_own_rule() -> None:
         )  # fmt: skip
         runs.append(([a, b, c], optimizer, r))
     for step in range(12):
-        rates = [1e-2 / (step + 1 + number) for number in range(4)]
+        rates = [[1e-2 / (step + 1 + number)] for number in range(4)]
         grads = torch.zeros(4, 48, dtype=torch.float64)
         for number, (parameters, optimizer, r) in enumerate(runs):
             for position, p in enumerate(parameters):
@@ -65,7 +65,7 @@ def test_every_run_is_updated_by_its_own_rule() -> None:
                 view.copy_(p.grad)
             expected = clip_gradients(parameters, r.clip_mode, r.clip_norm)
             for group in optimizer.param_groups:
-                group["lr"] = rates[number]
+                (group["lr"],) = rates[number]
             optimizer.step()
             parameters[0].norm_before = expected  # type: ignore[attr-defined]
         norms = stacked.update(grads, step, rates)
@@ -84,7 +84,7 @@ def test_dropping_runs_frees_them_and_leaves_the_others() -> None:
         for optimizer in (kept, whole):
             grads = random(4, 48, seed=step)
             n = len(optimizer.rules)
-            optimizer.update(grads[[0, 2]] if n == 2 else grads, step, [1e-2] * n)
+            optimizer.update(grads[[0, 2]] if n == 2 else grads, step, [[1e-2]] * n)
         if step == 0:
             kept.keep([0, 2])
     assert kept.weights.shape == kept.first.shape == kept.second.shape == (2, 48)
@@ -96,9 +96,9 @@ def test_dropping_runs_frees_them_and_leaves_the_others() -> None:
 def test_a_run_without_finite_gradients_ends_alone(value: float) -> None:
     optimizer, calm = (StackedAdam(LAYOUT, RULES, random(4, 48, seed=1)) for _ in range(2))
     grads = random(4, 48, seed=2)
-    calm.update(grads.clone(), 0, [1e-2] * 4)
+    calm.update(grads.clone(), 0, [[1e-2]] * 4)
     grads[0, 3] = value
-    norms = optimizer.update(grads, 0, [1e-2] * 4)
+    norms = optimizer.update(grads, 0, [[1e-2]] * 4)
     assert torch.isfinite(norms).tolist() == [False, True, True, True]
     assert not torch.isfinite(optimizer.weights[0]).all()
     assert torch.equal(optimizer.weights[1:], calm.weights[1:])

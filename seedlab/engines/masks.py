@@ -1,0 +1,70 @@
+"""The dropout masks of a column: what several runs need is drawn once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from seedlab.engines.crew import Crew
+from seedlab.engines.stack import Part
+from seedlab.models.ragged_dropout import Site, draw_mask
+from seedlab.seeds import philox_key
+from seedlab.spec import RunSpec
+from seedlab.train.plan import Plan
+
+Key = tuple[int, int] | None
+"""Of the dropout stream; None where nothing is dropped."""
+
+
+def dropout_key(run: RunSpec, plan: Plan, step: int) -> Key:
+    """Return the key of a run's dropout, None where it has none at this step."""
+    first = step % plan.steps_per_epoch == 0
+    if run.recipe.dropout_active != "always" and not first:
+        return None
+    seed = run.seeds.resolved().dropout
+    assert seed is not None  # `resolved` fills it in
+    return philox_key("dropout", seed)
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Draws the masks of a column's updates.
+
+    Parameters
+    ----------
+    sites : tuple of Site
+        Where something is dropped.
+    max_length : int
+        Configured maximum length in tokens.
+    dtype : torch.dtype
+    crew : Crew
+    """
+
+    sites: tuple[Site, ...]
+    max_length: int
+    dtype: torch.dtype
+    crew: Crew
+
+    def draw(
+        self, parts: Sequence[Part], keys: set[Key], step: int
+    ) -> list[dict[Key, dict[str, torch.Tensor]]]:
+        """Return every part's masks, by key and site."""
+        masks: list[dict[Key, dict[str, torch.Tensor]]] = [{key: {} for key in keys} for _ in parts]
+        jobs = [
+            (part, key, site)
+            for part in range(len(parts))
+            for key in keys
+            if key is not None
+            for site in self.sites
+        ]
+        drawn = self.crew.map(
+            lambda job, _: draw_mask(
+                job[2], parts[job[0]][0], job[1], step, self.max_length, self.dtype
+            ),
+            jobs,
+        )
+        for (part, key, site), mask in zip(jobs, drawn, strict=True):
+            masks[part][key][site.name] = mask
+        return masks

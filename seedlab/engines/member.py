@@ -1,0 +1,66 @@
+"""What the stacks of a column have in common, and what is a run's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seedlab.models.flat import FlatLayout
+from seedlab.models.stacked import StackedEncoder
+from seedlab.spec import RunSpec
+from seedlab.train.stacked_optim import Rule
+from seedlab.train.treatment import Treatment
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the stacks of a column have in common.
+
+    Parameters
+    ----------
+    encoder : StackedEncoder
+    layout : FlatLayout
+    root_loss : bool
+        Regression on the root of the mean squared error.
+    averaging_start : int or None
+        See `seedlab.train.plan.Plan`.
+    beyond : float
+        Sum of squares of the embedding rows that are trained but out of the task's reach.
+    """
+
+    encoder: StackedEncoder
+    layout: FlatLayout
+    root_loss: bool = False
+    averaging_start: int | None = None
+    beyond: float = 0.0
+
+
+@dataclass(frozen=True)
+class Member:
+    """What is a run's own in a stack.
+
+    Parameters
+    ----------
+    rule : Rule
+    treatment : Treatment
+    prior_decay : float
+        Strength of the pull towards where the run started.
+    """
+
+    rule: Rule
+    treatment: Treatment
+    prior_decay: float = 0.0
+
+
+def member_of(run: RunSpec, treatment: Treatment) -> Member:
+    """Return what is a run's own."""
+    optimizer, clip = run.recipe.optimizer, run.recipe.clip
+    rule = Rule(
+        optimizer.beta1,
+        optimizer.beta2,
+        optimizer.eps,
+        optimizer.weight_decay,
+        optimizer.bias_correction,
+        clip.mode,
+        clip.norm,
+    )
+    return Member(rule, treatment, run.recipe.prior_decay.strength)
