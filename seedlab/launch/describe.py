@@ -6,16 +6,27 @@ import dataclasses
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from seedlab.content import load_encoded
+from seedlab.errors import SeedlabError
 from seedlab.grid import EngineSpec, Pack, shape_key
 from seedlab.launch.execute import load_weights_of, prepare
+from seedlab.launch.rate_lines import rate_lines
 from seedlab.spec import RunSpec
 from seedlab.store.status import duration
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.train.plan import Plan, make_plan
+from seedlab.train.rates import learning_rates
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+MOST_SCHEDULES = 6
+"""Schedules that are drawn for runs that share their shape."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +40,17 @@ class Probe:
     peak_bytes : int
         Most memory the process (CPU) or the device (CUDA) has held so far.
     device : str
-    groups : tuple of (name, tensors, parameters, peak learning rate, weight decay)
+    sizes : tuple of int
+        Trainable numbers per depth; a single one where the architecture does not tell depths.
+    decays : tuple of (weight decay, tensors, numbers)
     """
 
     step_seconds: float
     example_seconds: float
     peak_bytes: int
     device: str
-    groups: tuple[tuple[str, int, int, float, float], ...]
+    sizes: tuple[int, ...]
+    decays: tuple[tuple[float, int, int], ...]
 
 
 def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]) -> str:
@@ -104,54 +118,79 @@ def measure(run: RunSpec, task: EncodedTask, engine: EngineSpec, plan: Plan) -> 
     peak *= 1 if sys.platform == "darwin" else 1024
     if device != "cpu":
         peak = torch.cuda.max_memory_allocated()
-    peaks = trainee.treatment.rates.max(0)
-    groups = tuple(
-        (
-            "weights" if group.decayed else "biases and norms",
-            len(options["params"]),
-            sum(p.numel() for p in options["params"]),
-            float(peaks[group.column]),
-            float(options["weight_decay"]),
-        )
-        for group, options in zip(trainee.groups, trainee.optimizer.param_groups, strict=True)
+    where = _depths(trainee.model)
+    sizes = [0] * (1 + max(where.values(), default=0))
+    for name, parameter in trainee.model.named_parameters():
+        sizes[where.get(name, 0)] += parameter.numel() * parameter.requires_grad
+    decays: dict[float, list[int]] = {}
+    for options in trainee.optimizer.param_groups:
+        found = decays.setdefault(float(options["weight_decay"]), [])
+        found += [p.numel() for p in options["params"]]
+    return Probe(
+        seconds[1],
+        scored,
+        peak,
+        device,
+        tuple(sizes),
+        tuple((decay, len(found), sum(found)) for decay, found in sorted(decays.items())[::-1]),
     )
-    return Probe(seconds[1], scored, peak, device, groups)
 
 
 def _shape_lines(
     members: Sequence[RunSpec], task: EncodedTask, plan: Plan, probe: Probe, seconds: float
 ) -> list[str]:
-    """Return the lines about runs that differ in their seeds alone."""
+    """Return the lines about runs that differ in seeds, optimisers and schedules alone."""
     run = members[0]
     inits = sorted({spec.seeds.init for spec in members})
     orders = sorted({spec.seeds.order for spec in members})
     sizes = ", ".join(f"{name} {len(split)}" for name, split in task.splits.items())
     cut = sum(split.truncated for split in task.splits.values())
-    marks = sorted({0, plan.warmup_steps, *(plan.total_steps * k // 4 for k in (1, 2, 3))})
-    marks = [step for step in marks if step < plan.total_steps - 1] + [plan.total_steps - 1]
     lines = [
         f"task     {task.name}: {sizes} examples; metric {task.metrics[0]}; "
         f"{cut} texts cut to {task.max_length} tokens",
         f"model    {run.model.name}, {run.model.dtype}, on {probe.device}",
-        f"recipe   {run.recipe.name}",
+        f"recipe   {', '.join(dict.fromkeys(spec.recipe.name for spec in members))}",
         f"cells    {len(members)}: init seeds {_ranges(inits)} x order seeds {_ranges(orders)}",
         f"steps    {plan.total_steps} per run ({plan.steps_per_epoch} per epoch, batch "
         f"{run.recipe.batch_size}), warm-up {plan.warmup_steps}; "
         f"{len(plan.evaluation_steps)} evaluations",
-        "rates    " + "".join(f"{'step ' + str(step):>12}" for step in marks),
-    ]
-    for name, tensors, size, peak, decay in probe.groups:
-        rates = "".join(f"{peak * plan.multipliers[step]:>12.3g}" for step in marks)
-        lines.append(
-            f"         {rates}  {name}: {tensors} tensors, {size:,} numbers, decay {decay:g}"
-        )
-    lines += [
+        *_schedules(members, len(task.splits["train"]), probe.sizes),
+        "decay    "
+        + "; ".join(f"{decay:g} on {n:,} numbers in {k} tensors" for decay, k, n in probe.decays),
         f"memory   {probe.peak_bytes / 2**30:.2f} GiB per worker (measured after two steps)",
         f"time     {duration(seconds)} per run ({probe.step_seconds * 1e3:.1f} ms per step, "
         f"{probe.example_seconds * 1e3:.2f} ms per scored example; measured here, one run by the "
         "serial engine)",
     ]
     return lines
+
+
+def _schedules(members: Sequence[RunSpec], n_examples: int, sizes: Sequence[int]) -> list[str]:
+    """Return the different learning-rate schedules of some runs, drawn as text."""
+    drawn: dict[tuple[str, ...], int] = {}
+    for recipe, count in Counter(spec.recipe for spec in members).items():
+        plan = make_plan(recipe, members[0].evaluation, n_examples)
+        rates = learning_rates(recipe, plan, len(sizes) - 2)
+        lines = tuple(rate_lines(rates, sizes, plan.warmup_steps, plan.averaging_start))
+        drawn[lines] = drawn.get(lines, 0) + count
+    if len(drawn) == 1:
+        return [*next(iter(drawn))]
+    shown = []
+    for lines, count in list(drawn.items())[:MOST_SCHEDULES]:
+        shown += [*lines, f"         of {count} run{'s' if count > 1 else ''}"]
+    if len(drawn) > MOST_SCHEDULES:
+        shown.append(f"         and {len(drawn) - MOST_SCHEDULES} more schedules")
+    return shown
+
+
+def _depths(model: PreTrainedModel) -> dict[str, int]:
+    """Return every parameter's depth; empty where the architecture does not tell."""
+    from seedlab.models.depth import depths
+
+    try:
+        return depths(model)
+    except SeedlabError:
+        return {}
 
 
 def _first(split: Split, n: int) -> Split:
