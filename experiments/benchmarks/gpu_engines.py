@@ -177,7 +177,7 @@ def padded(batch: Batch) -> Batch:
         torch.nn.functional.pad(tensor, (0, missing))
         for tensor in (batch.ids, batch.types, batch.mask)
     )
-    return Batch(ids, types, mask, batch.labels)
+    return Batch(ids, types, mask, batch.labels, batch.examples)
 
 
 def packed(

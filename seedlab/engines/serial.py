@@ -37,23 +37,26 @@ class SerialEngine:
         Parameters
         ----------
         runs : sequence of RunSpec
-            Of one task, model and precision.
+            Of one task, model, precision, evaluation and structure.
         task : EncodedTask
         weights : Weights
-            Loaded for this task; the model is trained where it lies (its device).
+            Loaded for this task and structure; the model is trained where it lies (its device),
+            and holds the weights that were scored last when a result is yielded.
         watch : Watch
         """
         if weights.model.device.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
+        features: dict[int, torch.Tensor] = {}
         for run in runs:
             plan = make_plan(run.recipe, run.evaluation, len(task.splits["train"]))
-            trainee = SerialTrainee(run, task, weights, plan)
+            trainee = SerialTrainee(run, task, weights, plan, features)
             found = None if watch.keeper is None else watch.keeper.load(run.run_id)
             if found is not None:
                 trainee.load(found.tensors)
             checkpoints = [] if found is None else [found]
             (trace,) = train_column(trainee, [run], plan, task, watch, checkpoints)
+            trainee.settle()
             yield trace.result(
                 run,
                 plan,

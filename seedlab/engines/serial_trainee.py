@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from seedlab.engines.serial_forward import Forward
 from seedlab.models.groups import Group, parameter_groups
-from seedlab.models.weights import Weights, accepts_types
+from seedlab.models.weights import Weights
 from seedlab.recipes.averaging import update_average
+from seedlab.recipes.mixout import Mixout
 from seedlab.recipes.prior_decay import pull
 from seedlab.seeds import philox_key
 from seedlab.spec import RunSpec
@@ -25,14 +27,33 @@ from seedlab.train.treatment import treat
 
 
 class SerialTrainee:
-    """One model in training: a `seedlab.train.loop.Trainee` with a single slot."""
+    """One model in training: a `seedlab.train.loop.Trainee` with a single slot.
 
-    def __init__(self, run: RunSpec, task: EncodedTask, weights: Weights, plan: Plan) -> None:
+    Parameters
+    ----------
+    run : RunSpec
+    task : EncodedTask
+    weights : Weights
+        Loaded as the recipe wants it (`seedlab.train.structure`).
+    plan : Plan
+    features : dict
+        See `seedlab.engines.serial_forward.Forward`.
+    """
+
+    def __init__(
+        self,
+        run: RunSpec,
+        task: EncodedTask,
+        weights: Weights,
+        plan: Plan,
+        features: dict[int, torch.Tensor],
+    ) -> None:
         self.run, self.task, self.weights, self.plan = run, task, weights, plan
         recipe = run.recipe
         self.treatment = treat(run, plan, weights.model, weights.new)
         self.model = weights.start(run.seeds.init, self.treatment.fresh)
         self.device = self.model.device
+        self.forward = Forward(run, task, self.model, features)
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name not in self.treatment.frozen)
         named = dict(self.model.named_parameters())
@@ -57,9 +78,14 @@ class SerialTrainee:
         if self.treatment.anchored or run.diagnostics.distances:
             self.origin = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.average: dict[str, torch.Tensor] = {}
-        dropout_seed = run.seeds.resolved().dropout
-        assert dropout_seed is not None  # `resolved` fills it in
-        weights.dropout.key = philox_key("dropout", dropout_seed)
+        seeds = run.seeds.resolved()
+        assert seeds.dropout is not None  # `resolved` fills them in
+        assert seeds.mixout is not None
+        weights.dropout.key = philox_key("dropout", seeds.dropout)
+        self.mixout: Mixout | None = None
+        if recipe.mixout.p > 0.0:
+            key, mixout = philox_key("mixout", seeds.mixout), recipe.mixout
+            self.mixout = Mixout(self.model, self.parameters, mixout.p, mixout.granularity, key)
 
     def update(self, batch: Batch, step: int, by_depth: bool) -> tuple[Floats, Floats]:
         """Make one update; an accumulated batch gives the update of the whole batch."""
@@ -68,14 +94,19 @@ class SerialTrainee:
         state.step = step
         state.active = recipe.dropout_active == "always" or step % self.plan.steps_per_epoch == 0
         self.model.train()
+        for name in self.treatment.quiet:
+            self.model.get_submodule(name).eval()
         self.optimizer.zero_grad(set_to_none=True)
+        masks = {} if self.mixout is None else self.mixout.masks(step)
         rows = len(batch.labels)
         size = -(-rows // recipe.accumulation)
         total = 0.0
         for start in range(0, rows, size):
             part = batch.part(start, start + size).to(self.device)
             state.row = start
-            loss = self._loss(self._forward(part), part.labels, rows)
+            mixed = {} if self.mixout is None else self.mixout.mixed(masks)
+            logits = self.forward.logits(part, self.task.splits["train"], mixed)
+            loss = self._loss(logits, part.labels, rows)
             torch.autograd.backward(loss)
             total += float(loss.detach())
         norms = self._norms_by_depth() if by_depth else None
@@ -97,7 +128,7 @@ class SerialTrainee:
         with torch.inference_mode(), self._averaged(averaged):
             for indices in evaluation_batches(split, self.run.evaluation.batch_size):
                 batch = collate(split, indices, self.task.pad_id).to(self.device)
-                out[0, indices] = self._forward(batch).float().cpu().numpy()
+                out[0, indices] = self.forward.logits(batch, split).float().cpu().numpy()
         self.model.train(training)
         return out
 
@@ -134,29 +165,21 @@ class SerialTrainee:
         """Return (1, depth, example, feature) first tokens of the first `n` examples."""
         training, found = self.model.training, []
         self.model.eval()
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode():
             for start in range(0, min(n, len(split)), self.run.evaluation.batch_size):
                 stop = min(n, len(split), start + self.run.evaluation.batch_size)
                 batch = collate(split, np.arange(start, stop), self.task.pad_id).to(self.device)
-                out = self.model.base_model(**self._inputs(batch), output_hidden_states=True)
-                found.append(torch.stack([hidden[:, 0] for hidden in out.hidden_states]))
+                found.append(self.forward.first_tokens(batch))
         self.model.train(training)
         return torch.cat(found, 1)[None].float().cpu().numpy()
 
+    def settle(self) -> None:
+        """Leave the weights that were scored last in the model: the averaged ones, if any."""
+        for name, tensor in self.average.items():
+            self.parameters[name].data.copy_(tensor)
+
     def drop(self, slots: list[int]) -> None:
         """Do nothing: with its only run gone, the loop ends."""
-
-    def _inputs(self, batch: Batch) -> dict[str, torch.Tensor]:
-        inputs = {"input_ids": batch.ids, "attention_mask": batch.mask}
-        if accepts_types(self.model):
-            inputs["token_type_ids"] = batch.types
-        return inputs
-
-    def _forward(self, batch: Batch) -> torch.Tensor:
-        """Return the (row, class) logits of a batch."""
-        with self._autocast():
-            logits: torch.Tensor = self.model(**self._inputs(batch)).logits
-        return logits if logits.dtype == torch.float64 else logits.float()
 
     def _loss(self, logits: torch.Tensor, labels: torch.Tensor, rows: int) -> torch.Tensor:
         """Return a part's share of the batch's loss: cross-entropy, or squared error."""
@@ -208,9 +231,3 @@ class SerialTrainee:
         for name, tensor in tensors.items():
             squares[0, self.treatment.depths[name]] += float(tensor.double().square().sum())
         return np.sqrt(squares)
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        """Return the precision that the model's matrix products run in."""
-        if self.run.model.dtype == "bfloat16":
-            return torch.autocast(self.device.type, dtype=torch.bfloat16)
-        return nullcontext()

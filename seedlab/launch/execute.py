@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from seedlab.tasks.encoded import EncodedTask
     from seedlab.train.checkpoint import Keeper
     from seedlab.train.result import RunResult
+    from seedlab.train.structure import Structure
 
 log = logging.getLogger(__name__)
 _EVENT_SECONDS = 0.25
@@ -149,9 +150,10 @@ def load_task_of(run: RunSpec) -> EncodedTask:
 
 def load_weights_of(run: RunSpec, task: EncodedTask, device: str) -> Weights:
     """Return the run's pre-trained model on a device, loaded once per process."""
-    return _weights(
-        run.model, task.n_labels, task.pad_id, task.max_length, run.recipe.dropout, device
-    )
+    from seedlab.train.structure import structure_of
+
+    structure = structure_of(run.recipe)
+    return _weights(run.model, task.n_labels, task.pad_id, task.max_length, structure, device)
 
 
 @lru_cache(maxsize=1)
@@ -160,7 +162,7 @@ def _weights(
     n_labels: int,
     pad_id: int,
     max_length: int,
-    dropout: float | None,
+    structure: Structure,
     device: str,
 ) -> Weights:
     from seedlab.models.checkpoint import locate
@@ -172,8 +174,8 @@ def _weights(
         pad_id=pad_id,
         max_length=max_length,
         dtype=MASTER_DTYPES[model.dtype],
-        dropout=dropout,
         trust_remote_code=model.trust_remote_code,
+        **structure._asdict(),
     )
     weights.model.to(device)
     return weights

@@ -60,3 +60,16 @@ def depths(model: PreTrainedModel) -> dict[str, int]:
         else:
             found[name] = len(layers) + 1
     return found
+
+
+def lowest_modules(model: PreTrainedModel, layers: int) -> tuple[str, ...]:
+    """Return the module names of the embeddings and of the lowest `layers` layers.
+
+    Embeddings are all parts of the encoder but its pooler and the one that holds the layers.
+    """
+    names, base = layers_of(model), model.base_model_prefix
+    parts = [f"{base}.{name}" for name, _ in model.base_model.named_children()]
+    below = [
+        part for part in parts if not names[0].startswith(f"{part}.") and part != f"{base}.pooler"
+    ]
+    return (*below, *names[:layers])

@@ -15,6 +15,8 @@ from seedlab.errors import SeedlabError
 from seedlab.models.dropout import DropoutState, install
 from seedlab.models.guard import forbid_global_draws
 from seedlab.models.initialise import initialise
+from seedlab.recipes.heads import HeadChoice, HeadedModel, own_dropout
+from seedlab.recipes.lora import LowRank, initialise_updates, inject, merged
 
 MASTER_DTYPES = {
     "float32": torch.float32,
@@ -30,19 +32,22 @@ class Weights:
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
+    model : transformers.PreTrainedModel or HeadedModel
         Trained in place; `start` puts it back to the beginning.
     pretrained : mapping of parameter or buffer name to tensor
         What the checkpoint holds.
     new : tuple of str
         Parameters that no checkpoint provides: they belong to the init stream.
     dropout : DropoutState
+    low_rank_maps : tuple of str
+        Modules with low-rank updates.
     """
 
     model: PreTrainedModel
     pretrained: Mapping[str, torch.Tensor]
     new: tuple[str, ...]
     dropout: DropoutState
+    low_rank_maps: tuple[str, ...] = ()
 
     def start(self, init_seed: int, fresh: Sequence[str] = ()) -> PreTrainedModel:
         """Return the model with pre-trained weights and the new tensors of this init seed.
@@ -56,8 +61,13 @@ class Weights:
         self.model.load_state_dict(self.pretrained, strict=True)
         std = float(getattr(self.model.config, "initializer_range", None) or 0.02)
         initialise(self.model, dict.fromkeys((*self.new, *fresh)), init_seed, std)
+        initialise_updates(self.model, self.low_rank_maps, init_seed)
         self.model.zero_grad(set_to_none=True)
         return self.model
+
+    def plain(self) -> dict[str, torch.Tensor]:
+        """Return the model's tensors under its plain names, low-rank updates merged."""
+        return merged(self.model, self.low_rank_maps)
 
 
 def load_weights(
@@ -68,6 +78,8 @@ def load_weights(
     max_length: int,
     dtype: torch.dtype = torch.float32,
     dropout: float | None = None,
+    head: HeadChoice | None = None,
+    low_rank: LowRank | None = None,
     trust_remote_code: bool = False,
 ) -> Weights:
     """Load a checkpoint as a sequence classifier (or regressor) with keyed dropout.
@@ -89,6 +101,10 @@ def load_weights(
         Of the (master) weights.
     dropout : float, optional
         Probability for every site; None keeps the model's own.
+    head : HeadChoice, optional
+        A head of ours in the place of the architecture's own.
+    low_rank : LowRank, optional
+        Low-rank updates of the query and value maps.
     trust_remote_code : bool
 
     Returns
@@ -99,7 +115,8 @@ def load_weights(
     ------
     SeedlabError
         When there is no such classifier for the architecture, when weights are missing inside
-        the encoder, or when the model draws random numbers that can't be keyed.
+        the encoder, when the model draws random numbers that can't be keyed, or when it lacks
+        what head or low-rank updates need.
     """
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
@@ -143,17 +160,22 @@ def load_weights(
             f"checkpoint of another architecture than its config.json says ({config.model_type}); "
             "use the checkpoint's own config.json."
         )
+    state = install(model, max_length, dropout)
+    if head is not None:
+        with torch.random.fork_rng(devices=[]):
+            model = HeadedModel(model, head, state, own_dropout(model))
     new = tuple(
         name
         for name, _ in model.named_parameters()
         if name in absent or not name.startswith(encoder)
     )
-    state = install(model, max_length, dropout)
+    maps = () if low_rank is None else inject(model, low_rank)
     weights = Weights(
         model,
         {name: tensor.detach().clone() for name, tensor in model.state_dict().items()},
         new,
         state,
+        maps,
     )
     _probe(weights, folder)
     return weights
@@ -161,7 +183,8 @@ def load_weights(
 
 def accepts_types(model: PreTrainedModel) -> bool:
     """Whether the model tells token types (segments) apart."""
-    accepted = "token_type_ids" in inspect.signature(model.forward).parameters
+    passes = model.forward, model.base_model.forward
+    accepted = all("token_type_ids" in inspect.signature(one).parameters for one in passes)
     return accepted and int(getattr(model.config, "type_vocab_size", 0) or 0) > 1
 
 

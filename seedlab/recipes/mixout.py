@@ -7,9 +7,13 @@ lacks the factor 1 / (1 - p); here it is M / (1 - p), the derivative of what is 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
+from torch import nn
 
+from seedlab.models.dropout import site_number
 from seedlab.models.philox import philox4x32
 
 
@@ -74,3 +78,57 @@ def mix(w: torch.Tensor, w0: torch.Tensor, mask: torch.Tensor, p: float) -> torc
     if p == 1.0:
         return torch.where(torch.zeros_like(mask), w, w0)
     return (torch.where(mask, w, w0) - p * w0) / (1.0 - p)
+
+
+class Mixout:
+    """Mixout of all linear maps of a model.
+
+    Weights fall back to what they are now, which for a new map is its own random start, as in
+    the released code. Biases, embeddings and norms are left alone.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    trained : collection of str
+        Names of the parameters that are trained; the others have nowhere to fall back from.
+    p, granularity, key
+        See `keep_mask`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        trained: Collection[str],
+        p: float,
+        granularity: str,
+        key: tuple[int, int],
+    ) -> None:
+        self.p, self.granularity, self.key = p, granularity, key
+        self.sites: dict[str, int] = {}
+        self.weights: dict[str, torch.Tensor] = {}
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Linear) and f"{name}.weight" in trained:
+                self.sites[f"{name}.weight"] = site_number(name)
+                self.weights[f"{name}.weight"] = module.weight
+        self.start = {name: weight.detach().clone() for name, weight in self.weights.items()}
+
+    def masks(self, step: int) -> dict[str, torch.Tensor]:
+        """Return the masks of update number `step`, by parameter name."""
+        return {
+            name: keep_mask(
+                (weight.shape[0], weight.shape[1]),
+                self.p,
+                self.granularity,
+                self.sites[name],
+                self.key,
+                step,
+            ).to(weight.device)
+            for name, weight in self.weights.items()
+        }
+
+    def mixed(self, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the weights to compute with, by parameter name; gradients reach the model's."""
+        return {
+            name: mix(weight, self.start[name], masks[name], self.p)
+            for name, weight in self.weights.items()
+        }

@@ -44,6 +44,15 @@ def frozen_by_bitfit(names: Iterable[str], new: Collection[str]) -> tuple[str, .
     return tuple(name for name in names if name not in new and not name.endswith("bias"))
 
 
+def frozen_by_lora(names: Iterable[str], new: Collection[str]) -> tuple[str, ...]:
+    """Return all but low-rank updates and new parameters."""
+    return tuple(
+        name
+        for name in names
+        if name not in new and ".lora_A." not in name and ".lora_B." not in name
+    )
+
+
 def _check(key: str, layers: int, depths: Mapping[str, int]) -> None:
     there = max(depths.values()) - 1
     if layers > there:

@@ -21,21 +21,26 @@ class Batch:
     ----------
     ids, types, mask : (row, position) tensors of int64
     labels : (row,) tensor of int64 or float64
+    examples : (row,) tensor of int64
+        Their numbers in the split.
     """
 
     ids: torch.Tensor
     types: torch.Tensor
     mask: torch.Tensor
     labels: torch.Tensor
+    examples: torch.Tensor
 
     def part(self, start: int, stop: int) -> Batch:
         """Return the rows from `start` up to `stop`, padded as the whole batch is."""
-        rows = slice(start, stop)
-        return Batch(self.ids[rows], self.types[rows], self.mask[rows], self.labels[rows])
+        return Batch(*(tensor[start:stop] for tensor in self._tensors()))
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on another device."""
-        return Batch(*(t.to(device) for t in (self.ids, self.types, self.mask, self.labels)))
+        return Batch(*(tensor.to(device) for tensor in self._tensors()))
+
+    def _tensors(self) -> tuple[torch.Tensor, ...]:
+        return self.ids, self.types, self.mask, self.labels, self.examples
 
 
 def collate(split: Split, indices: npt.NDArray[np.int64], pad_id: int) -> Batch:
@@ -48,7 +53,7 @@ def collate(split: Split, indices: npt.NDArray[np.int64], pad_id: int) -> Batch:
     types = np.zeros(shape, dtype=np.int64)
     ids[mask] = split.ids[tokens]
     types[mask] = split.types[tokens]
-    arrays = (ids, types, mask.astype(np.int64), split.labels[indices])
+    arrays = (ids, types, mask.astype(np.int64), split.labels[indices], np.asarray(indices))
     return Batch(*(torch.from_numpy(array) for array in arrays))
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedModel
 
-from seedlab.models.depth import depths
-from seedlab.recipes.selection import frozen, frozen_by_bitfit, reinitialised
+from seedlab.errors import SeedlabError
+from seedlab.models.depth import depths, lowest_modules
+from seedlab.recipes.selection import frozen, frozen_by_bitfit, frozen_by_lora, reinitialised
 from seedlab.spec import RunSpec
 from seedlab.train.plan import Plan
 from seedlab.train.rates import learning_rates
@@ -32,6 +33,8 @@ class Treatment:
         Subject to pre-trained weight decay where weight decay applies.
     rates : (step, depth) array of float64
         Learning rates; one column if all parameters share them.
+    quiet : tuple of str
+        Modules without dropout in training.
     """
 
     depths: Mapping[str, int]
@@ -39,6 +42,7 @@ class Treatment:
     frozen: frozenset[str]
     anchored: frozenset[str]
     rates: npt.NDArray[np.float64]
+    quiet: tuple[str, ...] = ()
 
     @property
     def n_depths(self) -> int:
@@ -79,12 +83,17 @@ def treat(run: RunSpec, plan: Plan, model: PreTrainedModel, new: Sequence[str]) 
     where = depths(model) if by_depth else {}
     head = max(where.values(), default=0)
     still: tuple[str, ...] = ()
+    quiet: tuple[str, ...] = ()
     if recipe.freeze.layers is not None:
         still = frozen(where, recipe.freeze.layers)
+        if not recipe.freeze.dropout:
+            quiet = lowest_modules(model, recipe.freeze.layers)
     if recipe.adapter.method == "bitfit":
         still = (*still, *frozen_by_bitfit(names, new))
+    if recipe.adapter.method == "lora":
+        still = (*still, *frozen_by_lora(names, new))
     if recipe.features.active:
-        still = tuple(name for name in names if name.startswith(f"{model.base_model_prefix}."))
+        still, quiet = _encoder(model, names, new), (model.base_model_prefix,)
     anchored = ()
     if recipe.prior_decay.strength > 0.0:
         all_of_it = recipe.prior_decay.anchor_head
@@ -95,4 +104,17 @@ def treat(run: RunSpec, plan: Plan, model: PreTrainedModel, new: Sequence[str]) 
         frozen=frozenset(still),
         anchored=frozenset(anchored),
         rates=learning_rates(recipe, plan, head - 1),
+        quiet=quiet,
     )
+
+
+def _encoder(model: PreTrainedModel, names: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
+    """Return the encoder's parameters, refusing a pooler that would stay random."""
+    inside = tuple(name for name in names if name.startswith(f"{model.base_model_prefix}."))
+    if random := sorted(set(inside) & set(new)):
+        raise SeedlabError(
+            f"recipe.features.active=true leaves the encoder as it is, and the checkpoint has no "
+            f"{random[0]} for it, which would stay random; read the encoder without it, for "
+            "example with recipe.head.kind=token0 or concat."
+        )
+    return inside

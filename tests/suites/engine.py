@@ -39,6 +39,7 @@ from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.train.checkpoint import Checkpoint, Keeper
 from seedlab.train.loop import Watch
 from seedlab.train.result import RunResult
+from seedlab.train.structure import structure_of
 from tests.suites.reference import reference_run
 from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 
@@ -103,7 +104,9 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
 
 def structure(recipe: RecipeSpec) -> dict[str, Any]:
     """Return what a recipe changes in the model itself, for `tiny_weights`."""
-    return {}
+    return {
+        name: value for name, value in structure_of(recipe)._asdict().items() if value is not None
+    }
 
 
 def unknown_to_the_engine(engine: Any, run: RunSpec) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,11 +104,18 @@ def tiny_weights(
     n_labels: int = 2,
     dtype: torch.dtype = torch.float32,
     dropout: float | None = None,
+    **structure: Any,
 ) -> Weights:
     """Return a small random checkpoint, loaded."""
     where = folder / architecture
     if not where.exists():
         tiny_checkpoint(where, architecture)
     return load_weights(
-        where, n_labels=n_labels, pad_id=1, max_length=MAX_LENGTH, dtype=dtype, dropout=dropout
+        where,
+        n_labels=n_labels,
+        pad_id=1,
+        max_length=MAX_LENGTH,
+        dtype=dtype,
+        dropout=dropout,
+        **structure,
     )
