@@ -1,4 +1,4 @@
-"""Scoring a file with a saved model, through transformers alone."""
+"""Scoring a file with a saved model, through transformers (and a head of ours, if it has one)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoTokenizer
 
 from seedlab.errors import SeedlabError, nearest
+from seedlab.models.saved import read_model
 from seedlab.recipe_spec import TruncationSpec
+from seedlab.recipes.heads import HeadChoice
 from seedlab.save import ABOUT
 from seedlab.tasks.rows import Rows, read_rows
 from seedlab.tasks.tokenise import tokenise
@@ -68,7 +70,8 @@ def predict(
     # Padding what is tokenised already is not advised for fast tokenizers; here it must be cut
     # between the two steps as it was in training.
     tokenizer.deprecation_warnings["Asking-to-pad-a-fast-tokenizer"] = True
-    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    head = about.get("head")
+    model = read_model(folder, None if head is None else HeadChoice(**head))
     parts = []
     with torch.inference_mode():
         for start in range(0, len(rows), batch_size):

@@ -15,9 +15,11 @@ from seedlab.errors import SeedlabError
 from seedlab.grid import EngineSpec
 from seedlab.launch.execute import load_task_of, load_weights_of, prepare
 from seedlab.models.checkpoint import locate
+from seedlab.models.saved import write_model
 from seedlab.store.record import Record
 from seedlab.store.study import Study
 from seedlab.tasks.load import find_source
+from seedlab.train.structure import structure_of
 from seedlab.verify import compare, explain, repeat
 
 ABOUT = "seedlab.json"
@@ -59,6 +61,9 @@ def save(study: Study, which: str, out: str | os.PathLike[str]) -> Record:
     """Write a run's final model as a `save_pretrained` folder.
 
     The model is trained again, and what comes out must have the recorded logits bit for bit.
+    Averaged weights are saved where they are what was scored. Low-rank updates are merged into
+    the weights, which rounds them once more: the saved model's logits are the recorded ones to
+    float32 rounding. A head of ours is saved beside the encoder (`seedlab.models.saved`).
 
     Parameters
     ----------
@@ -103,11 +108,8 @@ def save(study: Study, which: str, out: str | os.PathLike[str]) -> Record:
         run = record.run_spec()
         task = load_task_of(run)
         device = "cpu" if record.device == "cpu" else "cuda"
-        model = load_weights_of(run, task, prepare(EngineSpec(device=device))).model
-        if task.label_names:
-            model.config.id2label = dict(enumerate(task.label_names))
-            model.config.label2id = {name: i for i, name in enumerate(task.label_names)}
-        model.save_pretrained(beside)
+        weights = load_weights_of(run, task, prepare(EngineSpec(device=device)))
+        write_model(weights, beside, task.label_names)
         source = locate(run.model.name, run.model.path, run.model.allow_pickle)
         AutoTokenizer.from_pretrained(source).save_pretrained(beside)
         pairs = find_source(run.task).read().splits["train"].pairs is not None
@@ -122,6 +124,7 @@ def save(study: Study, which: str, out: str | os.PathLike[str]) -> Record:
 
 def _about(record: Record, pairs: bool) -> dict[str, object]:
     """Return what `seedlab predict` and a reader need to know of a saved model."""
+    structure = structure_of(record.run_spec().recipe)
     return {
         "schema_version": 1,
         "run": record.run_id,
@@ -134,4 +137,6 @@ def _about(record: Record, pairs: bool) -> dict[str, object]:
         "final_score": record.final_score,
         "best_score": record.best_score,
         "n_labels": record.n_labels,
+        "head": None if structure.head is None else structure.head._asdict(),
+        "merged_low_rank_updates": structure.low_rank is not None,
     }
