@@ -93,6 +93,22 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--out", metavar="FILE", type=Path, help="a CSV file; default: print")
     made.add_argument("--text", metavar="COLUMN")
     made.add_argument("--text-pair", metavar="COLUMN")
+    made = verb("surface", _surface, "the loss on the plane through two runs' weights")
+    made.add_argument("failed", metavar="FAILED", help="a run's id, or the beginning of it")
+    made.add_argument("successful", metavar="SUCCESSFUL", help="another run of the same task")
+    made.add_argument("--grid", type=int, default=25, metavar="N", help="N x N points; %(default)s")
+    made.add_argument("--low", type=float, default=-0.5, help="of both axes; default %(default)s")
+    made.add_argument("--high", type=float, default=1.5, help="of both axes; default %(default)s")
+    made.add_argument("--examples", type=int, metavar="N", help="training examples; default: all")
+    made.add_argument(
+        "--start",
+        choices=("failed", "successful"),
+        default="failed",
+        help="whose start is the third point; default %(default)s",
+    )
+    made.add_argument(
+        "--out", metavar="FILE", type=Path, help="CSV or Parquet; default: in the study, surfaces/"
+    )
     made = verb("report", report.report, "write figures, tables and a page", study=False)
     report.add_report_arguments(made)
     made = verb("plan", report.plan, "say how many seeds a question needs", study=False)
@@ -190,6 +206,36 @@ def _save(options: argparse.Namespace) -> int:
         f"run {record.run_id} (final {record.metric} {record.final_score:.4f}) in {options.out}, "
         "bitwise equal to its record"
     )
+    return 0
+
+
+def _surface(options: argparse.Namespace) -> int:
+    from seedlab.store.study import find_study
+    from seedlab.surface import check_out, surface, write
+
+    study = find_study(options.study, options.studies)
+    runs = [study.find_run(text) for text in (options.failed, options.successful)]
+    out = options.out or study.folder / "surfaces" / f"{runs[0]}-{runs[1]}.csv"
+    check_out(out)
+
+    def progress(done: int, total: int) -> None:
+        if done % options.grid == 0:
+            print(f"{done} of {total} points", file=sys.stderr)
+
+    table = surface(
+        study,
+        *runs,
+        grid=options.grid,
+        low=options.low,
+        high=options.high,
+        examples=options.examples,
+        start=options.start,
+        progress=progress,
+    )
+    write(table, out)
+    for row in table[table["point"] != ""].itertuples():
+        print(f"{row.point:<10} loss {row.loss:.4f} on {row.examples} training examples")
+    print(f"{len(table)} points in {out}; `seedlab report` draws the surfaces in a study's folder")
     return 0
 
 
