@@ -31,25 +31,42 @@ def choose(name: str, run: RunSpec, model: PreTrainedModel) -> tuple[str, str]:
     """
     if name == "serial":
         return name, ""
+    reason = unpackable(run)
+    if reason:
+        return "serial", reason
     try:
-        describe(model)
+        layers = len(describe(model).layers)
     except SeedlabError as error:
         if name == "packed":
             raise
         return "serial", str(error)
-    reason = unpackable(run)
+    reason = unpackable(run, layers)
     return ("serial", reason) if reason else ("packed", "")
 
 
-def unpackable(run: RunSpec) -> str:
-    """Return why a recipe's techniques can't be packed; empty if they can."""
+def unpackable(run: RunSpec, layers: int | None = None) -> str:
+    """Return why a recipe's techniques can't be packed; empty if they can.
+
+    Parameters
+    ----------
+    run : RunSpec
+    layers : int, optional
+        Of the model, where it is known.
+    """
     recipe = run.recipe
     techniques = {
         f"recipe.head.kind={recipe.head.kind}": recipe.head.kind != "default",
         "recipe.features": recipe.features.active,
-        f"recipe.adapter.method={recipe.adapter.method}": recipe.adapter.method != "none",
+        "recipe.adapter.method=lora": recipe.adapter.method == "lora",
         "recipe.mixout": recipe.mixout.p > 0.0,
-        "recipe.freeze": recipe.freeze.layers is not None,
     }
     found = [name for name, active in techniques.items() if active]
-    return f"the packed engine does not compute {', '.join(found)}" if found else ""
+    if found:
+        return f"the packed engine does not compute {', '.join(found)}"
+    fresh, frozen = recipe.reinit.layers, recipe.freeze.layers
+    if layers is not None and fresh is not None and frozen is not None and fresh + frozen > layers:
+        return (
+            f"recipe.reinit.layers={fresh} and recipe.freeze.layers={frozen} have layers in common "
+            f"(the model has {layers}): they are frozen, but no two init seeds could share them"
+        )
+    return ""

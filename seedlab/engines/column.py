@@ -9,26 +9,27 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
+from seedlab.engines.anatomy import dissect
 from seedlab.engines.crew import Crew
-from seedlab.engines.masks import Masks, dropout_key
+from seedlab.engines.lower import Lower
+from seedlab.engines.masks import Masks, Part, dropout_key
 from seedlab.engines.member import Setting, member_of
-from seedlab.engines.memory import Shape, check_fits, free_bytes
+from seedlab.engines.memory import check_fits, free_bytes
 from seedlab.engines.origin import Origin
+from seedlab.engines.scored import Batches, Scored
 from seedlab.engines.scratch import Gradients
-from seedlab.engines.stack import Part, Stack
-from seedlab.models.family import describe
-from seedlab.models.flat import make_layout
-from seedlab.models.ragged import Ragged, make_tables
-from seedlab.models.ragged_dropout import Site, sites_of
-from seedlab.models.stacked import StackedEncoder
+from seedlab.engines.stack import Stack
 from seedlab.models.stacked_pass import Named
 from seedlab.models.weights import Weights
 from seedlab.spec import RunSpec
 from seedlab.tasks.encoded import EncodedTask, Split
-from seedlab.train.batches import Batch, collate, evaluation_batches
+from seedlab.train.batches import Batch
 from seedlab.train.loop import Floats
 from seedlab.train.plan import Plan
 from seedlab.train.treatment import treat
+
+_ROOM = 0.05
+"""Share of the free memory that outputs of the frozen part may take between evaluations."""
 
 
 class PackedTrainee:
@@ -57,65 +58,52 @@ class PackedTrainee:
         stack: int | None,
     ) -> None:
         self.runs, self.plans, self.task, self.crew = list(runs), list(plans), task, crew
-        model = weights.model
-        self.device = model.device
-        family = self.family = describe(model)
-        used = np.unique(np.concatenate([split.ids for split in task.splits.values()]))
-        longest = max(int(split.lengths.max()) for split in task.splits.values())
-        table = model.get_parameter(family.words)
-        self.tables, words, positions = make_tables(
-            torch.from_numpy(used.astype(np.int64)),
-            len(table),
-            longest,
-            family.padding,
-            family.positions_count_tokens,
-        )
-        self.layout = make_layout(model, family, {family.words: words, family.positions: positions})
         self.treatments = [
-            treat(run, plan, model, weights.new) for run, plan in zip(runs, plans, strict=True)
+            treat(run, plan, weights.model, weights.new)
+            for run, plan in zip(runs, plans, strict=True)
         ]
-        at_once = None if stack is None else stack * crew.size
-        check_fits(self._shape(model, longest), len(self.runs), free_bytes(self.device), at_once)
-        dtype = next(model.parameters()).dtype
-        self.masks = Masks(self._sites(model), task.max_length, dtype, crew)
-        product = torch.bfloat16 if runs[0].model.dtype == "bfloat16" else dtype
-        size = len(self.runs) if stack is None else stack
+        cut = self.anatomy = dissect(weights.model, task, self.treatments[0])
+        free = free_bytes(cut.device)
+        room = int(free * _ROOM) if cut.encoder.first else 0
+        averaging_start = plans[0].averaging_start
+        shape = cut.shape(runs[0], room, averaging_start is not None, self._needs_origin)
+        check_fits(shape, len(runs), free, None if stack is None else stack * crew.size)
+        held = cut.vector(cut.frozen)
+        cut.frozen.fill(held, self._start(weights, 0))
+        frozen = cut.frozen.views(held)
+        self.masks = Masks(cut.sites, task.max_length, cut.dtype, crew)
+        self.lower = Lower(cut.encoder, frozen, cut.drops_below, crew)
+        self.scored = Scored(
+            cut.encoder.tables,
+            task.pad_id,
+            runs[0].evaluation.batch_size,
+            cut.device,
+            self.lower,
+            cut.hidden,
+            room,
+        )
         self._setting = Setting(
-            StackedEncoder(family, self.tables),
-            self.layout,
+            cut.encoder,
+            cut.trained,
             runs[0].recipe.loss == "rmse",
-            plans[0].averaging_start,
-            self._beyond(weights),
+            averaging_start,
+            frozen,
+            cut.beyond(weights.pretrained),
         )
-        shared = self._shared_origin(weights)
-        self.stacks = []
-        for start in range(0, len(self.runs), size):
-            stop = min(start + size, len(self.runs))
-            flat = torch.zeros(stop - start, self.layout.size, dtype=dtype, device=self.device)
-            for slot in range(start, stop):
-                self.layout.fill(flat[slot - start], self._start(weights, slot))
-            self.stacks.append(self._stack(flat, range(start, stop), shared, weights.new))
-        crew.equip(lambda: Gradients(self.layout, size, flat, product))
-        self._evaluation: dict[int, list[tuple[npt.NDArray[np.int64], Ragged]]] = {}
+        self.stacks = self._fill(weights, len(runs) if stack is None else stack)
 
-    def _shape(self, model: PreTrainedModel, longest: int) -> Shape:
-        """Return what decides how much memory the column takes."""
-        family = self.family
-        up = model.get_parameter(f"{family.layers[0].up}.weight")
-        recipe = self.runs[0].recipe
-        return Shape(
-            size=self.layout.size,
-            hidden=up.shape[1],
-            feed_forward=up.shape[0],
-            heads=family.heads,
-            layers=len(family.layers),
-            rows=-(-recipe.batch_size // recipe.accumulation),
-            longest=longest,
-            evaluation_rows=self.runs[0].evaluation.batch_size,
-            itemsize=up.element_size(),
-            vectors=3 if self.plans[0].averaging_start is None else 4,
-            shared=self.layout.size * up.element_size() if self._needs_origin else 0,
-        )
+    def _fill(self, weights: Weights, size: int) -> list[Stack]:
+        """Return stacks of so many runs, each with the weights that it starts with."""
+        cut, shared, stacks = self.anatomy, self._shared_origin(weights), []
+        for start in range(0, len(self.runs), size):
+            slots = range(start, min(start + size, len(self.runs)))
+            flat = cut.vector(cut.trained, len(slots))
+            for slot, row in zip(slots, flat, strict=True):
+                cut.trained.fill(row, self._start(weights, slot))
+            stacks.append(self._stack(flat, slots, shared, weights.new))
+        product = torch.bfloat16 if self.runs[0].model.dtype == "bfloat16" else cut.dtype
+        self.crew.equip(lambda: Gradients(cut.trained, size, flat, product))
+        return stacks
 
     def update(self, batch: Batch, step: int, by_depth: bool = False) -> tuple[Floats, Floats]:
         """Make one update of every run; each follows the schedule of its own recipe."""
@@ -124,29 +112,35 @@ class PackedTrainee:
             dropout_key(run, plan, step) for run, plan in zip(self.runs, self.plans, strict=True)
         ]
         masks = self.masks.draw(parts, set(keys), step)
+        below = self.lower.train([tokens for tokens, _ in parts], masks, keys) if self.lower else []
         jobs, slot = [], 0
         for stack in self.stacks:
-            own = keys[slot : slot + len(stack)]
+            own = slice(slot, slot + len(stack))
             slot += len(stack)
-            jobs.append((stack, [[of_part[key] for key in own] for of_part in masks]))
+            drawn = [[of_part[key] for key in keys[own]] for of_part in masks]
+            jobs.append((stack, drawn, [of_part[own] for of_part in below] or None))
         results = self.crew.map(
-            lambda job, memory: job[0].update(parts, job[1], step, memory, by_depth), jobs
+            lambda job, memory: job[0].update(parts, job[1], step, memory, job[2], by_depth), jobs
         )
         losses, norms = zip(*results, strict=True)
         return _floats(losses), _floats(norms)
 
     def logits(self, split: Split, averaged: bool = False) -> npt.NDArray[np.float32]:
         """Return the (slot, example, class) logits of a split, of live or averaged weights."""
-        batches = self._evaluation_batches(split)
         out = np.empty((len(self.runs), len(split), self.task.n_labels), dtype=np.float32)
         starts = np.cumsum([0] + [len(stack) for stack in self.stacks])
+        jobs = list(zip(starts.tolist(), self.stacks, strict=False))
+        for batches in self.scored.batches(split):
 
-        def score(job: tuple[int, Stack], memory: Gradients) -> None:
-            start, stack = job
-            for indices, batch in batches:
-                out[start : start + len(stack), indices] = stack.logits(batch, memory, averaged)
+            def score(
+                job: tuple[int, Stack], memory: Gradients, batches: Batches = batches
+            ) -> None:
+                start, stack = job
+                for indices, batch, below in batches:
+                    logits = stack.logits(batch, memory, averaged, below)
+                    out[start : start + len(stack), indices] = logits
 
-        self.crew.map(score, list(zip(starts.tolist(), self.stacks, strict=False)))
+            self.crew.map(score, jobs)
         return out
 
     def drop(self, slots: list[int]) -> None:
@@ -177,11 +171,10 @@ class PackedTrainee:
         stack.load(place, tensors)
 
     def restore(self, weights: Weights, slot: int) -> None:
-        """Put the run in this slot back into the model it was started from."""
+        """Leave the weights of the run in this slot that were scored last in its model."""
         stack, place = self._place(slot)
-        self._start(weights, slot)
-        optimizer = stack.optimizer
-        self.layout.restore(optimizer.weights[place], weights.model, optimizer.decayed[place])
+        values, untouched = stack.scored_last(place)
+        self.anatomy.trained.restore(values, self._start(weights, slot), untouched)
 
     def distances(self) -> Floats:
         """Return the (slot, depth) L2 distances of the weights from where they started."""
@@ -191,7 +184,7 @@ class PackedTrainee:
         """Return (slot, depth, example, feature) first tokens of the first `n` examples."""
         n, size = min(n, len(split)), self.runs[0].evaluation.batch_size
         batches = [
-            self._ragged(split, np.arange(start, min(start + size, n)))
+            self.scored.ragged(split, np.arange(start, min(start + size, n)))
             for start in range(0, n, size)
         ]
 
@@ -215,33 +208,9 @@ class PackedTrainee:
         parts = []
         for start in range(0, rows, size):
             part = batch.part(start, start + size)
-            tokens = self.tables.ragged(part.ids, part.types, part.mask, start)
-            parts.append((tokens.to(self.device), part.labels.to(self.device)))
+            tokens = self.anatomy.encoder.tables.ragged(part.ids, part.types, part.mask, start)
+            parts.append((tokens.to(self.anatomy.device), part.labels.to(self.anatomy.device)))
         return parts
-
-    def _evaluation_batches(self, split: Split) -> list[tuple[npt.NDArray[np.int64], Ragged]]:
-        """Return a split's batches without padding; they are the same at every evaluation."""
-        if id(split) not in self._evaluation:
-            self._evaluation[id(split)] = [
-                (indices, self._ragged(split, indices))
-                for indices in evaluation_batches(split, self.runs[0].evaluation.batch_size)
-            ]
-        return self._evaluation[id(split)]
-
-    def _ragged(self, split: Split, indices: npt.NDArray[np.int64]) -> Ragged:
-        """Return the named examples without padding."""
-        batch = collate(split, indices, self.task.pad_id)
-        return self.tables.ragged(batch.ids, batch.types, batch.mask).to(self.device)
-
-    def _sites(self, model: PreTrainedModel) -> tuple[Site, ...]:
-        """Return the places at which something is dropped."""
-        family = self.family
-        hidden = model.get_parameter(f"{family.dense}.weight").shape[1]
-        widths = dict.fromkeys(family.dropout, hidden)
-        widths[family.embedding_site] = model.get_parameter(family.words).shape[1]
-        for layer in family.layers:
-            widths.pop(layer.attention_site, None)
-        return sites_of(family, widths)
 
     def _start(self, weights: Weights, slot: int) -> PreTrainedModel:
         """Return the model as the run in this slot starts from it."""
@@ -255,8 +224,8 @@ class PackedTrainee:
         origin = None
         if shared is not None:
             fresh = {name for slot in slots for name in (*new, *self.treatments[slot].fresh)}
-            views = self.layout.views(flat)
-            origin = Origin(shared, {n: views[n].clone() for n in self.layout.pieces if n in fresh})
+            views, names = self.anatomy.trained.views(flat), self.anatomy.trained.pieces
+            origin = Origin(shared, {n: views[n].clone() for n in names if n in fresh})
         return Stack(self._setting, members, flat, origin)
 
     @property
@@ -269,19 +238,10 @@ class PackedTrainee:
         """Return the pre-trained weights by name, where something asks for them."""
         if not self._needs_origin:
             return None
-        model = self._start(weights, 0)
-        row = torch.zeros(self.layout.size, dtype=self.masks.dtype, device=self.device)
-        self.layout.fill(row, model)
-        return self.layout.views(row)
-
-    def _beyond(self, weights: Weights) -> float:
-        """Return the sum of squares of the embedding rows that are out of the task's reach."""
-        total = 0.0
-        for name, rows in self.layout.rows.items():
-            out = torch.ones(len(weights.pretrained[name]), dtype=torch.bool)
-            out[rows] = False
-            total += float(weights.pretrained[name][out.to(self.device)].double().square().sum())
-        return total
+        layout = self.anatomy.trained
+        row = self.anatomy.vector(layout)
+        layout.fill(row, self._start(weights, 0))
+        return layout.views(row)
 
 
 def _floats(tensors: Sequence[torch.Tensor]) -> Floats:

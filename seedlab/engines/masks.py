@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from seedlab.engines.crew import Crew
-from seedlab.engines.stack import Part
+from seedlab.models.ragged import Ragged
 from seedlab.models.ragged_dropout import Site, draw_mask
 from seedlab.seeds import philox_key
 from seedlab.spec import RunSpec
 from seedlab.train.plan import Plan
 
+Part = tuple[Ragged, torch.Tensor]
+"""Tokens and labels of a part of a batch."""
 Key = tuple[int, int] | None
 """Of the dropout stream; None where nothing is dropped."""
+Drawn = Mapping[Key, dict[str, torch.Tensor]]
+"""Masks by key and site."""
 
 
 def dropout_key(run: RunSpec, plan: Plan, step: int) -> Key:
@@ -47,9 +51,7 @@ class Masks:
     dtype: torch.dtype
     crew: Crew
 
-    def draw(
-        self, parts: Sequence[Part], keys: set[Key], step: int
-    ) -> list[dict[Key, dict[str, torch.Tensor]]]:
+    def draw(self, parts: Sequence[Part], keys: set[Key], step: int) -> list[Drawn]:
         """Return every part's masks, by key and site."""
         masks: list[dict[Key, dict[str, torch.Tensor]]] = [{key: {} for key in keys} for _ in parts]
         jobs = [
@@ -67,4 +69,4 @@ class Masks:
         )
         for (part, key, site), mask in zip(jobs, drawn, strict=True):
             masks[part][key][site.name] = mask
-        return masks
+        return list(masks)

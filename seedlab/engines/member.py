@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import torch
+
+from seedlab.engines.scratch import plain
 from seedlab.models.flat import FlatLayout
 from seedlab.models.stacked import StackedEncoder
+from seedlab.models.stacked_pass import Named
 from seedlab.spec import RunSpec
 from seedlab.train.stacked_optim import Rule
 from seedlab.train.treatment import Treatment
@@ -23,6 +27,8 @@ class Setting:
         Regression on the root of the mean squared error.
     averaging_start : int or None
         See `seedlab.train.plan.Plan`.
+    frozen : mapping of name to tensor
+        Parameters that are not trained; all runs read the same memory.
     beyond : float
         Sum of squares of the embedding rows that are trained but out of the task's reach.
     """
@@ -31,7 +37,16 @@ class Setting:
     layout: FlatLayout
     root_loss: bool = False
     averaging_start: int | None = None
+    frozen: Named = field(default_factory=dict)
     beyond: float = 0.0
+
+    def parameters(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return all parameters by name, from a (run, size) buffer of those that are trained."""
+        runs = flat.shape[0]
+        frozen = self.frozen
+        if runs > 1:
+            frozen = {name: tensor.expand(runs, *tensor.shape) for name, tensor in frozen.items()}
+        return {**frozen, **self.layout.views(plain(flat))}
 
 
 @dataclass(frozen=True)

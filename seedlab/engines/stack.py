@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from seedlab.engines.lower import for_stack
+from seedlab.engines.masks import Part
 from seedlab.engines.member import Member, Setting
 from seedlab.engines.origin import Origin
-from seedlab.engines.scratch import Gradients, plain
+from seedlab.engines.scratch import Gradients
 from seedlab.models.ragged import Ragged
 from seedlab.models.ragged_dropout import stack_masks
 from seedlab.models.stacked_pass import Named, Pass
@@ -18,9 +20,6 @@ from seedlab.recipes.averaging import update_average
 from seedlab.recipes.prior_decay import pull
 from seedlab.train.stacked_loss import losses_and_gradient
 from seedlab.train.stacked_optim import StackedAdam
-
-Part = tuple[Ragged, torch.Tensor]
-"""Tokens and labels of a part of a batch."""
 
 
 class Stack:
@@ -48,7 +47,8 @@ class Stack:
         segments = [layout.segments(member.treatment.column) for member in members]
         self.optimizer = StackedAdam(layout, [m.rule for m in members], weights, segments)
         self.average: torch.Tensor | None = None
-        self.views = layout.views(plain(weights))
+        self.average_decayed = [1.0] * len(members)
+        self.parameters = setting.parameters(weights)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -59,6 +59,7 @@ class Stack:
         masks: Sequence[Sequence[dict[str, torch.Tensor]]],
         step: int,
         memory: Gradients,
+        below: Sequence[Sequence[torch.Tensor]] | None = None,
         by_depth: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Make one update of all runs; return (run,) losses and gradient norms.
@@ -70,6 +71,8 @@ class Stack:
         masks : sequence over parts of sequences over runs of masks by site
         step : int
         memory : Gradients
+        below : sequence over parts of sequences over runs of tensors, optional
+            Outputs of the part that is not trained, where there is one.
         by_depth : bool
             Return (run, depth) norms.
         """
@@ -78,8 +81,8 @@ class Stack:
         grads, total = memory.views(runs), None
         for number, (batch, labels) in enumerate(parts):
             stacked = stack_masks(list(masks[number]))
-            at = Pass(self.views, batch, stacked, memory.work, grads, number > 0, runs)
-            logits = encoder.forward(at)
+            at = Pass(self.parameters, batch, stacked, memory.work, grads, number > 0, runs)
+            logits = encoder.forward(at, None if below is None else for_stack(below[number]))
             losses, grad = losses_and_gradient(logits, labels, rows, self.setting.root_loss)
             total = losses if total is None else total + losses
             encoder.backward(at, grad)
@@ -92,11 +95,16 @@ class Stack:
         return torch.as_tensor(total).reshape(-1), norms if profile is None else profile.sqrt()
 
     def logits(
-        self, batch: Ragged, memory: Gradients, averaged: bool = False
+        self,
+        batch: Ragged,
+        memory: Gradients,
+        averaged: bool = False,
+        below: torch.Tensor | None = None,
     ) -> npt.NDArray[np.float32]:
         """Return (run, row, class) logits without dropout, of the live or the averaged weights."""
         at = self._scoring(batch, memory, averaged)
-        logits = self.setting.encoder.forward(at).reshape(len(self), batch.n_rows, -1)
+        x = None if below is None else for_stack([below] * len(self))
+        logits = self.setting.encoder.forward(at, x).reshape(len(self), batch.n_rows, -1)
         return np.asarray(logits.float().cpu().numpy())
 
     def first_tokens(self, batch: Ragged, memory: Gradients) -> npt.NDArray[np.float32]:
@@ -118,6 +126,15 @@ class Stack:
         squares[:, 0] += (decayed - 1.0).square() * self.setting.beyond
         return squares.sqrt()
 
+    def scored_last(self, run: int) -> tuple[torch.Tensor, float]:
+        """Return a run's vector, averaged if there is an average, and its factor of the rest.
+
+        That is what became of embedding rows that are out of reach, as a factor of their start.
+        """
+        if self.average is None:
+            return self.optimizer.weights[run], self.optimizer.decayed[run]
+        return self.average[run], self.average_decayed[run]
+
     def state(self, run: int) -> dict[str, torch.Tensor]:
         """Return a copy on the host of all that changes while a run trains."""
         optimizer = self.optimizer
@@ -129,6 +146,7 @@ class Stack:
         }
         if self.average is not None:
             kept["average"] = self.average[run]
+            kept["average_decayed"] = torch.tensor(self.average_decayed[run], dtype=torch.float64)
         return {name: tensor.to("cpu", copy=True) for name, tensor in kept.items()}
 
     def load(self, run: int, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -142,6 +160,7 @@ class Stack:
             if self.average is None:
                 self.average = torch.zeros_like(optimizer.weights)
             self.average[run].copy_(tensors["average"])
+            self.average_decayed[run] = float(tensors["average_decayed"])
 
     def keep(self, runs: Sequence[int]) -> None:
         """Keep these runs alone."""
@@ -149,16 +168,17 @@ class Stack:
         self.members = [self.members[run] for run in runs]
         if self.average is not None:
             self.average = self.average[list(runs)]
+            self.average_decayed = [self.average_decayed[run] for run in runs]
         if self.origin is not None:
             self.origin.keep(runs)
-        self.views = self.setting.layout.views(plain(self.optimizer.weights))
+        self.parameters = self.setting.parameters(self.optimizer.weights)
 
     def _scoring(self, batch: Ragged, memory: Gradients, averaged: bool) -> Pass:
         """Return a pass without dropout and without a way back."""
-        p = self.views
+        p = self.parameters
         if averaged:
             assert self.average is not None  # the loop knows when averaging starts
-            p = self.setting.layout.views(plain(self.average))
+            p = self.setting.parameters(self.average)
         return Pass(p, batch, {}, memory.work, runs=len(self))
 
     def _by_depth(self, flat: torch.Tensor) -> torch.Tensor:
@@ -194,9 +214,14 @@ class Stack:
             return
         if step == start:
             self.average = weights.clone()
+            self.average_decayed = list(self.optimizer.decayed)
         else:
             assert self.average is not None  # made at step `start`, or loaded
             update_average([self.average], [weights], step - start)
+            pairs = zip(self.average_decayed, self.optimizer.decayed, strict=True)
+            self.average_decayed = [
+                mean + (last - mean) / (step - start + 1) for mean, last in pairs
+            ]
 
     def _weights(self, run: int) -> Named:
         """Return a run's weights by name."""

@@ -24,11 +24,14 @@ class LayerNames:
 
     Parameters
     ----------
+    prefix : str
+        Beginning of the names of all that belongs to the layer.
     query, key, value, output, norm, up, down, final_norm : str
     attention_site, output_site, down_site : str or None
         Where dropout applies: attention probabilities, attention output, feed-forward output.
     """
 
+    prefix: str
     query: str
     key: str
     value: str
@@ -48,6 +51,8 @@ class Family:
 
     Parameters
     ----------
+    embeddings : str
+        Beginning of the names of all that comes before the first layer.
     words, positions, types : str
         Parameter names of the embedding tables; `types` is None where there is none.
     norm : str
@@ -72,6 +77,7 @@ class Family:
         Sites with probability 0 are left out.
     """
 
+    embeddings: str
     words: str
     positions: str
     types: str | None
@@ -90,6 +96,18 @@ class Family:
     eps: float
     feed_forward: str
     dropout: dict[str, float]
+
+    def stage(self, name: str) -> int:
+        """Return where a parameter or dropout site belongs.
+
+        0 is the embeddings, i the i-th layer from the bottom, the number of layers + 1 the head.
+        """
+        if name.startswith(self.embeddings):
+            return 0
+        for number, layer in enumerate(self.layers, 1):
+            if name.startswith(layer.prefix):
+                return number
+        return len(self.layers) + 1
 
 
 class _Head(NamedTuple):
@@ -122,7 +140,7 @@ def describe(model: PreTrainedModel) -> Family:
     Raises
     ------
     SeedlabError
-        When the architecture, its activation, or a frozen parameter is not supported.
+        When the architecture or its activation is not supported.
     """
     kind = _SUPPORTED.get(type(model).__name__)
     config: Any = model.config
@@ -143,11 +161,6 @@ def describe(model: PreTrainedModel) -> Family:
         raise SeedlabError(
             "engine=packed can't stack a decoder (config.is_decoder or add_cross_attention is "
             "true); it knows encoders: use engine=serial."
-        )
-    if not all(p.requires_grad for p in model.parameters()):
-        raise SeedlabError(
-            "engine=packed can't train a model with frozen parameters; all must be trainable: use "
-            "engine=serial."
         )
     base = model.base_model_prefix
     dropout = {
@@ -173,6 +186,7 @@ def describe(model: PreTrainedModel) -> Family:
     }[kind]
     embeddings = f"{base}.embeddings"
     return Family(
+        embeddings=embeddings,
         words=f"{embeddings}.word_embeddings.weight",
         positions=f"{embeddings}.position_embeddings.weight",
         types=None if distil else f"{embeddings}.token_type_embeddings.weight",
@@ -200,6 +214,7 @@ def _bert_layer(base: str, number: int) -> LayerNames:
     layer = f"{base}.encoder.layer.{number}"
     attention = f"{layer}.attention"
     return LayerNames(
+        prefix=f"{layer}.",
         query=f"{attention}.self.query",
         key=f"{attention}.self.key",
         value=f"{attention}.self.value",
@@ -217,6 +232,7 @@ def _bert_layer(base: str, number: int) -> LayerNames:
 def _distilbert_layer(base: str, number: int) -> LayerNames:
     layer = f"{base}.transformer.layer.{number}"
     return LayerNames(
+        prefix=f"{layer}.",
         query=f"{layer}.attention.q_lin",
         key=f"{layer}.attention.k_lin",
         value=f"{layer}.attention.v_lin",

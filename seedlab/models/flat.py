@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from seedlab.models.family import Family
-from seedlab.models.groups import parameter_groups
+from seedlab.models.groups import is_exempt
 
 _ALIGNED = 16
 """Numbers after which a tensor starts: 64 bytes of float32, a cache line and a vector."""
@@ -157,8 +157,8 @@ def make_layout(
     names : collection of str, optional
         Parameters that have a place; None: all of them.
     """
-    heavy = {name for group in parameter_groups(model) if group.decayed for name in group.names}
     named = [n for n in model.named_parameters() if names is None or n[0] in names]
+    heavy = {name for name, _ in named if not is_exempt(model, name)}
     ordered = [n for n in named if n[0] in heavy] + [n for n in named if n[0] not in heavy]
     # Key and value follow the query without a gap, so that the three are one matrix.
     joined = {f"{m}.{leaf}" for la in family.layers for m in (la.key, la.value) for leaf in _LEAVES}

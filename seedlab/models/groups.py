@@ -50,7 +50,11 @@ def parameter_groups(
     groups: dict[tuple[bool, int], list[str]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            module_name, _, leaf = name.rpartition(".")
-            exempt = leaf == "bias" or is_norm(model.get_submodule(module_name))
-            groups.setdefault((exempt, column(name)), []).append(name)
+            groups.setdefault((is_exempt(model, name), column(name)), []).append(name)
     return [Group(at, not exempt, names) for (exempt, at), names in sorted(groups.items())]
+
+
+def is_exempt(model: nn.Module, name: str) -> bool:
+    """Whether weight decay does not apply to a parameter of this name."""
+    module_name, _, leaf = name.rpartition(".")
+    return leaf == "bias" or is_norm(model.get_submodule(module_name))

@@ -289,10 +289,6 @@ def test_unknown_architectures_are_refused(tmp_path: Path) -> None:
     weights.model.config.hidden_act = "silu"
     with pytest.raises(SeedlabError, match=r"activation 'silu'; it knows gelu.*engine=serial"):
         describe(weights.model)
-    weights.model.config.hidden_act = "gelu"
-    next(weights.model.parameters()).requires_grad_(False)
-    with pytest.raises(SeedlabError, match=r"frozen parameters.*engine=serial"):
-        describe(weights.model)
 
 
 def small(**changes: Any) -> BertConfig:

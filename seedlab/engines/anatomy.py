@@ -1,0 +1,155 @@
+"""`Anatomy`: how a model is cut for a column: what is trained, and what all runs share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from seedlab.engines.memory import Shape
+from seedlab.models.family import Family, describe
+from seedlab.models.flat import FlatLayout, make_layout
+from seedlab.models.ragged import make_tables
+from seedlab.models.ragged_dropout import Site, sites_of
+from seedlab.models.stacked import StackedEncoder
+from seedlab.recipe_spec import RecipeSpec
+from seedlab.spec import RunSpec
+from seedlab.tasks.encoded import EncodedTask
+from seedlab.train.treatment import Treatment
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A model as the runs of a column compute it.
+
+    Parameters
+    ----------
+    family : Family
+    encoder : StackedEncoder
+    trained : FlatLayout
+        Of every run's own vector.
+    frozen : FlatLayout
+        Of the vector that all runs read.
+    sites : tuple of Site
+        Where something is dropped in training.
+    hidden, feed_forward, longest : int
+        Widths of the model, and tokens of the longest example.
+    dtype : torch.dtype
+        Of the weights.
+    device : torch.device
+    """
+
+    family: Family
+    encoder: StackedEncoder
+    trained: FlatLayout
+    frozen: FlatLayout
+    sites: tuple[Site, ...]
+    hidden: int
+    feed_forward: int
+    longest: int
+    dtype: torch.dtype
+    device: torch.device
+
+    @property
+    def drops_below(self) -> bool:
+        """Whether something is dropped below the first stage that is trained."""
+        return any(self.family.stage(site.name) < self.encoder.first for site in self.sites)
+
+    def vector(self, layout: FlatLayout, *runs: int) -> torch.Tensor:
+        """Return a vector of zeros for a layout, or one per run."""
+        return torch.zeros(*runs, layout.size, dtype=self.dtype, device=self.device)
+
+    def beyond(self, pretrained: Mapping[str, torch.Tensor]) -> float:
+        """Return the sum of squares of trained embedding rows that are out of the task's reach."""
+        total = 0.0
+        for name, rows in self.trained.rows.items():
+            out = torch.ones(len(pretrained[name]), dtype=torch.bool)
+            out[rows] = False
+            total += float(pretrained[name][out.to(self.device)].double().square().sum())
+        return total
+
+    def shape(self, run: RunSpec, room: int, averaged: bool, origin: bool) -> Shape:
+        """Return what decides how much memory a column takes.
+
+        Parameters
+        ----------
+        run : RunSpec
+            One of them.
+        room : int
+            Bytes that may be taken for outputs of the part that is not trained.
+        averaged, origin : bool
+            Whether averages, or the pre-trained weights, are held besides.
+        """
+        recipe, itemsize = run.recipe, self.dtype.itemsize
+        layers, first = len(self.family.layers), self.encoder.first
+        shared = self.frozen.size + (self.trained.size if origin else 0)
+        return Shape(
+            size=self.trained.size,
+            hidden=self.hidden,
+            feed_forward=self.feed_forward,
+            heads=self.family.heads,
+            # The part that is not trained keeps a layer's worth for all of its layers.
+            layers=layers - max(first - 1, 0) + (first > 1),
+            rows=_rows(recipe),
+            longest=self.longest,
+            evaluation_rows=run.evaluation.batch_size,
+            itemsize=itemsize,
+            vectors=4 if averaged else 3,
+            shared=shared * itemsize + room,
+        )
+
+
+def dissect(model: PreTrainedModel, task: EncodedTask, treatment: Treatment) -> Anatomy:
+    """Return how a model is cut for a task, by what one of a column's runs does to it.
+
+    Raises
+    ------
+    SeedlabError
+        When the architecture can't be stacked.
+    """
+    family = describe(model)
+    used = np.unique(np.concatenate([split.ids for split in task.splits.values()]))
+    longest = max(int(split.lengths.max()) for split in task.splits.values())
+    table = model.get_parameter(family.words)
+    tables, words, positions = make_tables(
+        torch.from_numpy(used.astype(np.int64)),
+        len(table),
+        longest,
+        family.padding,
+        family.positions_count_tokens,
+    )
+    rows = {family.words: words, family.positions: positions}
+    trained = [name for name, _ in model.named_parameters() if name not in treatment.frozen]
+    up = model.get_parameter(f"{family.layers[0].up}.weight")
+    return Anatomy(
+        family=family,
+        encoder=StackedEncoder(family, tables, min(map(family.stage, trained))),
+        trained=make_layout(model, family, rows, trained),
+        frozen=make_layout(model, family, rows, treatment.frozen),
+        sites=_sites(model, family, treatment.quiet),
+        hidden=up.shape[1],
+        feed_forward=up.shape[0],
+        longest=longest,
+        dtype=table.dtype,
+        device=table.device,
+    )
+
+
+def _sites(model: PreTrainedModel, family: Family, quiet: tuple[str, ...]) -> tuple[Site, ...]:
+    """Return the places at which something is dropped, outside of the modules `quiet`."""
+    hidden = model.get_parameter(f"{family.dense}.weight").shape[1]
+    widths = dict.fromkeys(family.dropout, hidden)
+    widths[family.embedding_site] = model.get_parameter(family.words).shape[1]
+    for layer in family.layers:
+        widths.pop(layer.attention_site, None)
+    silent = tuple(f"{module}." for module in quiet)
+    sites = sites_of(family, widths)
+    return tuple(site for site in sites if not f"{site.name}.".startswith(silent))
+
+
+def _rows(recipe: RecipeSpec) -> int:
+    """Return the examples of the largest part of a batch."""
+    return -(-recipe.batch_size // recipe.accumulation)
