@@ -58,39 +58,44 @@ def tiny_task(
     )
 
 
-def tiny_checkpoint(folder: Path, architecture: str, dropout: float = 0.1) -> Path:
-    """Write a randomly initialised encoder of a few thousand parameters, hub layout."""
+def tiny_checkpoint(
+    folder: Path, architecture: str, dropout: float = 0.1, n_layers: int = 2, **changes: Any
+) -> Path:
+    """Write a randomly initialised encoder of a few thousand parameters, hub layout.
+
+    `changes` are further values of the configuration.
+    """
     shared = {"vocab_size": VOCABULARY, "pad_token_id": 1}
     bert = {
         "hidden_size": 16,
-        "num_hidden_layers": 2,
+        "num_hidden_layers": n_layers,
         "num_attention_heads": 2,
         "intermediate_size": 24,
         "max_position_embeddings": 20,
         "hidden_dropout_prob": dropout,
         "attention_probs_dropout_prob": dropout,
         **shared,
+        **changes,
     }
     with torch.random.fork_rng():
         torch.manual_seed(5)
         if architecture == "bert":
             model = BertModel(BertConfig(**bert))
         elif architecture == "roberta":
-            model = RobertaModel(RobertaConfig(**{**bert, "type_vocab_size": 1}))
+            model = RobertaModel(RobertaConfig(**{"type_vocab_size": 1, **bert}))
         elif architecture == "electra":
             model = ElectraModel(ElectraConfig(embedding_size=8, **bert))
         else:
             model = DistilBertModel(
                 DistilBertConfig(
                     dim=16,
-                    n_layers=2,
+                    n_layers=n_layers,
                     n_heads=2,
                     hidden_dim=24,
                     max_position_embeddings=20,
                     dropout=dropout,
                     attention_dropout=dropout,
-                    seq_classif_dropout=dropout,
-                    **shared,
+                    **{"seq_classif_dropout": dropout, **shared, **changes},
                 )
             )
     model.save_pretrained(folder)
