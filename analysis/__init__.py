@@ -5,9 +5,10 @@ scores, `read_study` from the tables that ``seedlab export`` writes. Everything
 else takes a study (or arrays of scores) and returns labelled data frames; what
 draws random numbers takes a numpy Generator.
 
-Three parts are imported by their own names, because they need more than numpy,
+Some parts are imported by their own names, because they need more than numpy,
 scipy and pandas: `analysis.report` (``write_report``, ``plan_answers``; altair and
-jinja2), `analysis.figures` (altair) and `analysis.replay` (optuna).
+jinja2), `analysis.figures` (altair), and `analysis.replay`, `analysis.pruners` and
+`analysis.ask_and_tell` (optuna).
 """
 
 from analysis.bands import best_of_band as best_of_band
@@ -34,6 +35,7 @@ from analysis.lint import lint as lint
 from analysis.noise_floor import calibrated_floor as calibrated_floor
 from analysis.noise_floor import noise_floor as noise_floor
 from analysis.noise_floor import sampling_error as sampling_error
+from analysis.objectives import parse_objective as parse_objective
 from analysis.overtaking import best_of_n_crossings as best_of_n_crossings
 from analysis.permutation import factor_tests as factor_tests
 from analysis.planner import budget_table as budget_table
@@ -46,6 +48,8 @@ from analysis.robust_scores import robust_means as robust_means
 from analysis.seed_effects import best_and_worst_seeds as best_and_worst_seeds
 from analysis.seed_effects import seed_means as seed_means
 from analysis.seed_effects import seeds_across_tasks as seeds_across_tasks
+from analysis.sequential import SequentialTest as SequentialTest
+from analysis.sequential import planned_looks as planned_looks
 from analysis.stochastic_order import almost_stochastic_order as almost_stochastic_order
 from analysis.stopping_distribution import stopping_distribution as stopping_distribution
 from analysis.stopping_surface import stopping_surface as stopping_surface

@@ -1,6 +1,8 @@
 """Cohorts as Optuna pruners and as a loop that pauses, against the rules themselves."""
 
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -264,3 +266,12 @@ def in_rounds(scores, pruner, looks):
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_examples_of_the_documentation_run():
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "search.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+    names = {}
+    exec("\n".join(blocks), names)
+    states = [trial.state for trial in names["trials"]]
+    assert (states.count(TrialState.COMPLETE), len(states)) == (5, 20)
