@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from seedlab.early_stopping import EarlyStoppingSpec, TrainSpec
 from seedlab.errors import SeedlabError, nearest
 from seedlab.grid import EngineSpec
 from seedlab.recipe_spec import RecipeSpec
@@ -28,6 +29,8 @@ SECTIONS: dict[str, type] = {
     "diagnostics": DiagnosticsSpec,
     "seed": Seeds,
     "engine": EngineSpec,
+    "train": TrainSpec,
+    "early_stopping": EarlyStoppingSpec,
 }
 """Sections of a configuration and the dataclasses that define their keys and defaults."""
 
@@ -45,6 +48,8 @@ class Settings:
     spec : RunSpec
         Hashes not filled in.
     engine : EngineSpec
+    train : TrainSpec
+    early_stopping : EarlyStoppingSpec
     study : pathlib.Path
         The study's folder.
     studies : pathlib.Path
@@ -55,6 +60,8 @@ class Settings:
 
     spec: RunSpec
     engine: EngineSpec
+    train: TrainSpec
+    early_stopping: EarlyStoppingSpec
     study: Path
     studies: Path
     dry: bool
@@ -117,6 +124,8 @@ def read_settings(cfg: DictConfig) -> Settings:
     return Settings(
         spec=spec,
         engine=built["engine"],
+        train=built["train"],
+        early_stopping=built["early_stopping"],
         study=_from_here(studies / str(study)),
         studies=_from_here(studies),
         dry=_convert(bool, values.get("dry", False), "dry"),

@@ -2,7 +2,9 @@
 
 A pack is a list of runs that one worker trains in one go. Runs of one pack differ in
 nothing that changes a tensor's shape, and they are of one column (one order seed), because
-runs of a column see the same batches; across columns there would be nothing to share.
+runs of a column see the same batches; across columns there would be nothing to share. Where
+early stopping has left columns short, a pack holds several of them, so that all workers have
+the same to do.
 """
 
 from __future__ import annotations
@@ -34,11 +36,41 @@ class EngineSpec:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """How far the runs of a pack are trained in one go, and what is kept of them.
+
+    Parameters
+    ----------
+    every : int or None
+        Updates between two checkpoints.
+    until : int or None
+        Updates after which the runs pause; None: they are trained to their end.
+    keep : int or None
+        Only the best so many of `cohort` may go on after the pause, so only they need a
+        checkpoint; None: any may.
+    cohort : tuple of run ids
+        All runs that are compared at the pause.
+    seed : int
+        Of breaking ties among them.
+    """
+
+    every: int | None = None
+    until: int | None = None
+    keep: int | None = None
+    cohort: tuple[str, ...] = ()
+    seed: int = 0
+
+
+TO_THE_END = Stage()
+
+
+@dataclass(frozen=True)
 class Pack:
-    """Runs that are trained together, and the engine that trains them."""
+    """Runs that are trained together, the engine that trains them, and how far."""
 
     runs: tuple[RunSpec, ...]
     engine: EngineSpec
+    stage: Stage = TO_THE_END
 
 
 def cell(run: RunSpec) -> tuple[int, int]:
@@ -62,7 +94,9 @@ def shape_key(run: RunSpec) -> RunSpec:
     return dataclasses.replace(run, recipe=recipe, seeds=Seeds(subsample=run.seeds.subsample))
 
 
-def form_packs(runs: Sequence[RunSpec], engine: EngineSpec) -> list[Pack]:
+def form_packs(
+    runs: Sequence[RunSpec], engine: EngineSpec, stage: Stage = TO_THE_END
+) -> list[Pack]:
     """Return packs of at most `engine.width` runs, each of one column.
 
     Parameters
@@ -70,6 +104,7 @@ def form_packs(runs: Sequence[RunSpec], engine: EngineSpec) -> list[Pack]:
     runs : sequence of RunSpec
         Distinct runs; their order is kept between columns.
     engine : EngineSpec
+    stage : Stage
 
     Returns
     -------
@@ -94,8 +129,35 @@ def form_packs(runs: Sequence[RunSpec], engine: EngineSpec) -> list[Pack]:
         columns = groups.setdefault(shape_key(run), {})
         columns.setdefault(run.seeds.order, []).append(run)
     return [
-        Pack(tuple(column[start : start + engine.width]), engine)
+        Pack(tuple(column[start : start + engine.width]), engine, stage)
         for columns in groups.values()
         for column in columns.values()
         for start in range(0, len(column), engine.width)
     ]
+
+
+def repack(runs: Sequence[RunSpec], engine: EngineSpec, stage: Stage, workers: int) -> list[Pack]:
+    """Return packs of what early stopping left of the columns, one load for each worker.
+
+    Columns that are longer than a worker's share are cut. Then the pieces, the longest first,
+    each go to the pack with the fewest runs; a pack is full at `engine.width` runs.
+
+    Parameters
+    ----------
+    runs : sequence of RunSpec
+        Of one shape, see `shape_key`.
+    engine : EngineSpec
+    stage : Stage
+    workers : int
+        How many packs are trained at a time, at least 1.
+    """
+    share = min(engine.width, -(-len(runs) // workers)) if runs else 1
+    short = dataclasses.replace(engine, width=share)
+    pieces = sorted((pack.runs for pack in form_packs(runs, short)), key=len, reverse=True)
+    loads: list[list[RunSpec]] = [[] for _ in range(workers)]
+    for piece in pieces:
+        room = [load for load in loads if len(load) + len(piece) <= engine.width]
+        if not room:
+            loads.append([])
+        min(room or loads[-1:], key=len).extend(piece)
+    return [Pack(tuple(load), engine, stage) for load in loads if load]

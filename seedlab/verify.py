@@ -14,6 +14,7 @@ from seedlab.spec import RunSpec
 from seedlab.store.arrays import Arrays
 from seedlab.store.record import Record
 from seedlab.store.study import StoredRun
+from seedlab.train.checkpoint import Checkpoint
 from seedlab.train.result import RunResult
 
 
@@ -39,6 +40,8 @@ class Verification:
 def repeat(stored: StoredRun) -> RunResult:
     """Train a recorded run again, with the engine, width and threads it was trained with.
 
+    One that was stopped early is trained up to the step at which it was.
+
     Raises
     ------
     SeedlabError
@@ -51,8 +54,24 @@ def repeat(stored: StoredRun) -> RunResult:
     device = "cpu" if record.device == "cpu" else "cuda"
     engine = EngineSpec(record.engine, record.width, record.threads, device)
     task = load_task_of(run)
-    (result,) = train([run], task, engine)
+    keeper = _PauseAt(record.steps) if record.status == "stopped" else None
+    (result,) = train([run], task, engine, keeper=keeper)
     return result
+
+
+class _PauseAt:
+    """Lets runs pause and keeps nothing; a `seedlab.train.checkpoint.Keeper`."""
+
+    every = None
+
+    def __init__(self, pause: int) -> None:
+        self.pause = pause
+
+    def load(self, run_id: str) -> None:
+        """There is nothing to go on from."""
+
+    def save(self, run_id: str, checkpoint: Checkpoint) -> None:
+        """Nobody will go on from it."""
 
 
 def compare(stored: StoredRun, result: RunResult) -> Verification:
@@ -74,9 +93,10 @@ def compare(stored: StoredRun, result: RunResult) -> Verification:
         again = result.logits.get(split, np.empty(0, np.float32))
         if logits.tobytes() != np.ascontiguousarray(again).tobytes():
             return Verification(False, record.steps, f"the final logits of '{split}' differ")
-    if record.status != result.status:
+    status = "stopped" if result.status == "paused" else result.status
+    if record.status != status:
         return Verification(
-            False, record.steps, f"it ended as '{result.status}', recorded is '{record.status}'"
+            False, record.steps, f"it ended as '{status}', recorded is '{record.status}'"
         )
     n = len(arrays.losses)
     return Verification(

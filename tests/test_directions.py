@@ -60,6 +60,10 @@ def test_seedlab_draws_no_figures_and_reaches_analysis_from_its_verbs_alone(path
         # A search decides by pure functions of scores, and by nothing else of `analysis`.
         ours = {name for name in imports(path) if name.split(".")[0] == "analysis"}
         assert ours <= {"analysis.objectives", "analysis.sequential", "analysis.pruners"}
+    elif path.parent.name == "launch" and path.name in ("heats.py", "rules.py"):
+        # Early stopping: the rules that the offline estimates use, too.
+        ours = {name for name in imports(path) if name.split(".")[0] == "analysis"}
+        assert ours == {"analysis.policies"}
     elif path.name not in ("report.py",):
         assert "analysis" not in used
 

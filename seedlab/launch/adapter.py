@@ -6,13 +6,14 @@ other task function is run as it is, one job after another in each worker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 from omegaconf import DictConfig
 
-from seedlab.grid import EngineSpec, Pack
+from seedlab.early_stopping import EarlyStoppingSpec
+from seedlab.grid import EngineSpec, Pack, Stage
 from seedlab.launch.events import Event, Outcome
 from seedlab.spec import RunSpec
 
@@ -38,11 +39,68 @@ class Plan(Protocol):
         """The study's folder."""
         ...
 
+    @property
+    def stage(self) -> Stage:
+        """What is kept on the way, where the run is trained to its end in one go."""
+        ...
+
+    @property
+    def early_stopping(self) -> EarlyStoppingSpec:
+        """The policy that may stop it."""
+        ...
+
+
+class Race(Protocol):
+    """Runs of one study of which early stopping trains some to their end."""
+
+    @property
+    def study(self) -> Path:
+        """The study's folder."""
+        ...
+
+    @property
+    def cells(self) -> Sequence[RunSpec]:
+        """All runs that were asked for."""
+        ...
+
+    @property
+    def started(self) -> Sequence[RunSpec]:
+        """Those that are started."""
+        ...
+
+    def begin(self) -> None:
+        """Put on file what is going to be done."""
+        ...
+
+    def packs(self, failed: Collection[str], threads: int, workers: int) -> list[Pack]:
+        """Take the decisions that are due; return the packs of the next stage, none at the end.
+
+        Parameters
+        ----------
+        failed : collection of run ids
+            Runs that can't be trained.
+        threads, workers : int
+            CPU threads per worker, and how many workers there are.
+        """
+        ...
+
+    def reports(self, score: str) -> Mapping[str, float | None]:
+        """Return what the jobs of the runs report, by run id; failed ones are missing."""
+        ...
+
+    def plan_words(self, workers: int) -> Sequence[str]:
+        """Return the plan in lines of text."""
+        ...
+
+    def outcome_words(self) -> str:
+        """Return what came of it, and put it on file."""
+        ...
+
 
 class TaskAdapter(Protocol):
     """Turns configurations into runs, and trains packs of them.
 
-    `plan`, `begin`, `finished` and `describe` are called in the parent process, `execute` in a
+    `plan`, `races`, `begin`, `finished` and `describe` are called in the parent process, `execute` in a
     worker. The adapter travels to the workers with its task function, so it holds no state
     that cannot be pickled.
     """
@@ -72,7 +130,17 @@ class TaskAdapter(Protocol):
         ...
 
     def finished(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
-        """Return the score (see `EngineSpec.score`) of every run in the study, by run id."""
+        """Return the score (see `EngineSpec.score`) of every run that is over, by run id."""
+        ...
+
+    def races(self, plans: Sequence[Plan]) -> Sequence[Race]:
+        """Return the races of a batch: a run is in one of them, or in none.
+
+        Raises
+        ------
+        SeedlabError
+            When a policy can't be followed; nothing of the batch is run then.
+        """
         ...
 
     def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]) -> str:

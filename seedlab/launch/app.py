@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from omegaconf import DictConfig
 from seedlab.checks import check_engine, check_run
 from seedlab.config import defaults, read_settings
 from seedlab.content import with_hashes
+from seedlab.early_stopping import EarlyStoppingSpec, check_early_stopping, check_train
 from seedlab.errors import SeedlabError
-from seedlab.grid import EngineSpec, Pack
-from seedlab.launch.adapter import trained_in_packs
+from seedlab.grid import EngineSpec, Pack, Stage
+from seedlab.launch.adapter import Plan, Race, trained_in_packs
 from seedlab.launch.events import Event, Outcome
 from seedlab.paths import conf_folder
-from seedlab.spec import RunSpec
+from seedlab.spec import RunSpec, Seeds
 from seedlab.store.study import Study
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,8 @@ class Planned:
     spec: RunSpec
     engine: EngineSpec
     study: Path
+    stage: Stage
+    early_stopping: EarlyStoppingSpec
 
 
 class SeedlabAdapter:
@@ -44,16 +48,51 @@ class SeedlabAdapter:
         settings = read_settings(cfg)
         check_run(settings.spec)
         check_engine(settings.engine)
-        return Planned(with_hashes(settings.spec, settings.studies), settings.engine, settings.study)
+        check_train(settings.train)
+        check_early_stopping(settings.early_stopping)
+        return Planned(
+            with_hashes(settings.spec, settings.studies),
+            settings.engine,
+            settings.study,
+            Stage(every=settings.train.checkpoint_every),
+            settings.early_stopping,
+        )
+
+    def races(self, plans: Sequence[Plan]) -> Sequence[Race]:
+        """Return a race for every study, setting and policy: runs that differ in seeds alone."""
+        groups: dict[object, list[Plan]] = {}
+        for plan in plans:
+            if plan.early_stopping.active:
+                setting = dataclasses.replace(plan.spec, seeds=Seeds())
+                key = (plan.study, setting, plan.early_stopping, plan.engine, plan.stage)
+                groups.setdefault(key, []).append(plan)
+        if not groups:
+            return ()
+        from seedlab.launch.race import Race as SeedlabRace
+
+        return [
+            SeedlabRace(
+                group[0].study,
+                [plan.spec for plan in group],
+                group[0].early_stopping,
+                group[0].engine,
+                group[0].stage.every,
+            )
+            for group in groups.values()
+        ]
 
     def begin(self, study: Path, specs: Sequence[RunSpec]) -> None:
         """Add the runs to the study's plan."""
         Study(study).plan(specs)
 
     def finished(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
-        """Return the score of every run on record."""
+        """Return the score of every run that was trained to its end."""
         records = Study(study).finished()
-        return {run_id: record.reported(engine.score) for run_id, record in records.items()}
+        return {
+            run_id: record.reported(engine.score)
+            for run_id, record in records.items()
+            if record.is_over
+        }
 
     def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]) -> str:
         """Return the plan as text, for ``dry=true``."""
@@ -86,15 +125,21 @@ def run(cfg: DictConfig) -> float | None:
     adapter = SeedlabAdapter()
     settings = read_settings(cfg)
     planned = adapter.plan(cfg)
+    if planned.early_stopping.active:
+        raise SeedlabError(
+            f"early_stopping={planned.early_stopping.policy} compares runs with each other, and this "
+            "is one run by itself; sweep over seeds with -m (--multirun) and hydra/launcher=seedlab, "
+            "or leave early_stopping out."
+        )
     study = Study(planned.study)
-    pack = Pack((planned.spec,), planned.engine)
+    pack = Pack((planned.spec,), planned.engine, planned.stage)
+    finished = adapter.finished(planned.study, planned.engine).keys()
     if settings.dry:
-        finished = set(study.finished())
         left = [] if planned.spec.run_id in finished else [pack]
-        print(adapter.describe([planned.spec], left, finished))  # noqa: T201
+        print(adapter.describe([planned.spec], left, set(finished)))  # noqa: T201
         return None
     study.plan([planned.spec])
-    known = planned.spec.run_id in study.finished()
+    known = planned.spec.run_id in finished
     outcome = adapter.execute(pack, planned.study, lambda event: None)[planned.spec.run_id]
     if outcome.status == "skipped":
         raise SeedlabError(

@@ -6,6 +6,7 @@ worker; both stay in memory for the packs that follow.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import logging
 import time
@@ -18,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 from seedlab.content import load_encoded
 from seedlab.engines import ENGINES
 from seedlab.errors import SeedlabError
-from seedlab.grid import EngineSpec, Pack
+from seedlab.grid import EngineSpec, Pack, Stage
 from seedlab.launch.events import Event, Outcome
+from seedlab.launch.keeper import StoreKeeper
 from seedlab.spec import ModelSpec, RunSpec
+from seedlab.store.checkpoints import Checkpoints
 from seedlab.store.record import Record
 from seedlab.store.study import Study
 from seedlab.train.plan import make_plan
@@ -38,7 +41,7 @@ _EVENT_SECONDS = 0.25
 
 
 def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict[str, Outcome]:
-    """Train the runs of a pack that nobody trains and that are not on record yet.
+    """Train the runs of a pack that nobody trains and that have not come so far yet.
 
     Parameters
     ----------
@@ -51,12 +54,12 @@ def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict
     -------
     dict of run id to Outcome
     """
-    study, score = Study(folder), pack.engine.score
+    study, score, until = Study(folder), pack.engine.score, pack.stage.until
     outcomes: dict[str, Outcome] = {}
     with ExitStack() as stack:
         claimed = {}
         for run in pack.runs:
-            claim = study.claim(run.run_id)
+            claim = study.claim(run.run_id, until)
             if claim is not None:
                 claimed[run.run_id] = stack.enter_context(claim)
         recorded = study.finished() if len(claimed) < len(pack.runs) else {}
@@ -64,19 +67,53 @@ def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict
             run_id = run.run_id
             if run_id not in claimed:
                 found = recorded.get(run_id)
+                there = found if found is not None and found.has_reached(until) else None
                 outcomes[run_id] = (
-                    Outcome("finished", found.reported(score)) if found else Outcome("skipped")
+                    Outcome("finished", there.reported(score)) if there else Outcome("skipped")
                 )
-                on_event(_ended(found, run_id))
+                on_event(_ended(there, run_id))
         todo = [run for run in pack.runs if run.run_id in claimed]
         if todo:
             task = load_task_of(todo[0])
-            for result in train(todo, task, pack.engine, on_event):
+            engine = resolve_engine(todo[0], task, pack.engine)
+            keeper = _keeper(study, pack.stage, task, engine)
+            for result in train(todo, task, engine, on_event, keeper):
+                run_id = result.spec.run_id
+                if run_id in keeper.resumed:
+                    origin = {**result.provenance, "resumed_from": keeper.resumed[run_id]}
+                    result = dataclasses.replace(result, provenance=origin)
                 record = study.write(result, task)
-                claimed[record.run_id].release()
-                outcomes[record.run_id] = Outcome("finished", record.reported(score))
-                on_event(_ended(record, record.run_id))
+                if record.is_over:
+                    Checkpoints(folder).drop([run_id])
+                claimed[run_id].release()
+                outcomes[run_id] = Outcome("finished", record.reported(score))
+                on_event(_ended(record, run_id))
     return outcomes
+
+
+def resolve_engine(run: RunSpec, task: EncodedTask, engine: EngineSpec) -> EngineSpec:
+    """Return the engine's settings with the engine in the place of ``auto``."""
+    from seedlab.engines.choice import choose
+
+    weights = load_weights_of(run, task, prepare(engine))
+    chosen, reason = choose(engine.name, run, weights.model)
+    if reason:
+        log.warning("training one run after another (engine=serial): %s", reason)
+    return dataclasses.replace(engine, name=chosen)
+
+
+def _keeper(study: Study, stage: Stage, task: EncodedTask, engine: EngineSpec) -> StoreKeeper:
+    from seedlab.tasks.metrics import METRICS
+
+    metric = METRICS[task.metrics[0]]
+    return StoreKeeper(
+        study,
+        stage,
+        metric=metric.name,
+        higher_is_better=metric.higher_is_better,
+        engine=engine.name,
+        device=prepare(engine),
+    )
 
 
 def train(
@@ -90,14 +127,11 @@ def train(
 
     No result is written: `seedlab verify` and `seedlab save` train through this as well.
     """
-    from seedlab.engines.choice import choose
     from seedlab.tasks.metrics import METRICS
     from seedlab.train.loop import Watch
 
+    chosen = resolve_engine(runs[0], task, engine).name
     weights = load_weights_of(runs[0], task, prepare(engine))
-    chosen, reason = choose(engine.name, runs[0], weights.model)
-    if reason:
-        log.warning("training one run after another (engine=serial): %s", reason)
     metrics = [METRICS[name] for name in task.metrics]
     specs = {run.run_id: run for run in runs}
     last = 0.0
@@ -207,11 +241,11 @@ def _ended(record: Record | None, run_id: str) -> Event:
     if record is None:
         return Event("skipped", run_id, message="another process trains it")
     return Event(
-        "finished",
+        "finished" if record.is_over else "paused",
         run_id,
         step=record.steps,
         total_steps=record.total_steps,
         score=record.best_score,
-        message="failed run" if record.failed else "",
+        message="failed run" if record.failed and record.is_over else "",
         higher_is_better=record.direction == "max",
     )

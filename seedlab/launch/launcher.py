@@ -16,13 +16,14 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from seedlab.errors import SeedlabError
-from seedlab.launch.adapter import TaskAdapter, adapter_of
+from seedlab.launch.adapter import Race, TaskAdapter, adapter_of
 from seedlab.launch.failure import completed_return, failure_report
 from seedlab.launch.local import LocalExecutor
 from seedlab.launch.messages import Session
 from seedlab.launch.planning import BatchPlan, make_works, plan_batch
 from seedlab.launch.progress import make_display
 from seedlab.launch.slots import Slot, make_slots, usable_cores, visible_gpus
+from seedlab.launch.stages import Stages
 from seedlab.launch.work import Work
 
 log = logging.getLogger(__name__)
@@ -83,24 +84,27 @@ def launch(
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     adapter = adapter_of(task_function)
     plan = plan_batch(hydra_context.config_loader, config, batch, first_number, adapter)
-    unfinished = len(plan.jobs) - len(plan.finished)
-    slots = _slots(settings, plan) if unfinished else []
-    works = make_works(plan, slots[0].threads) if unfinished else []
+    races = adapter.races([item.plan for item in plan.planned]) if adapter is not None else ()
+    slots = _slots(settings, plan) if len(plan.finished) < len(plan.jobs) else []
+    task_name = str(config.hydra.job.name)
     if plan.dry and adapter is not None:
-        _say(_described(plan, works, adapter))
-        return [completed_return(job, None, _task_name(config)) for job in plan.jobs]
+        _say(_described(plan, races, slots, adapter))
+        return [completed_return(job, None, task_name) for job in plan.jobs]
     returns = {
-        job.position: completed_return(job, plan.finished[job.position], _task_name(config))
+        job.position: completed_return(job, plan.finished[job.position], task_name)
         for job in plan.jobs
         if job.position in plan.finished
     }
     Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     if adapter is not None:
-        _begin(plan, adapter)
-    log.info(_headline(plan, len(works), min(len(slots), len(works))))
-    if works:
+        _begin(plan, races, adapter)
+    if slots:
+        stages = Stages(plan, races, slots[0].threads, len(slots))
         session = Session(hydra_context, task_function, Singleton.get_state())
-        returns |= _run(settings, session, slots[: len(works)], plan, works, _task_name(config))
+        _train(settings, session, slots, plan, stages, returns, task_name)
+        _report(plan, races, returns, task_name)
+    else:
+        log.info(f"{len(plan.jobs)} runs, all of them on record")
     failed = [
         (job, returns[job.position]._return_value)
         for job in plan.jobs
@@ -111,34 +115,60 @@ def launch(
     return [returns[job.position] for job in plan.jobs]
 
 
-def _run(
+def _train(
     settings: LauncherSettings,
     session: Session,
     slots: Sequence[Slot],
     plan: BatchPlan,
-    works: Sequence[Work],
+    stages: Stages,
+    returns: dict[int, JobReturn],
     task_name: str,
-) -> Mapping[int, JobReturn]:
-    total, before = len(plan.jobs), len(plan.finished)
-    display = make_display(settings.progress, total, before, settings.heartbeat)
+) -> None:
+    """Do the work of all stages; what comes of it goes into `returns`."""
     executor = LocalExecutor(
         session,
         slots,
         task_name=task_name,
         retries=settings.retries,
         start_timeout=settings.start_timeout,
-        display=display,
         # An empty entry is the working directory, which the workers share.
         search_path=sys.path,
     )
     try:
-        with display:
-            return executor.run(works)
+        with executor:
+            while works := stages.next(_failed(returns)):
+                jobs = sum(len(work.jobs) for work in works)
+                log.info(_headline(plan, works, min(len(slots), len(works))))
+                before = 0 if stages.several else len(plan.finished)
+                total = jobs + before
+                display = make_display(settings.progress, total, before, settings.heartbeat)
+                with display:
+                    returns.update(executor.run(works, display))
     except KeyboardInterrupt:
         kept = "Finished runs are kept; continue" if plan.planned else "Run everything again"
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         _say(f"\nInterrupted. {kept} with the same command:\n  {command}", error=True)
         raise
+
+
+def _report(
+    plan: BatchPlan, races: Sequence[Race], returns: dict[int, JobReturn], task_name: str
+) -> None:
+    """Say what came of the races, and let their jobs report what there is."""
+    for race in races:
+        jobs = {item.job.run_id: item for item in plan.planned if item.plan.study == race.study}
+        scores = race.reports(plan.planned[0].plan.engine.score)
+        for run in race.cells:
+            job = jobs[run.run_id].job
+            if run.run_id in scores and job.position not in _failed(returns):
+                returned = returns.get(job.position)
+                if returned is None or returned._return_value != scores[run.run_id]:
+                    returns[job.position] = completed_return(job, scores[run.run_id], task_name)
+        log.info(race.outcome_words())
+
+
+def _failed(returns: Mapping[int, JobReturn]) -> set[int]:
+    return {at for at, job in returns.items() if job.status is JobStatus.FAILED}
 
 
 def _slots(settings: LauncherSettings, plan: BatchPlan) -> list[Slot]:
@@ -161,28 +191,43 @@ def _slots(settings: LauncherSettings, plan: BatchPlan) -> list[Slot]:
     )
 
 
-def _begin(plan: BatchPlan, adapter: TaskAdapter) -> None:
+def _begin(plan: BatchPlan, races: Sequence[Race], adapter: TaskAdapter) -> None:
+    idle = {(race.study, run.run_id) for race in races for run in {*race.cells} - {*race.started}}
     for study in dict.fromkeys(item.plan.study for item in plan.planned):
-        adapter.begin(study, [item.plan.spec for item in plan.planned if item.plan.study == study])
+        runs = [item.plan.spec for item in plan.planned if item.plan.study == study]
+        adapter.begin(study, [run for run in runs if (study, run.run_id) not in idle])
+    for race in races:
+        race.begin()
 
 
-def _described(plan: BatchPlan, works: Sequence[Work], adapter: TaskAdapter) -> str:
-    specs = [item.plan.spec for item in plan.planned]
-    packs = [work.pack for work in works if work.pack is not None]
+def _described(
+    plan: BatchPlan, races: Sequence[Race], slots: Sequence[Slot], adapter: TaskAdapter
+) -> str:
+    started = {run.run_id for race in races for run in race.started}
+    raced = {run.run_id for race in races for run in race.cells}
+    specs = [
+        item.plan.spec
+        for item in plan.planned
+        if item.job.run_id in started or item.job.run_id not in raced
+    ]
     finished = {job.run_id for job in plan.jobs if job.position in plan.finished}
-    return adapter.describe(specs, packs, finished)
+    threads = slots[0].threads if slots else 1
+    left = [job.position for job in plan.jobs if job.run_id in raced - started]
+    packs = [work.pack for work in make_works(plan, threads, left) if work.pack is not None]
+    words = [line for race in races for line in ("", *race.plan_words(len(slots)))]
+    return "\n".join([adapter.describe(specs, packs, finished), *words])
 
 
-def _headline(plan: BatchPlan, works: int, workers: int) -> str:
+def _headline(plan: BatchPlan, works: Sequence[Work], workers: int) -> str:
+    jobs = sum(len(work.jobs) for work in works)
     if not plan.planned:
-        return f"{len(plan.jobs)} jobs on {workers} workers"
-    todo = len(plan.jobs) - len(plan.finished)
-    text = f"{len(plan.jobs)} runs: {len(plan.finished)} on record, {todo} to train"
-    return f"{text} in {works} packs on {workers} workers" if works else text
-
-
-def _task_name(config: DictConfig) -> str:
-    return str(config.hydra.job.name)
+        return f"{jobs} jobs on {workers} workers"
+    until = sorted({w.pack.stage.until for w in works if w.pack and w.pack.stage.until})
+    how_far = f" up to step {' or '.join(map(str, until))}" if until else ""
+    return (
+        f"{len(plan.jobs)} runs: {len(plan.finished)} on record, {jobs} to train{how_far} in "
+        f"{len(works)} packs on {workers} workers"
+    )
 
 
 def _say(text: str, *, error: bool = False) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, Self
 
 import cloudpickle
 from hydra.core.utils import JobReturn, JobStatus
@@ -55,20 +54,21 @@ class _Seat:
 
 
 class LocalExecutor:
-    """Runs work in worker processes of this machine.
+    """Runs work in worker processes of this machine; a context manager.
+
+    Its workers wait for more work until it is closed.
 
     Parameters
     ----------
     session : Session
     slots : sequence of Slot
-        One worker each.
+        One worker each, started when there is work for it.
     task_name : str
         Hydra's name of the job, for the JobReturns of runs whose worker died after them.
     retries : int
         How often a lone run is tried again after its worker died.
     start_timeout : float
         Seconds that a worker may take until it is ready.
-    display : Display
     search_path : sequence of str
         `sys.path` of the workers.
     """
@@ -81,7 +81,6 @@ class LocalExecutor:
         task_name: str,
         retries: int,
         start_timeout: float,
-        display: Display,
         search_path: Sequence[str],
     ) -> None:
         self._packed_session = cloudpickle.dumps((list(search_path), cloudpickle.dumps(session)))
@@ -89,12 +88,23 @@ class LocalExecutor:
         self._task_name = task_name
         self._retries = retries
         self._start_timeout = start_timeout
-        self._display = display
         self._queue: deque[_Attempt] = deque()
         self._returns: dict[int, JobReturn] = {}
         self._failed_starts = 0
 
-    def run(self, works: Sequence[Work]) -> Mapping[int, JobReturn]:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        workers = [seat.worker for seat in self._seats if seat.worker]
+        for worker in workers:
+            worker.hang_up()
+        for worker in workers:
+            worker.stop(_GOODBYE_SECONDS if kind is None else 0.0)
+            self._show_output(worker)
+            worker.close_outputs()
+
+    def run(self, works: Sequence[Work], display: Display) -> Mapping[int, JobReturn]:
         """Do all the work and return a JobReturn for every job, by position in the batch.
 
         Raises
@@ -102,31 +112,17 @@ class LocalExecutor:
         SeedlabError
             When no worker can be started.
         KeyboardInterrupt
-            On Ctrl-C, after the workers have been ended.
+            On Ctrl-C.
         """
+        self._display = display
+        self._returns = {}
         self._queue.extend(_Attempt(work) for work in works)
-        with self._workers_ended():
-            while self._queue or any(seat.attempt for seat in self._seats):
-                for seat in self._seats:
-                    self._serve(seat)
-                self._listen()
-                self._display.tick()
+        while self._queue or any(seat.attempt for seat in self._seats):
+            for seat in self._seats:
+                self._serve(seat)
+            self._listen()
+            self._display.tick()
         return self._returns
-
-    @contextmanager
-    def _workers_ended(self) -> Iterator[None]:
-        patience = 0.0
-        try:
-            yield
-            patience = _GOODBYE_SECONDS
-        finally:
-            workers = [seat.worker for seat in self._seats if seat.worker]
-            for worker in workers:
-                worker.hang_up()
-            for worker in workers:
-                worker.stop(patience)
-                self._show_output(worker)
-                worker.close_outputs()
 
     def _serve(self, seat: _Seat) -> None:
         """Give an idle seat its next work, starting a worker if there is none."""
@@ -193,7 +189,7 @@ class LocalExecutor:
             case Broken(error):
                 raise SeedlabError(f"a worker could not be set up:\n{error}")
             case Event():
-                if message.kind == "finished":
+                if message.kind in ("finished", "paused"):
                     seat.announced[message.run_id] = message.score
                 self._display.event(seat.slot, message)
             case PackFailed(error):

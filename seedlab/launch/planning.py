@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def plan_batch(
     return BatchPlan(ordered, planned, finished, templates)
 
 
-def make_works(plan: BatchPlan, threads: int) -> list[Work]:
+def make_works(plan: BatchPlan, threads: int, besides: Collection[int] = frozenset()) -> list[Work]:
     """Return the work of a batch: packs of the runs that are not finished, or single jobs.
 
     Parameters
@@ -119,24 +119,35 @@ def make_works(plan: BatchPlan, threads: int) -> list[Work]:
     plan : BatchPlan
     threads : int
         CPU threads per worker, to be recorded with every run.
+    besides : collection of int
+        Positions of jobs that are left out.
     """
     if not plan.planned:
         return [Work((job,), {job.group: plan.templates[job.group]}) for job in plan.jobs]
     works = []
     for study, items in _by_study(plan.planned):
-        todo = [item for item in items if item.job.position not in plan.finished]
+        todo = [
+            item
+            for item in items
+            if item.job.position not in plan.finished and item.job.position not in besides
+        ]
         jobs = {item.job.run_id: item.job for item in todo}
-        for engine in dict.fromkeys(item.plan.engine for item in todo):
-            specs = [item.plan.spec for item in todo if item.plan.engine == engine]
+        for engine, stage in dict.fromkeys((item.plan.engine, item.plan.stage) for item in todo):
+            specs = [
+                item.plan.spec
+                for item in todo
+                if (item.plan.engine, item.plan.stage) == (engine, stage)
+            ]
             told = dataclasses.replace(engine, threads=threads)
-            for pack in form_packs(specs, told):
-                works.append(_work(pack, study, jobs, plan.templates))
+            for pack in form_packs(specs, told, stage):
+                works.append(make_work(pack, study, jobs, plan.templates))
     return works
 
 
-def _work(
+def make_work(
     pack: Pack, study: Path, jobs: Mapping[str, Job], templates: Mapping[int, DictConfig]
 ) -> Work:
+    """Return a pack with the jobs of its runs, which are given by run id."""
     mine = tuple(jobs[run.run_id] for run in pack.runs)
     return Work(mine, {job.group: templates[job.group] for job in mine}, pack, study)
 

@@ -221,4 +221,5 @@ def final_line(tally: Tally, event: Event) -> str:
         why = event.message.splitlines()[0] if event.message else "no reason was given"
         return f"{at} {label} FAILED: {why}"
     score = "" if event.score is None else f": {event.score:.4g}"
-    return f"{at} {label} finished{score}"
+    how = f"paused at step {event.step}" if event.kind == "paused" else "finished"
+    return f"{at} {label} {how}{score}"

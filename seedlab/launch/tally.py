@@ -90,14 +90,14 @@ class Tally:
             run.step = max(run.step, event.step)
             run.total_steps = event.total_steps or run.total_steps
             run.score = run.score if event.score is None else event.score
-            run.ended = run.ended or event.kind in ("finished", "failed", "skipped")
-        if event.kind not in ("finished", "failed"):
+            run.ended = run.ended or event.kind in ("finished", "paused", "failed", "skipped")
+        if event.kind not in ("finished", "paused", "failed"):
             return False
         ended = event.run_id in self.finished or event.run_id in self.failed
         if ended:
             return False
-        (self.finished if event.kind == "finished" else self.failed).add(event.run_id)
-        if event.kind == "finished" and event.score is not None:
+        (self.failed if event.kind == "failed" else self.finished).add(event.run_id)
+        if event.kind != "failed" and event.score is not None:
             self.higher_is_better = event.higher_is_better
             # NaN is the score of a diverged run: it has no place in an order.
             if event.score == event.score:

@@ -164,7 +164,7 @@ class _Source:
 
     def has(self, name: str) -> bool:
         """Whether the run recorded a diagnostic."""
-        return (self.study.run_folder(self.record.run_id) / f"{name}.parquet").is_file()
+        return (self.study.folder_of(self.record) / f"{name}.parquet").is_file()
 
     def _diagnostic(self, name: str, columns: Columns) -> pa.Table:
         if not self.has(name):
@@ -172,9 +172,9 @@ class _Source:
         return _conform(self._read(f"{name}.parquet"), columns)
 
     def _read(self, name: str) -> pa.Table:
-        run_id = self.record.run_id
-        table = from_parquet((self.study.run_folder(run_id) / name).read_bytes())
-        return table.append_column("run", pa.array([run_id] * len(table), pa.string()))
+        table = from_parquet((self.study.folder_of(self.record) / name).read_bytes())
+        run = pa.array([self.record.run_id] * len(table), pa.string())
+        return table.append_column("run", run)
 
 
 def run_row(record: Record, study: str) -> dict[str, Any]:

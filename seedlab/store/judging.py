@@ -37,7 +37,8 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
     -------
     Record
         `final_score` is the last evaluation on ``dev``; a diverged run's is the metric's
-        chance value. `best_score` is the best of all evaluations and the final score.
+        chance value. `best_score` is the best of all evaluations and the final score. Those of
+        a stopped run are of the moment at which it was stopped, and so is `failed`.
 
     Raises
     ------
@@ -47,7 +48,9 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
     # The tasks package is heavy, and what only reads records does without it.
     from seedlab.tasks.metrics import METRICS
 
-    if result.status not in STATUSES:
+    # Whoever paused may be trained on; until then it is a run that was stopped.
+    status = "stopped" if result.status == "paused" else result.status
+    if status not in STATUSES:
         raise SeedlabError(
             f"run status '{result.status}' does not exist; allowed: {', '.join(STATUSES)}."
         )
@@ -70,7 +73,7 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
     return Record(
         run_id=result.spec.run_id,
         spec=plain(result.spec.to_dict()),
-        status=result.status,
+        status=status,
         failed=result.status == "diverged"
         or not (final_score > majority if highest else final_score < majority),
         constant=is_constant(result.logits.get(SPLIT), task.is_regression),

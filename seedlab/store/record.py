@@ -90,9 +90,16 @@ class Record:
         """Whether the run was trained to its end (a diverged one was), not stopped early."""
         return self.status != "stopped"
 
+    def has_reached(self, until: int | None) -> bool:
+        """Whether the run is over, or has made so many updates (None: never enough)."""
+        return self.is_over or (until is not None and self.steps >= until)
+
     def reported(self, score: str) -> float:
-        """Return the validation score of that name: ``best`` or ``final``."""
-        return self.final_score if score == "final" else self.best_score
+        """Return the validation score of that name: ``best`` or ``final``.
+
+        A stopped run has no final one; its best so far is returned.
+        """
+        return self.final_score if score == "final" and self.is_over else self.best_score
 
     def run_spec(self) -> RunSpec:
         """Return the specification, to train the run again."""

@@ -3,18 +3,24 @@
 ``record.json`` is written last and lists the size and SHA-256 of every file beside it
 and of itself. A folder that does not agree with its record is reported by name and
 moved to ``corrupt/``: it is never read as a result, and its run is trained again.
+
+A run that is over lies in ``runs/<run_id>``, one that was stopped in
+``stopped/<run_id>-<steps>``. The most advanced sound folder of a run counts. So a stopped run
+that is trained on replaces nothing: its new folder is put beside the old one, which the next
+command that opens the study removes.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +39,7 @@ from seedlab.store.locks import study_lock
 from seedlab.store.record import SCHEMA_VERSION, Record
 
 RUN_ID = re.compile(r"[0-9a-f]{20}")
+_STOPPED = re.compile(r"([0-9a-f]{20})-([0-9]+)")
 log = logging.getLogger(__name__)
 
 
@@ -58,8 +65,8 @@ def publish(study: Path, record: Record, files: Mapping[str, bytes]) -> Record:
         When the disk is full; nothing is left behind and nothing else is touched.
     """
     try:
-        with _workplace(study) as place:
-            folder = place / record.run_id
+        with workplace(study) as place:
+            folder = place / folder_of(study, record).name
             folder.mkdir()
             for name, data in files.items():
                 write_synced(folder / name, data)
@@ -103,8 +110,11 @@ def load(folder: Path, *, full: bool = False) -> Record:
             f"{folder} has record schema version {version}; this seedlab reads up to "
             f"{SCHEMA_VERSION}. Use the seedlab that wrote it, or a newer one."
         )
-    if values.get("run_id") != folder.name:
-        raise CorruptRunError(f"it holds the record of run {values.get('run_id')}")
+    name = f"{values.get('run_id')}"
+    if values.get("status") == "stopped":
+        name += f"-{values.get('steps')}"
+    if name != folder.name:
+        raise CorruptRunError(f"it holds the record of run {name}")
     for name, expected in files.items():
         try:
             size = (folder / name).stat().st_size
@@ -119,34 +129,63 @@ def load(folder: Path, *, full: bool = False) -> Record:
 
 def load_or_set_aside(study: Path, run_id: str, *, full: bool = False) -> Record | None:
     """Read a run; None when there is none, or when it was damaged and has been set aside."""
-    folder = study / "runs" / run_id
-    if not folder.is_dir():
-        return None
-    try:
-        return load(folder, full=full)
-    except CorruptRunError:
-        pass
-    try:
-        with study_lock(study):
-            # Another process may have set it aside, or put a sound one in its place.
-            return _load_or_set_aside(study, folder, full=full)
-    except OSError as error:  # somebody else's study, or a read-only disk
-        log.warning("run %s is damaged and can't be set aside: %s", folder, error)
-        return None
+    return load_first(study, folders(study).get(run_id, ()), full=full)
 
 
-def run_ids(study: Path) -> list[str]:
-    """Return the names of the run folders that there are, sound or not, sorted."""
+def load_first(study: Path, candidates: Iterable[Path], *, full: bool = False) -> Record | None:
+    """Read the first sound one of a run's folders; damaged ones before it are set aside."""
+    for folder in candidates:
+        with suppress(CorruptRunError):
+            return load(folder, full=full)
+        try:
+            with study_lock(study):
+                # Another process may have set it aside, or put a sound one in its place.
+                found = _load_or_set_aside(study, folder, full=full)
+        except OSError as error:  # somebody else's study, or a read-only disk
+            log.warning("run %s is damaged and can't be set aside: %s", folder, error)
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def folder_of(study: Path, record: Record) -> Path:
+    """Return where the files of a run with this record lie."""
+    if record.is_over:
+        return study / "runs" / record.run_id
+    return study / "stopped" / f"{record.run_id}-{record.steps}"
+
+
+def folders(study: Path) -> dict[str, list[Path]]:
+    """Return the folders of every run, the most advanced first, sound or not; sorted by id."""
+    found: dict[str, list[tuple[float, Path]]] = {}
+    for path in _folders_in(study / "runs"):
+        if RUN_ID.fullmatch(path.name):
+            found.setdefault(path.name, []).append((math.inf, path))
+    for path in _folders_in(study / "stopped"):
+        if match := _STOPPED.fullmatch(path.name):
+            found.setdefault(match[1], []).append((int(match[2]), path))
+    return {run_id: [p for _, p in sorted(found[run_id], reverse=True)] for run_id in sorted(found)}
+
+
+def _folders_in(place: Path) -> list[Path]:
     try:
-        with os.scandir(study / "runs") as entries:
-            return sorted(e.name for e in entries if RUN_ID.fullmatch(e.name) and e.is_dir())
+        with os.scandir(place) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_dir()]
     except FileNotFoundError:
         return []
 
 
 def sweep(study: Path) -> None:
-    """Remove what dead writers left in ``tmp/``; a living writer's folder is locked."""
+    """Remove what dead writers left in ``tmp/``, and stopped runs that were trained on since.
+
+    A living writer's folder is locked.
+    """
     with study_lock(study):
+        for candidates in folders(study).values():
+            if len(candidates) > 1 and _is_sound(candidates[0]):
+                for old in candidates[1:]:
+                    shutil.rmtree(old, ignore_errors=True)
         for place in (study / "tmp").glob("*/"):
             lock = FileLock(place / "writer.lock")
             # Without its lock file a folder belongs to nobody who still writes in it:
@@ -161,7 +200,7 @@ def sweep(study: Path) -> None:
 
 
 @contextmanager
-def _workplace(study: Path) -> Iterator[Path]:
+def workplace(study: Path) -> Iterator[Path]:
     """Yield a folder in ``tmp/`` that is this writer's own as long as it lives."""
     place = study / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
     lock = FileLock(place / "writer.lock")
@@ -177,10 +216,11 @@ def _workplace(study: Path) -> Iterator[Path]:
 
 
 def _put_in_place(study: Path, folder: Path, record: Record) -> Record:
-    target = study / "runs" / record.run_id
+    target = folder_of(study, record)
     with study_lock(study):
-        if target.exists():
-            existing = _load_or_set_aside(study, target, full=True)
+        # A run that is over is never put on record as stopped again.
+        for there in dict.fromkeys((study / "runs" / record.run_id, target)):
+            existing = _load_or_set_aside(study, there, full=True)
             if existing is not None:
                 log.info("run %s was finished by another process; discarded ours", record.run_id)
                 return existing
@@ -189,6 +229,14 @@ def _put_in_place(study: Path, folder: Path, record: Record) -> Record:
         os.rename(folder, target)
         sync_folder(target.parent)
     return record
+
+
+def _is_sound(folder: Path) -> bool:
+    try:
+        load(folder)
+    except SeedlabError:
+        return False
+    return True
 
 
 def _load_or_set_aside(study: Path, folder: Path, *, full: bool) -> Record | None:

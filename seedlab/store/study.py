@@ -37,9 +37,10 @@ class StoredRun:
 class Study:
     """A study's folder.
 
-    ``runs/<run_id>/`` holds one run each, ``claims/`` says what is being trained,
-    ``tmp/`` what is being written, ``corrupt/`` what was found damaged, and
-    ``study.json`` which runs are planned.
+    ``runs/<run_id>/`` holds one run each, ``stopped/<run_id>-<steps>/`` one that was stopped
+    early, ``checkpoints/`` what runs go on from, ``decisions/`` what early stopping decided,
+    ``claims/`` says what is being trained, ``tmp/`` what is being written, ``corrupt/`` what
+    was found damaged, and ``study.json`` which runs are planned.
 
     Parameters
     ----------
@@ -67,20 +68,27 @@ class Study:
         """Return the planned runs by id, in the order of planning."""
         return read_plan(self.folder)
 
-    def claim(self, run_id: str) -> Claim | None:
+    def claim(self, run_id: str, until: int | None = None) -> Claim | None:
         """Claim a run to train it; released by ``with``, `Claim.release`, or death.
+
+        Parameters
+        ----------
+        run_id : str
+        until : int, optional
+            How many updates it is to be trained for; by default to its end.
 
         Returns
         -------
         Claim or None
-            None when a living process holds it, or when it is finished: there is nothing
+            None when a living process holds it, or when it has come so far: there is nothing
             to train in either case.
         """
         taken = claims.take(self.folder, run_id)
         if taken is None:
             return None
         # Looked up after claiming: it may have been finished since the caller looked.
-        if runs.load_or_set_aside(self.folder, run_id) is not None:
+        record = runs.load_or_set_aside(self.folder, run_id)
+        if record is not None and record.has_reached(until):
             taken.release()
             return None
         return taken
@@ -94,18 +102,19 @@ class Study:
         return claims.owners(self.folder)
 
     def write(self, result: RunResult, task: EncodedTask) -> Record:
-        """Put a run on record, once and for all.
+        """Put a run on record: once and for all, or as stopped until it is trained on.
 
         Parameters
         ----------
         result : RunResult
+            One that is ``paused`` is recorded as ``stopped``.
         task : EncodedTask
             The task that it was trained on.
 
         Returns
         -------
         Record
-            The one in the study: an earlier one, if the run had already been finished.
+            The one in the study: an earlier one, if the run had already come so far.
 
         Raises
         ------
@@ -119,8 +128,12 @@ class Study:
         return runs.publish(self.folder, record, files)
 
     def run_folder(self, run_id: str) -> Path:
-        """Return where a run's files lie once it is on record."""
+        """Return where a run's files lie once it is over."""
         return self.folder / "runs" / run_id
+
+    def folder_of(self, record: Record) -> Path:
+        """Return where the files lie that belong to a record."""
+        return runs.folder_of(self.folder, record)
 
     def finished(self, *, full: bool = False) -> dict[str, Record]:
         """Return every run on record by id (diverged and stopped ones too), sorted by id.
@@ -134,10 +147,30 @@ class Study:
             checksum and the other files by their sizes.
         """
         found = {
-            run_id: runs.load_or_set_aside(self.folder, run_id, full=full)
-            for run_id in runs.run_ids(self.folder)
+            run_id: runs.load_first(self.folder, candidates, full=full)
+            for run_id, candidates in runs.folders(self.folder).items()
         }
         return {run_id: record for run_id, record in found.items() if record is not None}
+
+    def recorded(self) -> list[str]:
+        """Return the ids of the runs that have a folder, sound or not: cheaper than `finished`."""
+        return list(runs.folders(self.folder))
+
+    def record(self, run_id: str) -> Record | None:
+        """Return what is on record of one run; None if nothing sound is."""
+        return runs.load_or_set_aside(self.folder, run_id)
+
+    def curve(self, record: Record, latest: int | None = None) -> dict[int, float]:
+        """Return a run's scores by step (of `record.metric` on `record.split`), up to a step."""
+        from seedlab.store.arrays import from_parquet
+
+        data = (self.folder_of(record) / "evaluations.parquet").read_bytes()
+        return {
+            row["step"]: row["value"]
+            for row in from_parquet(data).to_pylist()
+            if (row["split"], row["metric"]) == (record.split, record.metric)
+            and (latest is None or row["step"] <= latest)
+        }
 
     def read(self, run_id: str) -> StoredRun:
         """Read a run with its arrays, every file checked by its hash.
@@ -150,17 +183,18 @@ class Study:
         """
         from seedlab.store.arrays import DIAGNOSTICS, NAMES, decode
 
-        folder = self.run_folder(run_id)
-        if not folder.is_dir():
+        candidates = runs.folders(self.folder).get(run_id)
+        if candidates is None:
             raise SeedlabError(
                 f"study '{self.name}' has no finished run '{run_id}'.{self._hint(run_id)}"
             )
-        record = runs.load_or_set_aside(self.folder, run_id, full=True)
+        record = runs.load_first(self.folder, candidates, full=True)
         if record is None:
             raise CorruptRunError(
                 f"run '{run_id}' of study '{self.name}' was damaged and is now in "
                 f"{self.folder / 'corrupt'}; issue the study's command again to train it anew."
             )
+        folder = self.folder_of(record)
         names = (*NAMES, *(name for name in DIAGNOSTICS if (folder / name).is_file()))
         return StoredRun(record, decode({n: (folder / n).read_bytes() for n in names}))
 
@@ -172,7 +206,7 @@ class Study:
         SeedlabError
             When no run or several start so.
         """
-        matches = [run_id for run_id in runs.run_ids(self.folder) if run_id.startswith(text)]
+        matches = [run_id for run_id in runs.folders(self.folder) if run_id.startswith(text)]
         if len(matches) == 1 and text:
             return matches[0]
         if not matches:
@@ -190,7 +224,7 @@ class Study:
         return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
 
     def _hint(self, text: str) -> str:
-        there = runs.run_ids(self.folder)
+        there = list(runs.folders(self.folder))
         return nearest(text, there) or f" It has {len(there)}; 'seedlab export' lists them."
 
 
@@ -227,4 +261,4 @@ def find_study(
 
 
 def _is_study(folder: Path) -> bool:
-    return (folder / "study.json").is_file() or (folder / "runs").is_dir()
+    return any((folder / name).exists() for name in ("study.json", "runs", "stopped"))

@@ -22,13 +22,15 @@ from hydra.core.config_store import ConfigStore
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from seedlab.early_stopping import EarlyStoppingSpec
 from seedlab.errors import SeedlabError
-from seedlab.grid import EngineSpec, Pack
+from seedlab.grid import TO_THE_END, EngineSpec, Pack, Stage
 from seedlab.launch.adapter import trained_in_packs
 from seedlab.launch.events import Event, Outcome
 from seedlab.spec import RunSpec, Seeds, TaskSpec
 
 STEPS = 4
+NONE = EarlyStoppingSpec()
 DEFAULTS = {
     "defaults": [{"override hydra/launcher": "seedlab"}, {"override hydra/sweeper": "seedlab"}],
     "seed": {"init": 0, "order": 0, "dropout": None},
@@ -51,6 +53,8 @@ class ToyPlan:
     spec: RunSpec
     engine: EngineSpec
     study: Path
+    stage: Stage = TO_THE_END
+    early_stopping: EarlyStoppingSpec = NONE
 
 
 class ToyAdapter:
@@ -61,6 +65,9 @@ class ToyAdapter:
         task = TaskSpec(name=f"{values['task']} {values['seconds']}")
         spec = RunSpec(task=task, seeds=Seeds(**values["seed"]).resolved())
         return ToyPlan(spec, EngineSpec(**values["engine"]), Path(values["study"]))
+
+    def races(self, plans: Sequence[ToyPlan]) -> tuple[()]:
+        return ()
 
     def begin(self, study: Path, specs: Sequence[RunSpec]) -> None:
         (study / "begun.json").write_text(json.dumps([spec.run_id for spec in specs]))

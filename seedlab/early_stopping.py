@@ -1,0 +1,128 @@
+"""`EarlyStoppingSpec`: which runs of a study are trained to their end.
+
+It is provenance. A run's bits do not depend on it: a run that was stopped and is trained on ends
+as if it had never been stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from seedlab.errors import SeedlabError, nearest
+
+
+@dataclass(frozen=True)
+class EarlyStoppingSpec:
+    """A policy: when runs are compared, and who goes on.
+
+    Runs that differ in their seeds alone are compared, all of them at once, and by their best
+    score so far.
+    """
+
+    policy: str = "none"
+    """none | start_many | successive_halving | hyperband | median | patience"""
+    started: int | None = None
+    """runs that are started; None: all cells of the grid. Fewer are drawn, whole columns first"""
+    fraction: float = 0.3
+    """share of training after which runs are compared (for the first time, where it is done
+    several times); rounded down to an evaluation"""
+    continued: int | None = None
+    """start_many: runs that are trained to their end"""
+    reduction: int = 3
+    """successive_halving, hyperband: one of so many runs passes a rung, and the next rung is
+    so many times later"""
+    least: int = 5
+    """median: with fewer runs than this nothing is stopped"""
+    patience: int = 3
+    """patience: a run stops after so many evaluations in a row without improvement"""
+    improvement: float = 0.0
+    """patience: by how much a score must exceed the best before it to count"""
+    seed: int = 0
+    """of the draw of cells and of breaking ties"""
+
+    @property
+    def active(self) -> bool:
+        """Whether any run may be stopped."""
+        return self.policy != "none"
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """How runs are trained, where it changes no bit of them: provenance."""
+
+    checkpoint_every: int | None = None
+    """updates between two checkpoints, so that a killed worker loses no more; None: none"""
+
+
+_USED: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "start_many": ("fraction", "continued"),
+    "successive_halving": ("fraction", "reduction"),
+    "hyperband": ("fraction", "reduction"),
+    "median": ("fraction", "least"),
+    "patience": ("patience", "improvement"),
+}
+"""Settings that a policy looks at, besides `started` and `seed`, which all do."""
+
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "started": (lambda x: x is None or x >= 2, "at least 2, or null for all cells"),
+    "fraction": (lambda x: 0.0 < x < 1.0, "above 0 and below 1"),
+    "continued": (lambda x: x is None or x >= 1, "at least 1"),
+    "reduction": (lambda x: x >= 2, "at least 2"),
+    "least": (lambda x: x >= 2, "at least 2"),
+    "patience": (lambda x: x >= 1, "at least 1"),
+    "improvement": (lambda x: x >= 0.0 and math.isfinite(x), "at least 0"),
+    "seed": (lambda x: x >= 0, "at least 0"),
+}
+
+
+def check_early_stopping(spec: EarlyStoppingSpec) -> None:
+    """Refuse a policy that can't be followed, whatever the runs.
+
+    Raises
+    ------
+    SeedlabError
+        Naming the key, what it got and what is allowed.
+    """
+    if spec.policy not in _USED:
+        raise SeedlabError(
+            f"early_stopping.policy={spec.policy} is not known; allowed: {', '.join(_USED)}."
+            f"{nearest(spec.policy, _USED)}"
+        )
+    used = (*_USED[spec.policy], *(("started", "seed") if spec.active else ()))
+    for field in dataclasses.fields(spec)[1:]:
+        value = getattr(spec, field.name)
+        holds, allowed = _RANGES[field.name]
+        if not holds(value):
+            raise SeedlabError(
+                f"early_stopping.{field.name}={value} is out of range; it must be {allowed}."
+            )
+        if field.name not in used and value != field.default:
+            raise SeedlabError(
+                f"early_stopping.{field.name}={value} has no effect with "
+                f"early_stopping={spec.policy}, which looks at {', '.join(used) or 'nothing'}; "
+                "leave it out."
+            )
+    if spec.policy == "start_many" and spec.continued is None:
+        raise SeedlabError(
+            "early_stopping=start_many needs to know how many runs go on to their end; set "
+            "early_stopping.continued, for example to 10 of 40."
+        )
+    if spec.started is not None and (spec.continued or 0) >= spec.started:
+        raise SeedlabError(
+            f"early_stopping.continued={spec.continued} of early_stopping.started={spec.started} "
+            "runs stops nothing; it must be below the number of runs that are started."
+        )
+
+
+def check_train(spec: TrainSpec) -> None:
+    """Refuse a distance between checkpoints that is none."""
+    if spec.checkpoint_every is not None and spec.checkpoint_every < 1:
+        raise SeedlabError(
+            f"train.checkpoint_every={spec.checkpoint_every} is out of range; it must be at least 1, "
+            "or null for none."
+        )

@@ -1,0 +1,218 @@
+"""`Heat`: runs that early stopping compares, and the moments at which it does.
+
+Which cells are started, in which heats, when they are compared and what that costs. Who goes on
+is decided in `seedlab.launch.rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from analysis.policies import halving_bracket, hyperband_brackets, tie_keys
+from seedlab.early_stopping import EarlyStoppingSpec
+from seedlab.errors import SeedlabError
+from seedlab.spec import RunSpec
+from seedlab.train.plan import Plan
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A moment of decision.
+
+    Parameters
+    ----------
+    step : int
+        Updates made; an evaluation step.
+    keep : int or None
+        How many runs go on; None: as many as the rule lets.
+    """
+
+    step: int
+    keep: int | None
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Runs that are compared with each other.
+
+    Parameters
+    ----------
+    name : str
+    runs : tuple of RunSpec
+    rungs : tuple of Rung
+        In order of time.
+    """
+
+    name: str
+    runs: tuple[RunSpec, ...]
+    rungs: tuple[Rung, ...]
+
+    def cost(self, total_steps: int) -> float | None:
+        """Return the cost in full trainings; None where it is not known beforehand.
+
+        t f + p (1 - f) for t runs that are compared once, after a share f of training, and
+        of which p go on.
+        """
+        running, since, steps = len(self.runs), 0, 0
+        for rung in self.rungs:
+            if rung.keep is None:
+                return None
+            steps += running * (rung.step - since)
+            running, since = rung.keep, rung.step
+        return (steps + running * (total_steps - since)) / total_steps
+
+
+def draw(runs: Sequence[RunSpec], policy: EarlyStoppingSpec) -> tuple[RunSpec, ...]:
+    """Return the runs that are started, in the order of `runs`.
+
+    All of them, where `policy.started` is not below their number. Otherwise a seeded draw that
+    fills whole columns (order seeds) first: columns are put in the order of a hash of the
+    policy's seed and their own, and the last one gets the runs whose hash comes first. A
+    column's runs share their batches, so few whole columns cost less than many short ones; but
+    they share their order seed, too, so this is no draw of independent cells.
+
+    Raises
+    ------
+    SeedlabError
+        When more runs are to be started than there are.
+    """
+    wanted = policy.started
+    if wanted is None or wanted == len(runs):
+        return tuple(runs)
+    if wanted > len(runs):
+        raise SeedlabError(
+            f"early_stopping.started={wanted}, but the grid has {len(runs)} cells for one "
+            "setting; widen seed.init or seed.order, or start fewer."
+        )
+    columns: dict[int, list[RunSpec]] = {}
+    for run in runs:
+        columns.setdefault(run.seeds.order, []).append(run)
+    names = [f"column/{order}" for order in columns]
+    orders = _by_key(list(columns), names, policy.seed)
+    ranked = [
+        run
+        for order in orders
+        for run in _by_key(columns[order], [r.run_id for r in columns[order]], policy.seed)
+    ]
+    chosen = {run.run_id for run in ranked[:wanted]}
+    return tuple(run for run in runs if run.run_id in chosen)
+
+
+def make_heats(runs: Sequence[RunSpec], policy: EarlyStoppingSpec, plan: Plan) -> tuple[Heat, ...]:
+    """Return the heats of the runs that are started.
+
+    Parameters
+    ----------
+    runs : sequence of RunSpec
+        From `draw`; they differ in their seeds alone.
+    policy : EarlyStoppingSpec
+    plan : Plan
+        The steps and evaluations of every one of them.
+
+    Raises
+    ------
+    SeedlabError
+        When there are too few runs, or no evaluations at which to compare them.
+    """
+    match policy.policy:
+        case "start_many":
+            step = _evaluation(policy.fraction, plan)
+            continued = policy.continued or 0
+            if continued >= len(runs):
+                raise SeedlabError(
+                    f"early_stopping.continued={continued} of {len(runs)} runs stops nothing; it must "
+                    "be below the number of runs that are started."
+                )
+            return (Heat("all", tuple(runs), (Rung(step, continued),)),)
+        case "successive_halving":
+            return (_halving("all", runs, policy.fraction, policy.reduction, plan),)
+        case "hyperband":
+            return _hyperband(runs, policy, plan)
+        case "median":
+            first = _evaluation(policy.fraction, plan)
+        case _:
+            first = _first_idle(policy.patience, plan)
+    rungs = tuple(Rung(step, None) for step in _between(plan) if step >= first)
+    return (Heat("all", tuple(runs), rungs),)
+
+
+def _hyperband(runs: Sequence[RunSpec], policy: EarlyStoppingSpec, plan: Plan) -> tuple[Heat, ...]:
+    """Return a heat per bracket; each has its share of the runs, by a seeded draw."""
+    brackets = hyperband_brackets(policy.fraction, policy.reduction)
+    total = sum(bracket.started for bracket in brackets)
+    ranked = _by_key(list(runs), [f"bracket/{run.run_id}" for run in runs], policy.seed)
+    heats: list[Heat] = []
+    before = 0
+    for number, bracket in enumerate(brackets):
+        before += bracket.started
+        size = round(len(runs) * before / total) - sum(len(heat.runs) for heat in heats)
+        if size < 1:
+            raise SeedlabError(
+                f"early_stopping=hyperband has {len(brackets)} brackets for "
+                f"early_stopping.fraction={policy.fraction:g}, and {len(runs)} runs are too few to "
+                "have one in each; start more, or set a larger fraction."
+            )
+        mine = {run.run_id for run in ranked[:size]}
+        ranked = ranked[size:]
+        first = bracket.rungs[0].fraction if bracket.rungs else 1.0
+        part = [run for run in runs if run.run_id in mine]
+        heats.append(_halving(f"bracket-{number}", part, first, policy.reduction, plan))
+    return tuple(heats)
+
+
+def _halving(name: str, runs: Sequence[RunSpec], first: float, reduction: int, plan: Plan) -> Heat:
+    rungs = [
+        Rung(_evaluation(rung.fraction, plan), rung.keep)
+        for rung in halving_bracket(len(runs), first, reduction).rungs
+    ]
+    if len({rung.step for rung in rungs}) < len(rungs):
+        steps = ", ".join(str(rung.step) for rung in rungs)
+        raise SeedlabError(
+            f"the rungs of successive halving fall on one evaluation (steps {steps}); evaluate more "
+            "often (evaluation.per_epoch), or set a larger early_stopping.fraction or reduction."
+        )
+    return Heat(name, tuple(runs), tuple(rungs))
+
+
+def _between(plan: Plan) -> list[int]:
+    """Return the evaluation steps at which something can be stopped."""
+    return [step for step in plan.evaluation_steps if 0 < step < plan.total_steps]
+
+
+def _evaluation(fraction: float, plan: Plan) -> int:
+    """Return the last evaluation step that is not after a share of training."""
+    # The tolerance keeps .3 * 10 from being less than 3.
+    latest = fraction * plan.total_steps + 1e-9
+    steps = [step for step in _between(plan) if step <= latest]
+    if not steps:
+        there = _between(plan)
+        first = (
+            f"the first one is at {there[0]} of {plan.total_steps}" if there else "there is none"
+        )
+        raise SeedlabError(
+            f"early_stopping.fraction={fraction:g} is step {latest:.4g}, before any evaluation at "
+            f"which runs could be compared ({first}); evaluate more often "
+            "(evaluation.per_epoch=5), or set a larger fraction."
+        )
+    return steps[-1]
+
+
+def _first_idle(patience: int, plan: Plan) -> int:
+    """Return the first step at which a run can have been idle for so many evaluations."""
+    steps = [step for step in plan.evaluation_steps if step < plan.total_steps]
+    if len(steps) <= patience:
+        raise SeedlabError(
+            f"early_stopping.patience={patience} stops nothing: there are {len(steps)} evaluations "
+            "before the end, and the first one counts as an improvement; evaluate more often "
+            "(evaluation.per_epoch=5), or set a smaller patience."
+        )
+    return steps[patience]
+
+
+def _by_key(items: Sequence[Item], names: Sequence[str], seed: int) -> list[Item]:
+    keys = tie_keys(names, seed).tolist()
+    return [items[at] for at in sorted(range(len(items)), key=keys.__getitem__)]

@@ -1,0 +1,120 @@
+"""A checkpoint as the bytes of one safetensors file: tensors and trace; never pickles.
+
+What was seen of the run so far lies beside the weights as tensors of its own (names that start
+with ``trace/``), so that every float comes back with its bits. Names and other text are in
+the file's header.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+
+from seedlab.train.checkpoint import Checkpoint
+from seedlab.train.result import Evaluation, Profile
+from seedlab.train.trace import Trace
+
+_TRACE = "trace/"
+
+
+def to_bytes(checkpoint: Checkpoint, header: Mapping[str, Any]) -> bytes:
+    """Return a checkpoint as the content of a file.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    header : mapping of str to plain values
+        What a reader may want to know without reading the tensors.
+    """
+    trace = checkpoint.trace
+    tensors = {
+        f"{_TRACE}losses": _floats(trace.losses),
+        f"{_TRACE}grad_norms": _floats(trace.grad_norms),
+        f"{_TRACE}epochs": _floats([e.epoch for e in trace.evaluations]),
+        f"{_TRACE}values": _floats([e.value for e in trace.evaluations]),
+        f"{_TRACE}best": _floats([] if trace.best is None else [trace.best]),
+        **{f"{_TRACE}profile/{k}": _floats(p.values) for k, p in enumerate(trace.profiles)},
+        **{
+            f"{_TRACE}logits/{split}": torch.from_numpy(np.ascontiguousarray(values))
+            for split, values in trace.logits.items()
+        },
+    }
+    text = {
+        **header,
+        "step": checkpoint.step,
+        "status": trace.status,
+        "idle": trace.idle,
+        "seconds": trace.seconds,
+        "evaluations": [[e.step, e.split, e.metric] for e in trace.evaluations],
+        "profiles": [[p.step, p.name] for p in trace.profiles],
+    }
+    described = json.dumps(text, allow_nan=False)
+    return bytes(save({**checkpoint.tensors, **tensors}, {"seedlab": described}))
+
+
+def from_bytes(data: bytes) -> Checkpoint:
+    """Return the checkpoint in the content of a file."""
+    text, tensors = header_of(data), load(data)
+    seen = {name[len(_TRACE) :]: t for name, t in tensors.items() if name.startswith(_TRACE)}
+    best = seen["best"].tolist()
+    evaluations = zip(
+        text["evaluations"], seen["epochs"].tolist(), seen["values"].tolist(), strict=True
+    )
+    trace = Trace(
+        status=text["status"],
+        evaluations=[
+            Evaluation(step, epoch, split, metric, value)
+            for (step, split, metric), epoch, value in evaluations
+        ],
+        losses=seen["losses"].tolist(),
+        grad_norms=seen["grad_norms"].tolist(),
+        logits={
+            name.removeprefix("logits/"): t.numpy()
+            for name, t in seen.items()
+            if name.startswith("logits/")
+        },
+        profiles=[
+            Profile(step, name, tuple(seen[f"profile/{k}"].tolist()))
+            for k, (step, name) in enumerate(text["profiles"])
+        ],
+        seconds=text["seconds"],
+        best=best[0] if best else None,
+        idle=text["idle"],
+    )
+    rest = {name: t for name, t in tensors.items() if not name.startswith(_TRACE)}
+    return Checkpoint(text["step"], trace, rest)
+
+
+def header_of(data: bytes) -> dict[str, Any]:
+    """Return the text in the header of a file, from its first bytes or from all of them.
+
+    Raises
+    ------
+    ValueError, KeyError
+        When it is no file of ours, or cut off within the header.
+    """
+    length = int.from_bytes(data[:8], "little")
+    found: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["seedlab"])
+    return found
+
+
+def best_so_far(trace: Trace, metric: str, *, higher_is_better: bool) -> float | None:
+    """Return the best value of a metric on ``dev``; None where there is none."""
+    values = [
+        e.value
+        for e in trace.evaluations
+        if (e.split, e.metric) == ("dev", metric) and not math.isnan(e.value)
+    ]
+    if not values:
+        return None
+    return max(values) if higher_is_better else min(values)
+
+
+def _floats(values: Any) -> torch.Tensor:
+    return torch.tensor(list(values), dtype=torch.float64)

@@ -1,0 +1,146 @@
+"""`Checkpoints`: what the runs of a study go on from, one file each.
+
+A file's name ends in the first digits of its content's SHA-256, so one rename puts it in
+place whole, and a damaged one is found out. A checkpoint is a convenience: where it is missing,
+damaged or from other circumstances, its run starts over and ends with the same bits.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seedlab.store.files import digest, sync_folder, write_synced
+from seedlab.store.runs import workplace
+
+if TYPE_CHECKING:
+    from seedlab.train.checkpoint import Checkpoint
+
+_NAME = re.compile(r"([0-9a-f]{20})-([0-9]+)\.([0-9a-f]{16})\.safetensors")
+_HEADER_BYTES = 1 << 20
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, order=True)
+class CheckpointFile:
+    """A checkpoint's file; sorted by run and step."""
+
+    run_id: str
+    step: int
+    digest: str
+    path: Path
+
+
+class Checkpoints:
+    """The checkpoints of a study, ``checkpoints/<run_id>-<step>.<digest>.safetensors``.
+
+    Parameters
+    ----------
+    study : Path
+        The study's folder.
+    """
+
+    def __init__(self, study: Path) -> None:
+        self._study = study
+        self._folder = study / "checkpoints"
+
+    def files(self) -> list[CheckpointFile]:
+        """Return all files, sorted by run and step."""
+        try:
+            paths = list(self._folder.iterdir())
+        except FileNotFoundError:
+            return []
+        named = [(match, path) for path in paths if (match := _NAME.fullmatch(path.name))]
+        return sorted(CheckpointFile(m[1], int(m[2]), m[3], path) for m, path in named)
+
+    def save(self, run_id: str, checkpoint: Checkpoint, header: Mapping[str, Any]) -> None:
+        """Keep a checkpoint in the place of the run's older ones.
+
+        Parameters
+        ----------
+        run_id : str
+        checkpoint : Checkpoint
+        header : mapping
+            Goes into the file; `load` compares it, `headers` returns it.
+
+        Raises
+        ------
+        OSError
+            As the system says; the older ones are kept then.
+        """
+        from seedlab.store.checkpoint_file import to_bytes
+
+        data = to_bytes(checkpoint, header)
+        name = f"{run_id}-{checkpoint.step}.{digest(data)[:16]}.safetensors"
+        with workplace(self._study) as place:
+            write_synced(place / name, data)
+            self._folder.mkdir(exist_ok=True)
+            os.replace(place / name, self._folder / name)
+            sync_folder(self._folder)
+        self.drop([run_id], besides=name)
+
+    def load(
+        self, run_id: str, circumstances: Mapping[str, Any], latest: int | None = None
+    ) -> Checkpoint | None:
+        """Return the newest sound checkpoint of a run.
+
+        Parameters
+        ----------
+        run_id : str
+        circumstances : mapping
+            Values that the header must have; others were made by another engine or version.
+        latest : int, optional
+            Later ones than after so many updates are passed over.
+        """
+        from seedlab.store.checkpoint_file import from_bytes, header_of
+
+        for file in reversed([f for f in self.files() if f.run_id == run_id]):
+            if latest is not None and file.step > latest:
+                continue
+            try:
+                data = file.path.read_bytes()
+            except OSError as error:
+                log.warning("checkpoint %s can't be read (%s)", file.path, error)
+                continue
+            if digest(data)[:16] != file.digest:
+                log.warning("checkpoint %s is damaged and is passed over", file.path)
+                continue
+            header = header_of(data)
+            other = {k: header.get(k) for k, v in circumstances.items() if header.get(k) != v}
+            if other:
+                log.warning("checkpoint %s is of %s and is passed over", file.path, other)
+                continue
+            return from_bytes(data)
+        return None
+
+    def headers(self, step: int) -> dict[str, dict[str, Any]]:
+        """Return the headers of the checkpoints after so many updates, by run."""
+        from seedlab.store.checkpoint_file import header_of
+
+        found = {}
+        for file in self.files():
+            if file.step != step:
+                continue
+            try:
+                with file.path.open("rb") as opened:
+                    found[file.run_id] = header_of(opened.read(_HEADER_BYTES))
+            except (OSError, ValueError, KeyError):
+                # Dropped by another process a moment ago, or damaged: it does not count.
+                continue
+        return found
+
+    def drop(self, run_ids: Iterable[str], besides: str = "") -> None:
+        """Remove the checkpoints of some runs, all but the file of that name."""
+        gone = set(run_ids)
+        for file in self.files():
+            if file.run_id in gone and file.path.name != besides:
+                file.path.unlink(missing_ok=True)
+
+    def bytes_on_disk(self) -> int:
+        """Return how much room the checkpoints take."""
+        return sum(file.path.stat().st_size for file in self.files())
