@@ -443,9 +443,9 @@ def test_hydra_finds_the_sweeper_and_its_launcher_trains_in_packs(toy: Toy) -> N
         hydra.multirun("toy", launch_toy.run, [*toy.fixed, *conftest._quiet([]), *TOY])
     finally:
         GlobalHydra.instance().clear()
-    assert Counter(toy.notes("trained")) == {f"{r},{r}": 3 for r in range(5)}
+    assert Counter(toy.notes("trained")) == {f"{r},{r}": 3 for r in range(4)}
     sizes = [len(line.split()) - 1 for line in toy.notes("packs")]
-    assert sum(sizes) == 15
+    assert sizes == [3] * 4
     node = ConfigStore.instance().load("hydra/sweeper/seedlab_optuna.yaml").node
     assert node.trials == 20
 
@@ -454,7 +454,7 @@ TOY = [
     "hydra/sweeper=seedlab_optuna",
     "seconds=interval(0,0.001)",
     "hydra.sweeper.trials=3",
-    "hydra.sweeper.seeds=5",
+    "hydra.sweeper.seeds=4",
 ]
 
 
