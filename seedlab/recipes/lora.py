@@ -19,8 +19,8 @@ from seedlab.errors import SeedlabError
 from seedlab.models.depth import layers_of
 from seedlab.seeds import normal
 
-QUERIES = ("query", "q_lin", "q_proj", "query_proj")
-VALUES = ("value", "v_lin", "v_proj", "value_proj")
+QUERIES = ("query", "q_lin", "q_proj", "query_proj", "q")
+VALUES = ("value", "v_lin", "v_proj", "value_proj", "v")
 """What architectures call the query and value maps, inside a layer."""
 
 _ADAPTER = "default"
@@ -45,7 +45,7 @@ def targets(model: PreTrainedModel) -> tuple[str, ...]:
 
     They are the linear maps inside the encoder's layers whose own name is one of `QUERIES` or
     `VALUES`: ``query`` and ``value`` in BERT, RoBERTa and ELECTRA, ``q_lin`` and ``v_lin`` in
-    DistilBERT, ``query_proj`` and ``value_proj`` in DeBERTa.
+    DistilBERT, ``query_proj`` and ``value_proj`` in DeBERTa, ``q`` and ``v`` in MPNet.
 
     Raises
     ------
