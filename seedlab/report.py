@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from seedlab.errors import SeedlabError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.study import Study
 
 
@@ -96,7 +98,14 @@ def report(options: argparse.Namespace) -> int:
             )
         source = str(options.table) if options.table else ", ".join(map(str, options.study))
         workers = useful_workers(study)
-        path = write_report(study, options.out, source=source, seed=options.seed, workers=workers)
+        path = write_report(
+            study,
+            options.out,
+            source=source,
+            seed=options.seed,
+            workers=workers,
+            surfaces=_surfaces(options.study, options.studies),
+        )
     sys.stdout.write(f"report in {path}; figures, tables and summary.json beside it\n")
     return 0
 
@@ -152,6 +161,20 @@ def _study(names: list[str], options: argparse.Namespace) -> Study | None:
             )
     tables = [_export(name, options.studies) for name in names]
     return concat_studies([read_study(folder, score=options.score) for folder in tables])
+
+
+def _surfaces(names: list[str], studies: str) -> list[pd.DataFrame]:
+    """Return the loss surfaces that lie in the studies' folders."""
+    from analysis.surfaces import read_surface
+    from seedlab.store.study import find_study
+
+    folders = [find_study(name, studies).folder / "surfaces" for name in names]
+    return [
+        read_surface(path)
+        for folder in folders
+        for path in sorted(folder.glob("*"))
+        if path.suffix in (".csv", ".parquet")
+    ]
 
 
 def _export(name: str, studies: str) -> Path:

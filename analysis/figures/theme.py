@@ -7,6 +7,7 @@ alone: every series has its own dash or shape, so that a grey print says as much
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,7 +80,8 @@ def rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rounded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    with np.errstate(divide="ignore", invalid="ignore"):
+    # A zero's power is infinite, which some machines call an overflow.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         power = 10.0 ** (5 - np.floor(np.log10(np.abs(values))))
         rounded = np.round(values * power) / power
     return np.where(np.isfinite(rounded), rounded, np.where(np.isfinite(values), values, np.nan))
@@ -111,6 +113,15 @@ def score_axis(values: Sequence[float] | pd.Series, *, pad: float = 0.05) -> alt
     low, high = float(finite.min()), float(finite.max())
     air = (high - low) * pad or max(abs(high), 1e-3) * pad
     return alt.Scale(domain=[low - air, high + air], nice=False, zero=False)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Ticks of a logarithmic axis: 1, 2 and 5 times powers of ten, or powers of ten alone."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if high / low < 2_000 else (1,)
+    # From texts, so that 0.1 is 0.1.
+    ticks = [float(f"{m}e{power}") for power in decades for m in steps]
+    return [tick for tick in ticks if low <= tick <= high]
 
 
 def save_figure(chart: Chart, stem: str | os.PathLike[str], *, title: str = "") -> list[Path]:

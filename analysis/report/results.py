@@ -9,8 +9,11 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from analysis.bias_correction import uncorrected_schedules
 from analysis.curves import curve_pools
+from analysis.depth_profiles import DISTANCE, GRADIENT, distances_at_end, profile_medians
 from analysis.early_stopping import early_stopping_table
+from analysis.end_of_training import final_losses
 from analysis.expected_max_table import expected_max_table
 from analysis.failure import failure_rates
 from analysis.fraction_correlation import fraction_correlations
@@ -19,6 +22,7 @@ from analysis.instability import instability
 from analysis.noise_floor import noise_floor
 from analysis.permutation import factor_tests
 from analysis.replay import replay_table
+from analysis.run_similarity import run_similarity
 from analysis.seed_effects import best_and_worst_seeds, seed_means
 from analysis.study import Group, Study, TableError
 from analysis.variance import seed_spreads, variance_components
@@ -29,6 +33,8 @@ REPLAYED = (2, 3, 5, 8, 12)
 # Halvings of large pools agree closely; small pools need more of them.
 LARGE_POOL = 200
 PERMUTATIONS = 9_999
+# Pairs grow with the square: 190 of 20 runs, at every layer.
+MOST_COMPARED = 20
 
 
 @dataclasses.dataclass
@@ -37,7 +43,8 @@ class GroupResults:
 
     ``tables`` may hold ``failure, floor, variance, spreads, tests, published_tests,
     seed_means, extremes, expected_max, early_stopping, rank_correlation, replay,
-    instability``; a table that could not be made has its reason in ``missing``.
+    instability, final_losses, uncorrected, distances, distance_medians,
+    gradient_medians, similarity``; a table that could not be made has its reason in ``missing``.
     """
 
     key: Group
@@ -111,7 +118,21 @@ def analyse_group(
         lambda: factor_tests(study, published, permutations=PERMUTATIONS, method="dodge2020"),
     )
     _of_curves(found, next(streams), next(streams))
+    analyse_training(found)
     return found
+
+
+def analyse_training(found: GroupResults) -> None:
+    """Add the tables on training itself: losses at the end, optimiser, diagnostics by layer."""
+    study, named = found.study, found.key._asdict()
+    found.attempt("final_losses", lambda: final_losses(study))
+    found.attempt("uncorrected", lambda: uncorrected_schedules(study))
+    found.attempt("distances", lambda: distances_at_end(study))
+    found.attempt("distance_medians", lambda: profile_medians(study, DISTANCE))
+    found.attempt("gradient_medians", lambda: profile_medians(study, GRADIENT))
+    found.attempt(
+        "similarity", lambda: run_similarity(study, most_runs=MOST_COMPARED).assign(**named)
+    )
 
 
 def _of_curves(

@@ -23,6 +23,11 @@ FILES = {
     "early_stopping": "early_stopping",
     "rank_correlation": "rank_correlation",
     "pruner_replay": "replay",
+    "final_losses": "final_losses",
+    "distances": "distances",
+    "distances_over_steps": "distance_medians",
+    "gradient_norms": "gradient_medians",
+    "similarity": "similarity",
 }
 EMPTY = {"expected_max": MAX_COLUMNS, "early_stopping": STOPPING_COLUMNS}
 

@@ -8,9 +8,12 @@ from analysis.figures.best_of import best_of_recipes, expected_best
 from analysis.figures.curves import loss_bands
 from analysis.figures.labels import file_stem
 from analysis.figures.stopping import rank_heatmap, replay_values, stopping_plans, stopping_value
+from analysis.figures.training import loss_against_score
+from analysis.report.layer_sections import ADVICE
 from analysis.report.results import GroupResults, recipe_name
 from analysis.report.section import Section
 from analysis.report.training_readings import (
+    read_ends,
     read_expected_max,
     read_losses,
     read_rank_correlation,
@@ -122,7 +125,7 @@ def stopping_section(groups: list[GroupResults]) -> Section:
 
 
 def loss_section(groups: list[GroupResults]) -> Section:
-    """Training losses, where they were recorded."""
+    """Training losses, where they were recorded, and how they ended beside the scores."""
     section = Section("losses", "Training losses")
     for found in groups:
         if found.study.steps is None:
@@ -137,6 +140,22 @@ def loss_section(groups: list[GroupResults]) -> Section:
             loss_bands,
             found.study,
         )
+    for task in dict.fromkeys(found.key.task for found in groups):
+        parts = [found for found in groups if found.key.task == task]
+        known = [(found, t) for found in parts if (t := found.table("final_losses")) is not None]
+        if known:
+            table = pd.concat([t.assign(label=found.label) for found, t in known])
+            section.add(
+                f"ends-{file_stem(task)}",
+                f"{task}: training loss against score at the end",
+                read_ends(table),
+                loss_against_score,
+                table.reset_index(drop=True),
+                metric=known[0][0].metric,
+            )
+    recorded = ("distances", "gradient_medians", "similarity")
+    if section.panels and not any(found.table(t) is not None for found in groups for t in recorded):
+        section.missing.append(ADVICE)
     return section
 
 

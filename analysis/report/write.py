@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.figures.labels import file_stems, group_labels
 from analysis.figures.theme import save_spec
 from analysis.lint import Finding, lint
 from analysis.report.across import across_sections
 from analysis.report.answer import answer_facts, answer_words, overview, spread_words
+from analysis.report.layer_sections import inner_sections
 from analysis.report.page import Page, heading, render
 from analysis.report.results import PERMUTATIONS, GroupResults, analyse_group
 from analysis.report.section import Section
@@ -39,6 +41,7 @@ def write_report(
     source: str = "",
     seed: int = 0,
     workers: int = 1,
+    surfaces: Sequence[pd.DataFrame] = (),
 ) -> Path:
     """Write a complete report.
 
@@ -58,6 +61,8 @@ def write_report(
         Processes for the groups' estimates and for the figures' files; see
         `useful_workers`. The result does not depend on it. More than one needs a
         script that is guarded by ``if __name__ == "__main__"``.
+    surfaces : sequence of DataFrame
+        Loss surfaces of the study's runs, from `surfaces.read_surface`.
 
     Returns
     -------
@@ -80,7 +85,8 @@ def write_report(
     root = np.random.SeedSequence(seed)
     for_groups, for_figures, for_pairs = root.spawn(3)
     with _mapper(workers) as mapped:
-        return _written(study, folder, source, seed, (for_groups, for_figures, for_pairs), mapped)
+        seeds = (for_groups, for_figures, for_pairs)
+        return _written(study, folder, source, seed, seeds, mapped, surfaces)
 
 
 def useful_workers(study: Study) -> int:
@@ -96,10 +102,11 @@ def _written(
     seed: int,
     seeds: tuple[np.random.SeedSequence, np.random.SeedSequence, np.random.SeedSequence],
     mapped: Mapper,
+    surfaces: Sequence[pd.DataFrame],
 ) -> Path:
     for_groups, for_figures, for_pairs = seeds
     groups = _analysed(study, for_groups, mapped)
-    sections = group_sections(groups, for_figures)
+    sections = group_sections(groups, for_figures) + inner_sections(groups, surfaces)
     across, more = across_sections(study, groups, for_pairs)
     sections += across
     tables = report_tables(groups) | more | {"runs": study.runs}
