@@ -102,7 +102,7 @@ def measure(run: RunSpec, task: EncodedTask, engine: EngineSpec, plan: Plan) -> 
 
     device = prepare(engine)
     weights = load_weights_of(run, task, device)
-    trainee = SerialTrainee(run, task, weights, plan)
+    trainee = SerialTrainee(run, task, weights, plan, {})
     examples = training_batches(len(task.splits["train"]), run.recipe.batch_size, run.seeds.order)
     seconds = []
     for step in range(2):
