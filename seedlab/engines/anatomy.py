@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 from seedlab.engines.memory import Shape
@@ -15,7 +16,10 @@ from seedlab.models.flat import FlatLayout, make_layout
 from seedlab.models.ragged import make_tables
 from seedlab.models.ragged_dropout import Site, sites_of
 from seedlab.models.stacked import StackedEncoder
+from seedlab.models.stacked_effective import Effective, LowRank, Mixed
+from seedlab.models.weights import Weights
 from seedlab.recipe_spec import RecipeSpec
+from seedlab.recipes.lora import inside
 from seedlab.spec import RunSpec
 from seedlab.tasks.encoded import EncodedTask
 from seedlab.train.treatment import Treatment
@@ -40,6 +44,8 @@ class Anatomy:
     dtype : torch.dtype
         Of the weights.
     device : torch.device
+    effective : Effective or None
+        Weights that are computed with in the place of others.
     """
 
     family: Family
@@ -52,11 +58,17 @@ class Anatomy:
     longest: int
     dtype: torch.dtype
     device: torch.device
+    effective: Effective | None
 
     @property
     def drops_below(self) -> bool:
         """Whether something is dropped below the first stage that is trained."""
         return any(self.family.stage(site.name) < self.encoder.first for site in self.sites)
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether the head alone is trained, on first tokens that are the same in every epoch."""
+        return self.encoder.first > len(self.family.layers) and not self.drops_below
 
     def vector(self, layout: FlatLayout, *runs: int) -> torch.Tensor:
         """Return a vector of zeros for a layout, or one per run."""
@@ -86,6 +98,11 @@ class Anatomy:
         recipe, itemsize = run.recipe, self.dtype.itemsize
         layers, first = len(self.family.layers), self.encoder.first
         shared = self.frozen.size + (self.trained.size if origin else 0)
+        scratch = 0
+        if self.effective is not None:
+            scratch = self.effective.layout.size * (2 if self.effective.apart else 1)
+            if recipe.mixout.granularity == "element":
+                shared += self.effective.layout.size
         return Shape(
             size=self.trained.size,
             hidden=self.hidden,
@@ -98,11 +115,14 @@ class Anatomy:
             evaluation_rows=run.evaluation.batch_size,
             itemsize=itemsize,
             vectors=4 if averaged else 3,
+            scratch=scratch,
             shared=shared * itemsize + room,
         )
 
 
-def dissect(model: PreTrainedModel, task: EncodedTask, treatment: Treatment) -> Anatomy:
+def dissect(
+    weights: Weights, task: EncodedTask, recipe: RecipeSpec, treatment: Treatment
+) -> Anatomy:
     """Return how a model is cut for a task, by what one of a column's runs does to it.
 
     Raises
@@ -110,6 +130,7 @@ def dissect(model: PreTrainedModel, task: EncodedTask, treatment: Treatment) -> 
     SeedlabError
         When the architecture can't be stacked.
     """
+    model = weights.model
     family = describe(model)
     used = np.unique(np.concatenate([split.ids for split in task.splits.values()]))
     longest = max(int(split.lengths.max()) for split in task.splits.values())
@@ -135,7 +156,30 @@ def dissect(model: PreTrainedModel, task: EncodedTask, treatment: Treatment) -> 
         longest=longest,
         dtype=table.dtype,
         device=table.device,
+        effective=_effective(weights, family, recipe, trained),
     )
+
+
+def _effective(
+    weights: Weights, family: Family, recipe: RecipeSpec, trained: Collection[str]
+) -> Effective | None:
+    """Return the way to the weights that are computed with, where these are others."""
+    model, adapter = weights.model, recipe.adapter
+    if adapter.method == "lora":
+        maps, names = [], []
+        for layer in family.layers:
+            for name in (layer.query, layer.value):
+                a, b = inside(name.removesuffix(".base_layer"))
+                if a in trained:
+                    maps.append((f"{name}.weight", a, b))
+                    names += [f"{m}.weight" for m in (layer.query, layer.key, layer.value)]
+        layout = make_layout(model, family, {}, names)
+        return LowRank(layout, tuple(maps), adapter.alpha / adapter.rank)
+    if recipe.mixout.p > 0.0:
+        linear = (name for name, m in model.named_modules() if isinstance(m, nn.Linear))
+        names = [f"{name}.weight" for name in linear if f"{name}.weight" in trained]
+        return Mixed(make_layout(model, family, {}, names))
+    return None
 
 
 def _sites(model: PreTrainedModel, family: Family, quiet: tuple[str, ...]) -> tuple[Site, ...]:

@@ -54,15 +54,11 @@ def unpackable(run: RunSpec, layers: int | None = None) -> str:
         Of the model, where it is known.
     """
     recipe = run.recipe
-    techniques = {
-        f"recipe.head.kind={recipe.head.kind}": recipe.head.kind != "default",
-        "recipe.features": recipe.features.active,
-        "recipe.adapter.method=lora": recipe.adapter.method == "lora",
-        "recipe.mixout": recipe.mixout.p > 0.0,
-    }
-    found = [name for name, active in techniques.items() if active]
-    if found:
-        return f"the packed engine does not compute {', '.join(found)}"
+    if recipe.head.kind != "default":
+        return (
+            f"the packed engine computes the architecture's own head alone, not "
+            f"recipe.head.kind={recipe.head.kind}"
+        )
     fresh, frozen = recipe.reinit.layers, recipe.freeze.layers
     if layers is not None and fresh is not None and frozen is not None and fresh + frozen > layers:
         return (

@@ -12,15 +12,17 @@ from transformers import PreTrainedModel
 from seedlab.engines.anatomy import dissect
 from seedlab.engines.crew import Crew
 from seedlab.engines.lower import Lower
-from seedlab.engines.masks import Masks, Part, dropout_key
+from seedlab.engines.masks import Drawn, Key, Masks, Part, dropout_key, mixout_key
 from seedlab.engines.member import Setting, member_of
 from seedlab.engines.memory import check_fits, free_bytes
 from seedlab.engines.origin import Origin
 from seedlab.engines.scored import Batches, Scored
 from seedlab.engines.scratch import Gradients
 from seedlab.engines.stack import Stack
+from seedlab.models.stacked_effective import Mixed
 from seedlab.models.stacked_pass import Named
 from seedlab.models.weights import Weights
+from seedlab.recipes.lora import inside
 from seedlab.spec import RunSpec
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.train.batches import Batch
@@ -62,16 +64,18 @@ class PackedTrainee:
             treat(run, plan, weights.model, weights.new)
             for run, plan in zip(runs, plans, strict=True)
         ]
-        cut = self.anatomy = dissect(weights.model, task, self.treatments[0])
+        cut = self.anatomy = dissect(weights, task, runs[0].recipe, self.treatments[0])
         free = free_bytes(cut.device)
         room = int(free * _ROOM) if cut.encoder.first else 0
+        if cut.keeps_features:
+            room = sum(map(len, task.splits.values())) * cut.hidden * cut.dtype.itemsize
         averaging_start = plans[0].averaging_start
         shape = cut.shape(runs[0], room, averaging_start is not None, self._needs_origin)
         check_fits(shape, len(runs), free, None if stack is None else stack * crew.size)
         held = cut.vector(cut.frozen)
         cut.frozen.fill(held, self._start(weights, 0))
         frozen = cut.frozen.views(held)
-        self.masks = Masks(cut.sites, task.max_length, cut.dtype, crew)
+        self.masks = Masks(cut.sites, task.max_length, cut.dtype, cut.device, crew)
         self.lower = Lower(cut.encoder, frozen, cut.drops_below, crew)
         self.scored = Scored(
             cut.encoder.tables,
@@ -81,6 +85,7 @@ class PackedTrainee:
             self.lower,
             cut.hidden,
             room,
+            cut.keeps_features,
         )
         self._setting = Setting(
             cut.encoder,
@@ -88,6 +93,7 @@ class PackedTrainee:
             runs[0].recipe.loss == "rmse",
             averaging_start,
             frozen,
+            cut.effective,
             cut.beyond(weights.pretrained),
         )
         self.stacks = self._fill(weights, len(runs) if stack is None else stack)
@@ -100,9 +106,9 @@ class PackedTrainee:
             flat = cut.vector(cut.trained, len(slots))
             for slot, row in zip(slots, flat, strict=True):
                 cut.trained.fill(row, self._start(weights, slot))
-            stacks.append(self._stack(flat, slots, shared, weights.new))
+            stacks.append(self._stack(flat, slots, shared, weights))
         product = torch.bfloat16 if self.runs[0].model.dtype == "bfloat16" else cut.dtype
-        self.crew.equip(lambda: Gradients(cut.trained, size, flat, product))
+        self.crew.equip(lambda: Gradients(cut.trained, size, flat, product, cut.effective))
         return stacks
 
     def update(self, batch: Batch, step: int, by_depth: bool = False) -> tuple[Floats, Floats]:
@@ -112,15 +118,19 @@ class PackedTrainee:
             dropout_key(run, plan, step) for run, plan in zip(self.runs, self.plans, strict=True)
         ]
         masks = self.masks.draw(parts, set(keys), step)
-        below = self.lower.train([tokens for tokens, _ in parts], masks, keys) if self.lower else []
+        below = self._below(batch, parts, masks, keys)
+        fallen = self._mixout(step)
         jobs, slot = [], 0
         for stack in self.stacks:
             own = slice(slot, slot + len(stack))
             slot += len(stack)
             drawn = [[of_part[key] for key in keys[own]] for of_part in masks]
-            jobs.append((stack, drawn, [of_part[own] for of_part in below] or None))
+            jobs.append((stack, drawn, fallen[own], [of_part[own] for of_part in below] or None))
         results = self.crew.map(
-            lambda job, memory: job[0].update(parts, job[1], step, memory, job[2], by_depth), jobs
+            lambda job, memory: job[0].update(
+                parts, job[1], job[2], step, memory, job[3], by_depth
+            ),
+            jobs,
         )
         losses, norms = zip(*results, strict=True)
         return _floats(losses), _floats(norms)
@@ -136,8 +146,7 @@ class PackedTrainee:
                 job: tuple[int, Stack], memory: Gradients, batches: Batches = batches
             ) -> None:
                 start, stack = job
-                for indices, batch, below in batches:
-                    logits = stack.logits(batch, memory, averaged, below)
+                for indices, logits in stack.logits(batches, memory, averaged):
                     out[start : start + len(stack), indices] = logits
 
             self.crew.map(score, jobs)
@@ -187,11 +196,10 @@ class PackedTrainee:
             self.scored.ragged(split, np.arange(start, min(start + size, n)))
             for start in range(0, n, size)
         ]
-
-        def read(stack: Stack, memory: Gradients) -> npt.NDArray[np.float32]:
-            return np.concatenate([stack.first_tokens(batch, memory) for batch in batches], 2)
-
-        return np.concatenate(self.crew.map(read, self.stacks))
+        found = self.crew.map(
+            lambda stack, memory: stack.first_tokens(batches, memory), self.stacks
+        )
+        return np.concatenate(found)
 
     def _place(self, slot: int) -> tuple[Stack, int]:
         """Return the stack that a slot is in, and its place there."""
@@ -212,18 +220,41 @@ class PackedTrainee:
             parts.append((tokens.to(self.anatomy.device), part.labels.to(self.anatomy.device)))
         return parts
 
+    def _below(
+        self, batch: Batch, parts: Sequence[Part], masks: Sequence[Drawn], keys: Sequence[Key]
+    ) -> list[list[torch.Tensor]]:
+        """Return the outputs of what is below the trained part, by part and run."""
+        if not self.lower:
+            return []
+        if not self.anatomy.keeps_features:
+            return self.lower.train([tokens for tokens, _ in parts], masks, keys)
+        features = self.scored.features(self.task.splits["train"])
+        cuts = torch.split(batch.examples, [len(labels) for _, labels in parts])
+        return [[features[examples.to(features.device)]] * len(keys) for examples in cuts]
+
+    def _mixout(self, step: int) -> list[dict[str, torch.Tensor]]:
+        """Return every run's masks of mixout, drawn once for the runs that share them."""
+        effective = self.anatomy.effective
+        if not isinstance(effective, Mixed):
+            return [{}] * len(self.runs)
+        keys = [mixout_key(run) for run in self.runs]
+        mixout = self.runs[0].recipe.mixout
+        drawn = self.masks.draw_mixout(set(keys), mixout, effective.layout, step)
+        return [drawn[key] for key in keys]
+
     def _start(self, weights: Weights, slot: int) -> PreTrainedModel:
         """Return the model as the run in this slot starts from it."""
         return weights.start(self.runs[slot].seeds.init, self.treatments[slot].fresh)
 
     def _stack(
-        self, flat: torch.Tensor, slots: range, shared: Named | None, new: Sequence[str]
+        self, flat: torch.Tensor, slots: range, shared: Named | None, weights: Weights
     ) -> Stack:
         """Return the stack of some runs, from the weights that they start with."""
         members = [member_of(self.runs[slot], self.treatments[slot]) for slot in slots]
         origin = None
         if shared is not None:
-            fresh = {name for slot in slots for name in (*new, *self.treatments[slot].fresh)}
+            fresh = {name for slot in slots for name in self.treatments[slot].fresh}
+            fresh.update(weights.new, *map(inside, weights.low_rank_maps))
             views, names = self.anatomy.trained.views(flat), self.anatomy.trained.pieces
             origin = Origin(shared, {n: views[n].clone() for n in names if n in fresh})
         return Stack(self._setting, members, flat, origin)
@@ -232,7 +263,8 @@ class PackedTrainee:
     def _needs_origin(self) -> bool:
         """Whether something asks for where the weights started."""
         anchored = any(treatment.anchored for treatment in self.treatments)
-        return anchored or self.runs[0].diagnostics.distances
+        mixed = self.runs[0].recipe.mixout.p > 0.0
+        return anchored or mixed or self.runs[0].diagnostics.distances
 
     def _shared_origin(self, weights: Weights) -> Named | None:
         """Return the pre-trained weights by name, where something asks for them."""

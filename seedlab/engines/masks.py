@@ -1,4 +1,4 @@
-"""The dropout masks of a column: what several runs need is drawn once."""
+"""The masks of dropout and mixout in a column: what several runs need is drawn once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from dataclasses import dataclass
 import torch
 
 from seedlab.engines.crew import Crew
+from seedlab.engines.scratch import Gradients
+from seedlab.models.dropout import site_number
+from seedlab.models.flat import FlatLayout
 from seedlab.models.ragged import Ragged
 from seedlab.models.ragged_dropout import Site, draw_mask
+from seedlab.recipe_spec import MixoutSpec
+from seedlab.recipes.mixout import keep_mask
 from seedlab.seeds import philox_key
 from seedlab.spec import RunSpec
 from seedlab.train.plan import Plan
@@ -32,6 +37,15 @@ def dropout_key(run: RunSpec, plan: Plan, step: int) -> Key:
     return philox_key("dropout", seed)
 
 
+def mixout_key(run: RunSpec) -> Key:
+    """Return the key of a run's mixout, None where there is none."""
+    if run.recipe.mixout.p == 0.0:
+        return None
+    seed = run.seeds.resolved().mixout
+    assert seed is not None  # `resolved` fills it in
+    return philox_key("mixout", seed)
+
+
 @dataclass(frozen=True)
 class Masks:
     """Draws the masks of a column's updates.
@@ -43,12 +57,14 @@ class Masks:
     max_length : int
         Configured maximum length in tokens.
     dtype : torch.dtype
+    device : torch.device
     crew : Crew
     """
 
     sites: tuple[Site, ...]
     max_length: int
     dtype: torch.dtype
+    device: torch.device
     crew: Crew
 
     def draw(self, parts: Sequence[Part], keys: set[Key], step: int) -> list[Drawn]:
@@ -70,3 +86,22 @@ class Masks:
         for (part, key, site), mask in zip(jobs, drawn, strict=True):
             masks[part][key][site.name] = mask
         return list(masks)
+
+    def draw_mixout(
+        self, keys: set[Key], mixout: MixoutSpec, layout: FlatLayout, step: int
+    ) -> Drawn:
+        """Return scaled masks of the linear maps of a layout, by key and weight; on the host."""
+        masks: dict[Key, dict[str, torch.Tensor]] = {key: {} for key in keys}
+        jobs = [(key, name) for key in keys if key is not None for name in layout.pieces]
+        # At p = 1 nothing is kept.
+        scale = 0.0 if mixout.p == 1.0 else 1.0 / (1.0 - mixout.p)
+
+        def draw(job: tuple[tuple[int, int], str], _: Gradients) -> torch.Tensor:
+            key, name = job
+            shape, site = layout.pieces[name].shape, site_number(name.removesuffix(".weight"))
+            kept = keep_mask((shape[0], shape[1]), mixout.p, mixout.granularity, site, key, step)
+            return kept.to(self.dtype).mul_(scale)
+
+        for (key, name), mask in zip(jobs, self.crew.map(draw, jobs), strict=True):
+            masks[key][name] = mask.to(self.device)
+        return masks

@@ -9,6 +9,7 @@ import torch
 from seedlab.engines.scratch import plain
 from seedlab.models.flat import FlatLayout
 from seedlab.models.stacked import StackedEncoder
+from seedlab.models.stacked_effective import Effective
 from seedlab.models.stacked_pass import Named
 from seedlab.spec import RunSpec
 from seedlab.train.stacked_optim import Rule
@@ -29,6 +30,8 @@ class Setting:
         See `seedlab.train.plan.Plan`.
     frozen : mapping of name to tensor
         Parameters that are not trained; all runs read the same memory.
+    effective : Effective or None
+        Weights that are computed with in the place of others.
     beyond : float
         Sum of squares of the embedding rows that are trained but out of the task's reach.
     """
@@ -38,6 +41,7 @@ class Setting:
     root_loss: bool = False
     averaging_start: int | None = None
     frozen: Named = field(default_factory=dict)
+    effective: Effective | None = None
     beyond: float = 0.0
 
     def parameters(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -39,6 +39,8 @@ class Shape:
         Bytes per number.
     vectors : int
         Vectors of `size` numbers that a run keeps: weights, two moments, and an average.
+    scratch : int
+        Numbers of effective weights, and of their gradients, of a run that is computed.
     shared : int
         Bytes that the pack needs once, however wide it is.
     """
@@ -53,6 +55,7 @@ class Shape:
     evaluation_rows: int
     itemsize: int
     vectors: int = 3
+    scratch: int = 0
     shared: int = 0
 
     @property
@@ -62,8 +65,8 @@ class Shape:
 
     @property
     def gradients(self) -> int:
-        """Bytes of a run's gradients."""
-        return self.size * self.itemsize
+        """Bytes of a run's gradients, and of its effective weights where there are such."""
+        return (self.size + self.scratch) * self.itemsize
 
     @property
     def activations(self) -> int:

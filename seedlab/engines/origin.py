@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from seedlab.engines.scratch import plain
 from seedlab.models.stacked_pass import Named
 
 
@@ -26,6 +27,11 @@ class Origin:
     def of(self, name: str, run: int) -> torch.Tensor:
         """Return where a run's parameter started."""
         return self.own[name][run] if name in self.own else self.shared[name]
+
+    def stacked(self) -> Named:
+        """Return where the runs started, with a run axis where they differ and are several."""
+        own = {name: plain(tensor) for name, tensor in self.own.items()}
+        return {**self.shared, **own}
 
     def keep(self, runs: Sequence[int]) -> None:
         """Keep these runs alone."""

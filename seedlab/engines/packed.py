@@ -114,9 +114,9 @@ def columns(
 ) -> list[list[RunSpec]]:
     """Return the runs grouped by what must agree for them to be trained together.
 
-    That is the order seed, the shape of the plan, the loss, what is frozen, and the updates
-    already made: optimiser, schedule, clipping, dropout and the other techniques are each run's
-    own.
+    That is the order seed, the shape of the plan, the loss, what is frozen, adapters, mixout,
+    and the updates already made: optimiser, schedule, clipping, dropout and the other techniques
+    are each run's own.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def columns(
         key = (
             *(run.seeds.order, recipe.batch_size, recipe.accumulation, plan.total_steps),
             *(run.evaluation, plan.evaluation_steps, plan.averaging_start, run.diagnostics),
-            *(recipe.loss, recipe.freeze, recipe.adapter),
+            *(recipe.loss, recipe.freeze, recipe.adapter, recipe.mixout),
             made.get(run, 0),
         )
         groups.setdefault(key, []).append(run)

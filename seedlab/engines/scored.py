@@ -34,6 +34,8 @@ class Scored:
         Of the model.
     room : int
         Bytes of outputs of the lower part that may be held; those that fit are computed once.
+    keeps_features : bool
+        The lower part is the whole encoder: its first tokens are computed once per example.
     """
 
     tables: Tables
@@ -43,7 +45,9 @@ class Scored:
     lower: Lower
     width: int
     room: int
+    keeps_features: bool
     _batches: dict[int, list[tuple[npt.NDArray[np.int64], Ragged]]] = field(default_factory=dict)
+    _features: dict[int, torch.Tensor] = field(default_factory=dict)
     _kept: dict[int, list[torch.Tensor]] = field(default_factory=dict)
 
     def ragged(self, split: Split, indices: npt.NDArray[np.int64]) -> Ragged:
@@ -53,17 +57,38 @@ class Scored:
 
     def batches(self, split: Split) -> Iterator[Batches]:
         """Yield the batches of a split, as many at a time as there is room for."""
-        name = id(split)
-        if name not in self._batches:
-            self._batches[name] = [
+        whole = self._made(split)
+        if not self.lower:
+            yield [(indices, batch, None) for indices, batch in whole]
+        elif self.keeps_features:
+            features = self.features(split)
+            yield [(indices, batch, features[indices]) for indices, batch in whole]
+        else:
+            yield from self._with_outputs(split, whole)
+
+    def features(self, split: Split) -> torch.Tensor:
+        """Return the (example, feature) first tokens of a split, where the encoder is frozen."""
+        if id(split) not in self._features:
+            whole = self._made(split)
+            found = self.lower.score([batch for _, batch in whole])
+            order = np.argsort(np.concatenate([indices for indices, _ in whole]))
+            self._features[id(split)] = torch.cat(found)[order]
+        return self._features[id(split)]
+
+    def _made(self, split: Split) -> list[tuple[npt.NDArray[np.int64], Ragged]]:
+        """Return the batches of a split; they are the same at every evaluation."""
+        if id(split) not in self._batches:
+            self._batches[id(split)] = [
                 (indices, self.ragged(split, indices))
                 for indices in evaluation_batches(split, self.size)
             ]
-        whole = self._batches[name]
-        if not self.lower:
-            yield [(indices, batch, None) for indices, batch in whole]
-            return
-        sizes = [self.lower.nbytes(batch, self.width) for _, batch in whole]
+        return self._batches[id(split)]
+
+    def _with_outputs(
+        self, split: Split, whole: list[tuple[npt.NDArray[np.int64], Ragged]]
+    ) -> Iterator[Batches]:
+        """Yield batches with the outputs of the lower part, as many as there is room for."""
+        name, sizes = id(split), [self.lower.nbytes(batch, self.width) for _, batch in whole]
         if name not in self._kept and sum(sizes) <= self.room:
             self._kept[name] = self.lower.score([batch for _, batch in whole])
             self.room -= sum(sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from seedlab.engines.lower import for_stack
 from seedlab.engines.masks import Part
 from seedlab.engines.member import Member, Setting
 from seedlab.engines.origin import Origin
+from seedlab.engines.scored import Batches
 from seedlab.engines.scratch import Gradients
 from seedlab.models.ragged import Ragged
 from seedlab.models.ragged_dropout import stack_masks
@@ -57,6 +58,7 @@ class Stack:
         self,
         parts: Sequence[Part],
         masks: Sequence[Sequence[dict[str, torch.Tensor]]],
+        mixout: Sequence[dict[str, torch.Tensor]],
         step: int,
         memory: Gradients,
         below: Sequence[Sequence[torch.Tensor]] | None = None,
@@ -69,6 +71,7 @@ class Stack:
         parts : sequence of Part
             The update's batch, cut as the recipe says.
         masks : sequence over parts of sequences over runs of masks by site
+        mixout : sequence over runs of masks by weight
         step : int
         memory : Gradients
         below : sequence over parts of sequences over runs of tensors, optional
@@ -76,16 +79,20 @@ class Stack:
         by_depth : bool
             Return (run, depth) norms.
         """
-        runs, encoder = len(self), self.setting.encoder
+        runs, setting, encoder = len(self), self.setting, self.setting.encoder
         rows = sum(len(labels) for _, labels in parts)
-        grads, total = memory.views(runs), None
+        grads, total, fallen = memory.views(runs), None, stack_masks(list(mixout))
+        effective_grads = memory.effective_grads(runs)
+        p, g = self._parameters(self.parameters, memory, fallen), {**grads, **effective_grads}
         for number, (batch, labels) in enumerate(parts):
             stacked = stack_masks(list(masks[number]))
-            at = Pass(self.parameters, batch, stacked, memory.work, grads, number > 0, runs)
+            at = Pass(p, batch, stacked, memory.work, g, number > 0, runs)
             logits = encoder.forward(at, None if below is None else for_stack(below[number]))
-            losses, grad = losses_and_gradient(logits, labels, rows, self.setting.root_loss)
+            losses, grad = losses_and_gradient(logits, labels, rows, setting.root_loss)
             total = losses if total is None else total + losses
             encoder.backward(at, grad)
+        if setting.effective is not None:
+            setting.effective.back(self.parameters, effective_grads, grads, fallen, memory.work)
         flat = memory.flat[:runs]
         profile = self._by_depth(flat) if by_depth else None
         rates = [member.treatment.rates[step].tolist() for member in self.members]
@@ -95,25 +102,27 @@ class Stack:
         return torch.as_tensor(total).reshape(-1), norms if profile is None else profile.sqrt()
 
     def logits(
-        self,
-        batch: Ragged,
-        memory: Gradients,
-        averaged: bool = False,
-        below: torch.Tensor | None = None,
-    ) -> npt.NDArray[np.float32]:
-        """Return (run, row, class) logits without dropout, of the live or the averaged weights."""
-        at = self._scoring(batch, memory, averaged)
-        x = None if below is None else for_stack([below] * len(self))
-        logits = self.setting.encoder.forward(at, x).reshape(len(self), batch.n_rows, -1)
-        return np.asarray(logits.float().cpu().numpy())
+        self, batches: Batches, memory: Gradients, averaged: bool
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
+        """Yield examples and their (run, row, class) logits, of live or averaged weights."""
+        runs, p = len(self), self._scoring(memory, averaged)
+        for indices, batch, below in batches:
+            at = Pass(p, batch, {}, memory.work, runs=runs)
+            x = None if below is None else for_stack([below] * runs)
+            logits = self.setting.encoder.forward(at, x).reshape(runs, batch.n_rows, -1)
+            yield indices, np.asarray(logits.float().cpu().numpy())
 
-    def first_tokens(self, batch: Ragged, memory: Gradients) -> npt.NDArray[np.float32]:
-        """Return (run, depth, row, feature) first tokens without dropout."""
-        at = self._scoring(batch, memory, False)
-        found = [
-            x.reshape(len(self), batch.n_rows, -1) for x in self.setting.encoder.first_tokens(at)
-        ]
-        return np.asarray(torch.stack(found, 1).float().cpu().numpy())
+    def first_tokens(self, batches: Sequence[Ragged], memory: Gradients) -> npt.NDArray[np.float32]:
+        """Return (run, depth, row, feature) first tokens without dropout, of the live weights."""
+        p, found = self._scoring(memory, False), []
+        for batch in batches:
+            at = Pass(p, batch, {}, memory.work, runs=len(self))
+            tokens = [
+                x.reshape(len(self), batch.n_rows, -1)
+                for x in self.setting.encoder.first_tokens(at)
+            ]
+            found.append(torch.stack(tokens, 1))
+        return np.asarray(torch.cat(found, 2).float().cpu().numpy())
 
     def distances(self) -> torch.Tensor:
         """Return (run, depth) L2 distances of the weights from where they started."""
@@ -173,13 +182,24 @@ class Stack:
             self.origin.keep(runs)
         self.parameters = self.setting.parameters(self.optimizer.weights)
 
-    def _scoring(self, batch: Ragged, memory: Gradients, averaged: bool) -> Pass:
-        """Return a pass without dropout and without a way back."""
+    def _scoring(self, memory: Gradients, averaged: bool) -> Named:
+        """Return what is computed with outside of training, by name."""
         p = self.parameters
         if averaged:
             assert self.average is not None  # the loop knows when averaging starts
             p = self.setting.parameters(self.average)
-        return Pass(p, batch, {}, memory.work, runs=len(self))
+        effective = self.setting.effective
+        return p if effective is None or not effective.when_scoring else self._parameters(p, memory)
+
+    def _parameters(self, p: Named, memory: Gradients, masks: Named | None = None) -> Named:
+        """Return parameters with the effective weights in their place, where there are such."""
+        effective = self.setting.effective
+        if effective is None:
+            return p
+        weights = memory.effective_weights(len(self))
+        start = {} if self.origin is None else self.origin.stacked()
+        effective.fill(p, weights, start, masks or {})
+        return {**p, **weights}
 
     def _by_depth(self, flat: torch.Tensor) -> torch.Tensor:
         """Return the (run, depth) sums of squares of a (run, size) buffer, in float64."""

@@ -6,7 +6,7 @@ names, in the head and in where dropout stands; the arithmetic is one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from transformers import PreTrainedModel
@@ -169,7 +169,7 @@ def describe(model: PreTrainedModel) -> Family:
         if isinstance(module, KeyedDropout) and module.p > 0.0
     }
     layers = tuple(
-        (_distilbert_layer if distil else _bert_layer)(base, number)
+        _past_adapters(model, (_distilbert_layer if distil else _bert_layer)(base, number))
         for number in range(config.num_hidden_layers)
     )
     for layer in layers:
@@ -245,3 +245,12 @@ def _distilbert_layer(base: str, number: int) -> LayerNames:
         output_site=None,
         down_site=f"{layer}.ffn.dropout",
     )
+
+
+def _past_adapters(model: PreTrainedModel, layer: LayerNames) -> LayerNames:
+    """Return a layer's names where peft has put maps with low-rank updates around the maps."""
+
+    def inner(name: str) -> str:
+        return f"{name}.base_layer" if hasattr(model.get_submodule(name), "base_layer") else name
+
+    return replace(layer, query=inner(layer.query), value=inner(layer.value))

@@ -157,38 +157,48 @@ def make_layout(
     names : collection of str, optional
         Parameters that have a place; None: all of them.
     """
-    named = [n for n in model.named_parameters() if names is None or n[0] in names]
-    heavy = {name for name, _ in named if not is_exempt(model, name)}
-    ordered = [n for n in named if n[0] in heavy] + [n for n in named if n[0] not in heavy]
+    named = {n: p for n, p in model.named_parameters() if names is None or n in names}
+    heavy = {name for name in named if not is_exempt(model, name)}
+    ordered = [name for name in named if name in heavy]
+    ordered += [name for name in named if name not in heavy]
     # Key and value follow the query without a gap, so that the three are one matrix.
-    joined = {f"{m}.{leaf}" for la in family.layers for m in (la.key, la.value) for leaf in _LEAVES}
+    trios = [trio for trio in _trios(family) if trio[0] in named]
+    following = {name for _, *others in trios for name in others}
+    ordered = [name for name in ordered if name not in following]
+    for query, *others in trios:
+        at = ordered.index(query) + 1
+        ordered[at:at] = others
     pieces: dict[str, Piece] = {}
     end = n_decayed = 0
-    for name, parameter in ordered:
-        shape = tuple(parameter.shape)
+    for name in ordered:
+        shape = tuple(named[name].shape)
         if name in rows:
             shape = (len(rows[name]), *shape[1:])
-        start = end if name in joined else _aligned(end)
+        start = end if name in following else _aligned(end)
         pieces[name] = Piece(start, shape)
         end = pieces[name].stop
         if name in heavy:
             n_decayed = _aligned(end)
     fused: dict[str, Piece] = {}
-    for layer in family.layers:
-        for leaf in _LEAVES:
-            query, key = pieces.get(f"{layer.query}.{leaf}"), pieces.get(f"{layer.key}.{leaf}")
-            if query is not None and key is not None:
-                width, rest = query.shape[0], query.shape[1:]
-                fused[f"{layer.query}.qkv.{leaf}"] = Piece(query.start, (3 * width, *rest))
-                fused[f"{layer.query}.kv.{leaf}"] = Piece(key.start, (2 * width, *rest))
+    for query, key, _ in trios:
+        module, _, leaf = query.rpartition(".")
+        width, *rest = pieces[query].shape
+        fused[f"{module}.qkv.{leaf}"] = Piece(pieces[query].start, (3 * width, *rest))
+        fused[f"{module}.kv.{leaf}"] = Piece(pieces[key].start, (2 * width, *rest))
     return FlatLayout(
         pieces, fused, {n: r for n, r in rows.items() if n in pieces}, n_decayed, _aligned(end)
     )
 
 
+def _trios(family: Family) -> list[tuple[str, str, str]]:
+    """Return the names of query, key and value of every layer, weights and biases."""
+    return [
+        (f"{layer.query}.{leaf}", f"{layer.key}.{leaf}", f"{layer.value}.{leaf}")
+        for layer in family.layers
+        for leaf in ("weight", "bias")
+    ]
+
+
 def _aligned(end: int) -> int:
     """Return the next place at which a tensor may start."""
     return -(-end // _ALIGNED) * _ALIGNED
-
-
-_LEAVES = ("weight", "bias")
