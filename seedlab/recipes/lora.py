@@ -140,12 +140,11 @@ def inside(module: str) -> tuple[str, str]:
 
 
 def initialise_updates(model: nn.Module, maps: Sequence[str], seed: int) -> None:
-    """Set A and B of all maps to what a run starts with, in place."""
+    """Set A of all maps to what a run starts with, in place; B is 0 as `inject` left it."""
     with torch.no_grad():
         for module in maps:
-            a, b = (model.get_parameter(name) for name in inside(module))
+            a = model.get_parameter(inside(module)[0])
             a.copy_(torch.from_numpy(first(module, a.shape[0], a.shape[1], seed)))
-            b.zero_()
 
 
 def merged(model: nn.Module, maps: Sequence[str]) -> dict[str, torch.Tensor]:
