@@ -69,6 +69,11 @@ class Rounds:
         -------
         str or None
             maximize or minimize; None for an application that is not seedlab's own.
+
+        Raises
+        ------
+        SeedlabError
+            When the setting is refused, or its policy stops some seeds for the sake of others.
         """
         if self._adapter is None:
             return None
@@ -79,6 +84,14 @@ class Rounds:
 
         if not isinstance(self._adapter, SeedlabAdapter):
             return None
+        policy = planned.plan.early_stopping.policy
+        if policy not in ("none", "patience"):
+            raise SeedlabError(
+                f"early_stopping={policy} stops seeds because others are better, and a search compares "
+                "settings by all their seeds: a setting would be judged by its lucky ones. Allowed in a "
+                "search: early_stopping=none or patience; which settings get more seeds is decided by "
+                "hydra.sweeper.pruner."
+            )
         from seedlab.launch.execute import load_task_of
         from seedlab.tasks.metrics import METRICS
 

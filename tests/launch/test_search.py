@@ -542,3 +542,19 @@ def test_settings_are_kept_as_json(bench: Bench) -> None:
     begun = bench.study().user_attrs["search"]
     assert json.loads(json.dumps(begun)) == begun
     assert begun["space"] == {"x": "interval(0,1)"}
+
+
+def test_a_policy_that_drops_seeds_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from seedlab.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    command = [
+        "run", "-m", "hydra/sweeper=seedlab_optuna", "study=search", "task.examples=100",
+        "recipe.optimizer.learning_rate=interval(0,1)", "early_stopping=start_many",
+        "early_stopping.continued=1",
+    ]  # fmt: skip
+    assert main(command) == 2
+    assert "a setting would be judged by its lucky ones" in capsys.readouterr().err
+    assert not (tmp_path / "studies" / "search" / "optuna.db").exists()
