@@ -202,8 +202,18 @@ def surface_section(groups: list[GroupResults], surfaces: Sequence[pd.DataFrame]
                 f"surface {number}: the runs {' and '.join(names)} are not in the study."
             )
             continue
-        heading = " and ".join(f"{runs[name][0].label} ({runs[name][1]})" for name in names)
-        section.add(f"surface-{number}", heading, read_surface_figure(table), loss_surface, table)
+        which = "; ".join(
+            f"{end}: {runs[name][0].label}, {runs[name][1]}"
+            for end, name in zip(("Failed", "successful"), names, strict=True)
+        )
+        task = runs[names[0]][0].key.task
+        section.add(
+            f"surface-{number}",
+            f"{task}: the loss around two runs" + (f" ({number})" if len(surfaces) > 1 else ""),
+            f"{which}. {read_surface_figure(table)}",
+            loss_surface,
+            table,
+        )
     return section
 
 

@@ -147,18 +147,18 @@ def read_ends(table: pd.DataFrame) -> str:
     """Whether runs that ended with a low training loss scored well, and where failed ones lie."""
     known = table.dropna(subset=["train_loss", "final_score"])
     good = known.loc[~known["failed"]]
-    text = "Crosses are failed runs."
+    text = ""
     if len(good) > 2 and good["train_loss"].nunique() > 1 and good["final_score"].nunique() > 1:
         rank = float(good["train_loss"].corr(good["final_score"], method="spearman"))
         text = (
             f"Among the {count(len(good), 'run')} that did not fail, the rank correlation of loss and "
-            f"score is {rank + 0.0:.2f}."
+            f"score is {rank + 0.0:.2f}. "
         )
     failed = known.loc[known["failed"]]
     if len(failed):
         text += (
-            f" {count(len(failed), 'failed run')} (crossed out) ended with a median training loss of "
+            f"{count(len(failed), 'failed run')} (crossed out) ended with a median training loss of "
             f"{failed['train_loss'].median():.3g}"
         )
         text += f", the others with {good['train_loss'].median():.3g}." if len(good) else "."
-    return text
+    return text.strip()
