@@ -136,6 +136,23 @@ def form_packs(
     ]
 
 
+def cut_evenly(packs: Sequence[Pack], workers: int) -> list[Pack]:
+    """Return the packs, the last of them cut so that no worker waits for the end of one.
+
+    Packs are handed out in order. Those of the last round, where there are fewer of them than
+    workers, are cut into parts that are as equal as can be.
+    """
+    left = len(packs) % workers
+    kept = len(packs) - left
+    parts = [
+        dataclasses.replace(pack, runs=pack.runs[start : start + size])
+        for pack in packs[kept:]
+        for size in [-(-len(pack.runs) * left // workers)]
+        for start in range(0, len(pack.runs), size)
+    ]
+    return [*packs[:kept], *parts]
+
+
 def repack(runs: Sequence[RunSpec], engine: EngineSpec, stage: Stage, workers: int) -> list[Pack]:
     """Return packs of what early stopping left of the columns, one load for each worker.
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedlab.errors import SeedlabError
-from seedlab.grid import EngineSpec, cell, form_packs, shape_key
+from seedlab.grid import EngineSpec, cell, cut_evenly, form_packs, shape_key
 from seedlab.recipe_spec import RecipeSpec
 from seedlab.spec import RunSpec, Seeds
 
@@ -44,3 +44,22 @@ def test_runs_of_other_shapes_never_share_a_pack() -> None:
 def test_a_run_named_twice_is_refused() -> None:
     with pytest.raises(SeedlabError, match=r"names one run twice \(init seed 0, order seed 0"):
         form_packs(grid(1, 1) * 2, EngineSpec())
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 7), st.integers(1, 5))
+def test_no_worker_waits_for_the_end_of_a_whole_pack(
+    inits: int, orders: int, width: int, workers: int
+) -> None:
+    """All runs stay, in their order; only packs of an unfilled last round are cut, evenly."""
+    packs = form_packs(grid(inits, orders), EngineSpec(width=width))
+    even = cut_evenly(packs, workers)
+    assert [run for pack in even for run in pack.runs] == [run for p in packs for run in p.runs]
+    full = len(packs) // workers * workers
+    assert even[:full] == packs[:full]
+    last = even[full:]
+    if len(packs) > full:
+        assert all(len({run.seeds.order for run in pack.runs}) == 1 for pack in last)
+        # Nobody trains more than the longest of these packs, shared by as many as it can be.
+        left = len(packs) - full
+        longest = max(len(pack.runs) for pack in packs[full:])
+        assert max(len(pack.runs) for pack in last) <= -(-longest * left // workers)

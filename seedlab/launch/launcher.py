@@ -213,7 +213,8 @@ def _described(
     finished = {job.run_id for job in plan.jobs if job.position in plan.finished}
     threads = slots[0].threads if slots else 1
     left = [job.position for job in plan.jobs if job.run_id in raced - started]
-    packs = [work.pack for work in make_works(plan, threads, left) if work.pack is not None]
+    works = make_works(plan, threads, max(1, len(slots)), left)
+    packs = [work.pack for work in works if work.pack is not None]
     words = [line for race in races for line in ("", *race.plan_words(len(slots)))]
     return "\n".join([adapter.describe(specs, packs, finished), *words])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
-from seedlab.grid import EngineSpec, Pack, form_packs
+from seedlab.grid import EngineSpec, Pack, cut_evenly, form_packs
 from seedlab.launch.adapter import Plan, TaskAdapter
 from seedlab.launch.compose import (
     compose_template,
@@ -111,7 +111,9 @@ def plan_batch(
     return BatchPlan(ordered, planned, finished, templates)
 
 
-def make_works(plan: BatchPlan, threads: int, besides: Collection[int] = frozenset()) -> list[Work]:
+def make_works(
+    plan: BatchPlan, threads: int, workers: int, besides: Collection[int] = frozenset()
+) -> list[Work]:
     """Return the work of a batch: packs of the runs that are not finished, or single jobs.
 
     Parameters
@@ -119,6 +121,8 @@ def make_works(plan: BatchPlan, threads: int, besides: Collection[int] = frozens
     plan : BatchPlan
     threads : int
         CPU threads per worker, to be recorded with every run.
+    workers : int
+        How many packs are trained at a time, at least 1.
     besides : collection of int
         Positions of jobs that are left out.
     """
@@ -132,6 +136,7 @@ def make_works(plan: BatchPlan, threads: int, besides: Collection[int] = frozens
             if item.job.position not in plan.finished and item.job.position not in besides
         ]
         jobs = {item.job.run_id: item.job for item in todo}
+        packs: list[Pack] = []
         for engine, stage in dict.fromkeys((item.plan.engine, item.plan.stage) for item in todo):
             specs = [
                 item.plan.spec
@@ -139,8 +144,9 @@ def make_works(plan: BatchPlan, threads: int, besides: Collection[int] = frozens
                 if (item.plan.engine, item.plan.stage) == (engine, stage)
             ]
             told = dataclasses.replace(engine, threads=threads)
-            for pack in form_packs(specs, told, stage):
-                works.append(make_work(pack, study, jobs, plan.templates))
+            packs += form_packs(specs, told, stage)
+        for pack in cut_evenly(packs, workers):
+            works.append(make_work(pack, study, jobs, plan.templates))
     return works
 
 

@@ -52,7 +52,7 @@ class Stages:
             Positions of the jobs that have failed so far.
         """
         first, self._first = self._first, False
-        works = make_works(self._plan, self._threads, self._raced) if first else []
+        works = make_works(self._plan, self._threads, self._workers, self._raced) if first else []
         ids = {job.run_id for job in self._jobs.values() if job.position in failed}
         for race in self._races:
             packs = race.packs(ids, self._threads, self._workers)
