@@ -77,6 +77,41 @@ def test_every_run_is_updated_by_its_own_rule() -> None:
     assert float(stacked.weights[:, 12:16].abs().max()) == 0.0
 
 
+def test_segments_have_rates_of_their_own() -> None:
+    """Rates by column, decay by segment, for one run beside another with a single rate; bitwise.
+
+    Every tensor is updated as by an optimiser of its own, whatever its neighbours.
+    """
+    columns = {"a": 0, "b": 1, "c": 1}
+    by_column = LAYOUT.segments(columns.__getitem__)
+    assert [(s.start, s.stop, s.column, s.decayed) for s in by_column] == [
+        (0, 16, 0, True), (16, 32, 1, True), (32, 48, 1, False),
+    ]  # fmt: skip
+    assert [(s.start, s.stop) for s in LAYOUT.segments()] == [(0, 32), (32, 48)]
+    start, calm = random(2, 48, seed=0), rule(clip_mode="none")
+    stacked = StackedAdam(LAYOUT, [calm, calm], start.clone(), [by_column, LAYOUT.segments()])
+    grads = random(2, 48, seed=1)
+    stacked.update(grads.clone(), 0, [[1e-2, 1e-3], [1e-2]])
+    for name, rate in (("a", 1e-2), ("b", 1e-3), ("c", 1e-3)):
+        for run, used in ((0, rate), (1, 1e-2)):
+            alone = StackedAdam(LAYOUT, [calm], start[run : run + 1].clone())
+            alone.update(grads[run : run + 1].clone(), 0, [[used]])
+            found = LAYOUT.views(stacked.weights[run])[name]
+            assert torch.equal(found, LAYOUT.views(alone.weights[0])[name])
+    # Rows of embeddings that are out of reach follow the first column.
+    assert stacked.decayed == [1.0 - 1e-2 * 0.1, 1.0 - 1e-2 * 0.1]
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_root_of_the_mean_squared_error_is_that_of_autograd(runs: int) -> None:
+    logits, labels = random(runs, 6, 1, seed=4).requires_grad_(), random(6, seed=5)
+    expected = (logits[..., 0] - labels).square().mean(1).sqrt()
+    expected.sum().backward()
+    losses, grad = losses_and_gradient(logits.detach(), labels, 6, root=True)
+    torch.testing.assert_close(losses, expected.detach())
+    torch.testing.assert_close(grad, logits.grad)
+
+
 def test_dropping_runs_frees_them_and_leaves_the_others() -> None:
     """Weights and moments really shrink; the runs that stay go on bit for bit."""
     kept, whole = (StackedAdam(LAYOUT, RULES, random(4, 48, seed=1)) for _ in range(2))
