@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from analysis.exported import read_study
 from seedlab.cli import main
 from seedlab.errors import SeedlabError
 from seedlab.launch.execute import load_task_of
@@ -18,28 +19,30 @@ from seedlab.store.study import Study, find_study
 from seedlab.surface import COLUMNS, choose_examples, grid_axis, surface
 
 SMALL = [
-    "task=acceptability", "task.examples=64", "task.dev_examples=48", "recipe.max_steps=6",
+    "task=acceptability", "task.examples=64,60", "task.dev_examples=48", "recipe.max_steps=6",
     "recipe.optimizer.learning_rate=1e-3", "hydra.launcher.slots=1", "engine.threads=1",
+    "diagnostics.gradient_norms=2", "diagnostics.distances=true", "diagnostics.representations=8",
 ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
-    """Two runs that differ in both seeds, and one on other data."""
+    """Two runs that differ in their heads, and the same seeds on other data."""
     before = Path.cwd()
     os.chdir(tmp_path_factory.mktemp("work"))
     try:
         assert main(["run", "-m", "study=two", *SMALL, "seed.init=0,1", "seed.order=1"]) == 0
-        other = [text.replace("examples=64", "examples=60") for text in SMALL]
-        assert main(["run", "-m", "study=two", *other, "seed.init=0", "seed.order=0"]) == 0
         yield find_study("two")
     finally:
         os.chdir(before)
 
 
-def of_seeds(study: Study, init: int, order: int) -> str:
-    seeds = {"init": init, "order": order}
-    found = [i for i, r in study.finished().items() if seeds.items() <= r.seeds.items()]
+def named(study: Study, init: int, examples: int = 64) -> str:
+    found = [
+        run_id
+        for run_id, record in study.finished().items()
+        if (record.seeds["init"], record.train_examples) == (init, examples)
+    ]
     assert len(found) == 1
     return found[0]
 
@@ -62,19 +65,19 @@ def loss_of_saved(folder: Path, study: Study, run: str) -> float:
 
 
 def test_the_ends_have_the_losses_of_the_saved_models(study: Study, tmp_path: Path) -> None:
-    runs = [of_seeds(study, 0, 1), of_seeds(study, 1, 1)]
+    runs = [named(study, 0), named(study, 1)]
     assert main(["surface", "two", *runs, "--grid", "3", "--low", "0", "--high", "1"]) == 0
     table = pd.read_csv(study.folder / "surfaces" / f"{runs[0]}-{runs[1]}.csv")
     assert list(table.columns) == COLUMNS
     assert len(table) == 9
-    named = table.dropna(subset="point").set_index("point")["loss"]
+    losses = table.dropna(subset="point").set_index("point")["loss"]
     for name, run in zip(("failed", "successful"), runs, strict=True):
         assert main(["save", "two", run, str(tmp_path / name)]) == 0
         expected = loss_of_saved(tmp_path / name, study, run)
         # Batches are padded here and not there: single precision.
-        assert named[name] == pytest.approx(expected, rel=1e-5)
+        assert losses[name] == pytest.approx(expected, rel=1e-5)
     # A fresh head of two classes: nearly the entropy of a coin.
-    assert named["start"] == pytest.approx(np.log(2), abs=0.05)
+    assert losses["start"] == pytest.approx(np.log(2), abs=0.05)
     corners = table.dropna(subset="point").set_index("point")[["a", "b"]]
     assert corners.loc["failed"].tolist() == [1, 0]
     assert corners.loc["successful"].tolist() == [0, 1]
@@ -82,7 +85,7 @@ def test_the_ends_have_the_losses_of_the_saved_models(study: Study, tmp_path: Pa
 
 def test_the_start_is_that_of_the_run_that_is_named(study: Study) -> None:
     """Runs of two init seeds begin with different heads; both ends are what they are."""
-    runs = of_seeds(study, 0, 1), of_seeds(study, 1, 1)
+    runs = named(study, 0), named(study, 1)
     options = {"grid": 3, "low": 0.0, "high": 1.0, "examples": 20}
     tables = {
         start: surface(study, *runs, start=start, **options).set_index("point")["loss"]
@@ -97,7 +100,7 @@ def test_the_start_is_that_of_the_run_that_is_named(study: Study) -> None:
 
 
 def test_what_makes_no_plane_is_refused_before_training(study: Study, tmp_path: Path) -> None:
-    one, two, other = of_seeds(study, 0, 1), of_seeds(study, 1, 1), of_seeds(study, 0, 0)
+    one, two, other = named(study, 0), named(study, 1), named(study, 0, 60)
     with pytest.raises(SeedlabError, match=r"was named twice; a plane needs the ends of two runs"):
         surface(study, one, one[:8])
     with pytest.raises(SeedlabError, match=r"have different data \(.*two runs of one task and mod"):
@@ -108,6 +111,30 @@ def test_what_makes_no_plane_is_refused_before_training(study: Study, tmp_path: 
         surface(study, one, two, examples=65)
     assert main(["surface", "two", one, two, "--out", str(tmp_path / "a.png")]) == 2
     assert main(["surface", "two", one, two, "--low", "0.5"]) == 2
+
+
+def test_diagnostics_asked_for_on_the_command_line_are_exported(study: Study) -> None:
+    assert main(["export", "two"]) == 0
+    read = read_study(study.folder / "tables")
+    assert read.profiles is not None
+    assert read.representations is not None
+    steps = read.profiles.groupby("name")["step"].unique().map(set).to_dict()
+    # Evaluations are at the start, after an epoch of 64 (60) examples in batches of 16, and last.
+    assert steps == {"gradient_norm": {0, 2, 4}, "distance": {0, 4, 6}}
+    assert read.profiles["run"].nunique() == 4
+    # Two layers, embeddings, and head with pooler; the head has no hidden state.
+    assert set(read.profiles["depth"]) == {0, 1, 2, 3}
+    assert read.representations.groupby(["run", "depth"]).size().tolist() == [8] * 12
+
+
+@pytest.mark.slow
+def test_the_report_draws_the_surfaces_of_a_study(study: Study, tmp_path: Path) -> None:
+    runs = [named(study, 0), named(study, 1)]
+    assert main(["surface", "two", *runs, "--grid", "3", "--examples", "9"]) == 0
+    assert main(["report", "two", "--out", str(tmp_path / "report")]) == 0
+    for stem in ("surface-1", "gradients-acceptability", "cka-acceptability"):
+        found = list((tmp_path / "report" / "figures").glob(f"{stem}*.svg"))
+        assert found, stem
 
 
 @pytest.mark.parametrize("grid", [3, 5, 10, 25, 26])
@@ -127,7 +154,7 @@ def test_bad_grids_are_refused() -> None:
 
 
 def test_a_smaller_choice_of_examples_is_part_of_a_larger(study: Study) -> None:
-    split = load_task_of(study.read(of_seeds(study, 0, 1)).record.run_spec()).splits["train"]
+    split = load_task_of(study.read(named(study, 0)).record.run_spec()).splits["train"]
     few, more = choose_examples(split, 5), choose_examples(split, 30)
     assert set(few) < set(more)
     assert len(set(more)) == 30
