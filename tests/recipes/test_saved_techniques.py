@@ -28,11 +28,16 @@ SMALL = [
     "recipe.optimizer.learning_rate=1e-3",
     "hydra.launcher.slots=1",
     "engine.threads=1",
-    "engine=serial",
 ]
 TECHNIQUES = {
-    "lora": ["recipe.adapter.method=lora"],
-    "averaging": ["recipe.averaging.start_epoch=0.5", "recipe.averaging.learning_rate=1e-3"],
+    "lora": ["recipe.adapter.method=lora", "engine=serial"],
+    "packed-lora": ["recipe.adapter.method=lora", "engine=packed"],
+    "averaging": [
+        "recipe.averaging.start_epoch=0.5", "recipe.averaging.learning_rate=1e-3", "engine=serial",
+    ],
+    "packed-averaging": [
+        "recipe.averaging.start_epoch=0.5", "recipe.averaging.learning_rate=1e-3", "engine=packed",
+    ],
     "concat": ["recipe.head.kind=concat", "recipe.head.layers=2"],
     "attention-lora": ["recipe.head.kind=attention", "recipe.adapter.method=lora"],
     "features": ["recipe.head.kind=scalar_mix", "recipe.head.layers=2", "recipe.features.active=true"],

@@ -82,7 +82,11 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
     "averaging": {"averaging": AveragingSpec(start_epoch=1.4, learning_rate=1e-3, anneal_steps=4)},
     "bitfit": {"adapter": AdapterSpec("bitfit")},
     "lora": {"adapter": AdapterSpec("lora", rank=3, alpha=6.0)},
-    "features": {"features": FeaturesSpec(active=True), "head": HeadSpec("concat", layers=2)},
+    "features": {"features": FeaturesSpec(active=True)},
+    "features of several layers": {
+        "features": FeaturesSpec(active=True),
+        "head": HeadSpec("concat", layers=2),
+    },
     "features of the own head": {"features": FeaturesSpec(active=True)},
     "lora above": {"adapter": AdapterSpec("lora", rank=2), "freeze": FreezeSpec(layers=1)},
     "cosine": {"schedule": ScheduleSpec("cosine")},
