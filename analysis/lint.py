@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
 
+from analysis.stopped import is_selected
 from analysis.study import Group, Study
 
 FEW_LEVELS = 5
@@ -116,12 +117,14 @@ def incomplete_runs(key: Group, part: Study) -> Iterator[Finding]:
     runs = part.incomplete_runs()
     if len(runs):
         kinds = ", ".join(f"{n} {status}" for status, n in runs["status"].value_counts().items())
-        yield Finding(
-            "stopped runs",
-            f"{len(runs)} runs did not end ({kinds}). They were selected by their scores and are "
-            "in no mean, variance or comparison, so these describe the runs that were continued.",
-            key,
+        selected = (
+            "The others were selected by their scores, so nothing is estimated from the final scores "
+            "of this group."
+            if is_selected(part)
+            else "They are in no mean, variance or comparison. If they are missing because of their "
+            "scores, these are biased."
         )
+        yield Finding("stopped runs", f"{len(runs)} runs did not end ({kinds}). {selected}", key)
 
 
 def same_split(key: Group, part: Study) -> Iterator[Finding]:

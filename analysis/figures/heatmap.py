@@ -160,7 +160,11 @@ def heatmap_cells(study: Study) -> tuple[pd.DataFrame, dict[str, dict[str, list[
             places[axis, order] = place
             cells[f"{axis}_{order}"] = cells[factor].map(place)
             names[axis][order] = [*map(str, ranked), "", "mean"]
-    strips = [_strip(complete, factor, axis, seeds, places) for factor, axis in AXES]
+    # Means over runs that were chosen by their scores would be taken for those of a seed.
+    selected = bool((runs["status"] == "stopped").any())
+    strips = [
+        _strip(complete, factor, axis, seeds, places) for factor, axis in AXES if not selected
+    ]
     cells["cell"] = cells["init_seed"].astype("str") + "/" + cells["order_seed"].astype("str")
     cells = cells.rename(columns={"init_seed": "init", "order_seed": "order"})
     cells = cells.astype({"init": "str", "order": "str"})

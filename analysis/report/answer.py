@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.expected_max import expected_max
 from analysis.planner import runs_for_power, runs_for_width
 from analysis.report.results import GroupResults
+from analysis.report.stopped_words import stopped_words
 from analysis.report.wording import (
     count,
     digits_for,
@@ -20,6 +21,7 @@ from analysis.report.wording import (
     record,
     round_step,
 )
+from analysis.stopped import at_the_decision, is_selected
 
 FACTORS = {"init": "init_seed", "order": "order_seed"}
 
@@ -33,8 +35,11 @@ def answer_facts(found: GroupResults) -> dict[str, object]:
         "higher_is_better": found.up,
         "n_runs": len(runs),
         "n_failed": int(runs["failed"].sum()) if len(runs) else 0,
-        "n_incomplete": len(found.study.incomplete_runs()),
+        "n_incomplete": len(found.recorded.incomplete_runs()),
     }
+    if is_selected(found.recorded):
+        table = at_the_decision(found.recorded)
+        facts["at_the_decision"] = None if table.empty else record(table, 0)
     if runs.empty:
         return facts
     sd = float(scores.std()) if len(scores) > 1 else math.nan
@@ -112,6 +117,8 @@ def _saved(found: GroupResults) -> dict[str, object]:
 def answer_words(found: GroupResults, facts: dict[str, object]) -> list[str]:
     """The answer for one group, a sentence or two per question."""
     n = int(str(facts["n_runs"]))
+    if not n and is_selected(found.recorded):
+        return stopped_words(found.recorded)
     if not n:
         return ["No run was trained to its end, so there is nothing to say."]
     get = _numbers(facts)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.figures.labels import group_labels
 from analysis.planner import budget_table, interval_width, runs_for_power, runs_for_width
+from analysis.report.stopped_words import why_missing
 from analysis.report.wording import count, digits_for, number, percent, record
+from analysis.stopped import is_selected
 from analysis.study import Study, TableError
 from analysis.target_chance import chance_of_target, runs_for_target
 
@@ -86,6 +89,8 @@ def plan_answers(questions: Questions, study: Study | None = None, *, seed: int 
 
 
 def _for_group(questions: Questions, part: Study, generator: np.random.Generator) -> list[str]:
+    if is_selected(part):
+        return [f"no pilot to plan from: {why_missing(part)}"]
     runs = part.complete_runs()
     if len(runs) < 2:
         return ["fewer than two runs were trained to their end: no pilot to plan from."]
@@ -188,6 +193,8 @@ def _budget(
         f"continuing {int(row['continued'])}: expected best {number(row['expected_best'], d)} "
         f"against {number(row['baseline'], d)} for plain runs"
     )
+    gain = abs(float(row["expected_best"]) - float(row["baseline"]))
+    text += f", a gain of {number(gain, d)}"
     if math.isfinite(row["split_half"]):
         text += f" ({number(row['split_half'], d)} judged on runs that had no part in the choice)"
     if "reach" in row:
@@ -195,4 +202,16 @@ def _budget(
             f"; chance of reaching {questions.target:g}: {percent(row['reach'])} against "
             f"{percent(row['baseline_reach'])}"
         )
-    return text + "."
+    return f"{text}. {_command(row)}"
+
+
+def _command(row: dict[str, Any]) -> str:
+    """The plan as settings of ``seedlab run``, with what it costs."""
+    t, f, p = int(row["started"]), float(row["fraction"]), int(row["continued"])
+    # Rounded up, so that the evaluation that is meant is not missed by a digit.
+    shown = math.ceil(f * 1e4) / 1e4
+    return (
+        f"It costs t f + p (1 - f) = {t * f + p * (1 - f):.2f} full trainings: "
+        f"early_stopping=start_many early_stopping.started={t} early_stopping.fraction={shown:g} "
+        f"early_stopping.continued={p}"
+    )

@@ -8,12 +8,16 @@ import numpy as np
 import pandas as pd
 
 from analysis.report.results import GroupResults
+from analysis.report.stopped_words import read_stopped_grid
 from analysis.report.wording import count, digits_for, number, p_value, percent, record
+from analysis.stopped import is_selected
 from analysis.variance import SUBSETS
 
 
 def read_heatmap(found: GroupResults) -> str:
     """Where the best and worst cell lie, and how little the means of rows and columns move."""
+    if is_selected(found.recorded):
+        return read_stopped_grid(found.recorded)
     runs, d = found.runs, digits_of(found)
     scores = runs["score"]
     ends = (int(scores.argmax()), int(scores.argmin()))

@@ -22,8 +22,10 @@ from analysis.instability import instability
 from analysis.noise_floor import noise_floor
 from analysis.permutation import factor_tests
 from analysis.replay import replay_table
+from analysis.report.stopped_words import why_missing
 from analysis.run_similarity import run_similarity
 from analysis.seed_effects import best_and_worst_seeds, seed_means
+from analysis.stopped import is_selected, unselected
 from analysis.study import Group, Study, TableError
 from analysis.variance import seed_spreads, variance_components
 
@@ -51,8 +53,12 @@ class GroupResults:
     label: str
     stem: str
     study: Study
+    recorded: Study = dataclasses.field(init=False)
     tables: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.recorded, self.study = self.study, unselected(self.study)
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -94,10 +100,15 @@ def analyse_group(
 ) -> GroupResults:
     """All tables of one group; `seed` decides every shuffle and bootstrap in it."""
     found = GroupResults(key, label, stem, study)
+    recorded, study = found.recorded, found.study
     # One stream per table, so that adding one does not change the others.
     streams = iter(np.random.default_rng(child) for child in seed.spawn(4))
     if found.runs.empty:
-        found.missing["all"] = "no run of this group was trained to its end."
+        found.missing["all"] = (
+            why_missing(recorded)
+            if is_selected(recorded)
+            else "no run of this group was trained to its end."
+        )
         return found
     found.attempt("failure", lambda: failure_rates(study))
     found.attempt("floor", lambda: noise_floor(study))

@@ -91,7 +91,7 @@ def _grids(groups: list[GroupResults]) -> Section:
     )
     for found in groups:
         curves = f"curves-{found.stem}" if found.study.curves is not None else ""
-        if found.runs.empty:
+        if not found.recorded.runs["complete"].any():
             section.missing.append(f"{found.label}: {found.missing['all']}")
             continue
         section.add(
@@ -99,7 +99,7 @@ def _grids(groups: list[GroupResults]) -> Section:
             f"{found.label}: scores by seeds",
             read_heatmap(found),
             heatmap,
-            found.study,
+            found.recorded,
             link=curves,
         )
         if curves:
@@ -108,7 +108,7 @@ def _grids(groups: list[GroupResults]) -> Section:
                 f"{found.label}: scores over training",
                 read_curves(found),
                 validation_curves,
-                found.study,
+                found.recorded,
             )
         else:
             section.missing.append(

@@ -11,13 +11,17 @@ from analysis.figures.curves import drawn_runs
 from analysis.report.readings import digits_of
 from analysis.report.results import GroupResults
 from analysis.report.wording import count, number, percent, record
+from analysis.stopped import is_selected
 
 
 def read_curves(found: GroupResults) -> str:
     """How the run that ended best stood early on."""
-    curves = found.study.complete_curves()
+    curves = found.recorded.complete_curves()
     if curves is None:
         return ""
+    if is_selected(found.recorded):
+        ended = curves["run"].nunique()
+        return f"{count(len(found.recorded.runs), 'curve')}, of which {ended} go on to the end."
     sign = 1.0 if found.up else -1.0
     n = curves["run"].nunique()
     best_run = found.runs["run"].iloc[int((sign * found.scores).argmax())]

@@ -27,6 +27,7 @@ from analysis.report.section import Section
 from analysis.report.sections import group_sections
 from analysis.report.tables import report_tables, write_tables
 from analysis.report.wording import count
+from analysis.stopped import unselected
 from analysis.study import Group, Study, TableError
 
 Mapper = Callable[..., Iterable[Any]]
@@ -107,7 +108,7 @@ def _written(
     for_groups, for_figures, for_pairs = seeds
     groups = _analysed(study, for_groups, mapped)
     sections = group_sections(groups, for_figures) + inner_sections(groups, surfaces)
-    across, more = across_sections(study, groups, for_pairs)
+    across, more = across_sections(unselected(study), groups, for_pairs)
     sections += across
     tables = report_tables(groups) | more | {"runs": study.runs}
     facts = [answer_facts(found) for found in groups]

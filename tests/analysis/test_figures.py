@@ -142,7 +142,7 @@ def test_heatmap_orders_rows_and_columns_by_what_is_asked():
 def test_heatmap_shows_missing_stopped_and_failed_cells_and_their_means():
     study = curved()
     runs = study.runs.drop(index=[5]).reset_index(drop=True)
-    runs.loc[6, ["complete", "status"]] = [False, "stopped"]
+    runs.loc[6, ["complete", "status"]] = [False, "running"]
     cells, _ = heatmap_cells(Study(runs, study.curves))
     state = cells.set_index("cell")["state"]
     assert state["0/0"] == "failed"
@@ -154,6 +154,10 @@ def test_heatmap_shows_missing_stopped_and_failed_cells_and_their_means():
     kept = runs.loc[runs["complete"]]
     row = strips.loc[(strips["order"] == "all") & (strips["init"] == "1"), "score"].item()
     assert row == pytest.approx(kept.loc[kept["init_seed"] == 1, "score"].mean())
+    # Of runs that were chosen by their scores there are no means, and the chosen are shown.
+    chosen, _ = heatmap_cells(Study(runs.replace({"status": {"running": "stopped"}}), study.curves))
+    assert set(chosen["state"]) == {"finished", "failed", "stopped early", "no run"}
+    assert chosen["score"].notna().sum() == len(kept)
 
 
 def test_lower_is_better_turns_order_and_colours_round():

@@ -165,20 +165,49 @@ def test_what_is_missing_is_said(tmp_path):
     assert "unjudged failures" in text
 
 
-def test_runs_that_were_stopped_early_are_named_and_kept_out(tmp_path):
-    study = curved()
-    runs = study.runs.copy()
-    runs.loc[runs.index[-1], ["status", "complete"]] = ["stopped", False]
-    write_report(Study(runs, study.curves), tmp_path)
+@pytest.mark.parametrize("recipes", [("a",), ("a", "b")])
+def test_nothing_is_estimated_from_runs_that_were_chosen_by_their_scores(tmp_path, recipes):
+    """The stopped runs' curves are known up to the decision, and that is what is said."""
+    study = curved(recipes=recipes)
+    runs, curves = study.runs.copy(), study.curves
+    mine = runs["recipe"] == recipes[-1]
+    half = curves.loc[curves["fraction"] <= 0.5]
+    best = half.groupby("run")["score"].max()
+    going = best.loc[runs.loc[mine, "run"]].nlargest(4).index
+    stopped = mine & ~runs["run"].isin(going)
+    runs.loc[stopped, ["status", "complete"]] = ["stopped", False]
+    curves = pd.concat(
+        [
+            half,
+            curves.loc[(curves["fraction"] > 0.5) & ~curves["run"].isin(runs.loc[stopped, "run"])],
+        ]
+    )
+    write_report(Study(runs, curves), tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["groups"][0]["n_runs"] == 15
+    facts = summary["groups"][-1]
+    assert (facts["n_runs"], facts["n_incomplete"]) == (0, 12)
+    assert "mean" not in facts
+    assert facts["at_the_decision"]["runs"] == 16
+    then = best.loc[runs.loc[mine, "run"]]
+    assert facts["at_the_decision"]["mean"] == pytest.approx(then.mean(), abs=1e-12)
+    assert facts["at_the_decision"]["max"] == then.max()
+    words = " ".join(list(summary["answer"].values())[-1])
+    assert "12 of 16 runs were stopped early, chosen by their scores" in words
+    assert "are a selected sample" in words
+    assert "one draw of what this policy yields" in words
     assert "stopped runs" in {w["rule"] for w in summary["warnings"]}
+    written = {path.stem for path in (tmp_path / "tables").glob("*.csv")}
+    if recipes == ("a",):
+        assert not written & {"variance", "failure_rates", "seed_means", "tests", "final_losses"}
+        for name in ("expected_max", "early_stopping"):
+            assert pd.read_csv(tmp_path / "tables" / f"{name}.csv").empty
+    assert not written & {"comparison_recipe"}
 
 
 def test_a_group_without_any_complete_run(tmp_path):
     study = curved(recipes=("a", "b"))
     runs = study.runs.copy()
-    runs.loc[runs["recipe"] == "b", ["status", "complete"]] = ["stopped", False]
+    runs.loc[runs["recipe"] == "b", ["status", "complete"]] = ["running", False]
     write_report(Study(runs, study.curves), tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["answer"]["rte, b"] == [
