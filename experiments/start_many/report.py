@@ -1,0 +1,225 @@
+"""Checks the runs under early stopping against the full grid, and says what the policy bought.
+
+python experiments/start_many/report.py WORKDIR [--figure docs/images/start-many]
+
+WORKDIR/studies holds the studies of README.md: `start_many` (the full grid), `start_many_live`
+and `best_for_10` (the same cells under a policy).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import altair as alt
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.expected_max import expected_max
+from analysis.figures.theme import NAVY, ORANGE, rows, save_figure, sized, styled
+from analysis.policies import best_so_far, start_many
+from analysis.stopping_surface import stopping_surface
+from seedlab.early_stopping import EarlyStoppingSpec
+from seedlab.launch.heats import Rung, draw
+from seedlab.launch.rules import Curve, decide
+from seedlab.spec import RunSpec
+from seedlab.store.study import Study
+
+Floats = npt.NDArray[np.float64]
+DRAWS = 20_000
+
+
+class Grid:
+    """The full grid: runs, and their best scores so far at every evaluation."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        records = study.finished(full=True)
+        self.runs: dict[str, RunSpec] = {run: r.run_spec() for run, r in records.items()}
+        curves = {run: study.curve(record) for run, record in records.items()}
+        self.names = list(self.runs)
+        self.steps = sorted(next(iter(curves.values())))
+        self.curves = curves
+        self.best: Floats = best_so_far([[c[s] for s in self.steps] for c in curves.values()])
+        self.total = self.steps[-1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("place", type=Path)
+    parser.add_argument("--figure", type=Path)
+    options = parser.parse_args()
+    studies = options.place / "studies"
+    grid = Grid(Study(studies / "start_many"))
+    for name in ("start_many_live", "best_for_10"):
+        check(grid, Study(studies / name))
+    measured = options.place / "measured.json"
+    if measured.is_file():
+        times(json.loads(measured.read_text()))
+    frame = worth(grid, started=30, step=grid.total // 5, continued=5)
+    if options.figure:
+        save_figure(figure(frame), options.figure)
+
+
+def check(grid: Grid, study: Study) -> None:
+    """Compare a study under the policy with the grid: bits, decision, best score, cost."""
+    records = study.finished(full=True)
+    for run in records:
+        a, b = study.read(run), grid.study.read(run)
+        n = a.record.steps
+        assert a.arrays.losses.tobytes() == b.arrays.losses[:n].tobytes(), run
+        assert list(a.arrays.evaluations) == [e for e in b.arrays.evaluations if e.step <= n], run
+        if a.record.is_over:
+            for split, logits in b.arrays.logits.items():
+                assert a.arrays.logits[split].tobytes() == logits.tobytes(), (run, split)
+    over = {run for run, record in records.items() if record.is_over}
+    (folder,) = (study.folder / "decisions").iterdir()
+    plan, outcome = (content(folder / f"{name}.json") for name in ("plan", "outcome"))
+    rung = plan["heats"][0]["rungs"][0]
+    names = [cell["run"] for cell in plan["started"]]
+    at = grid.steps.index(rung["step"])
+    mine = [grid.names.index(name) for name in names]
+    predicted = start_many(
+        [[grid.curves[n][s] for s in grid.steps[: at + 1]] for n in names],
+        rung["keep"],
+        names=names,
+        seed=plan["policy"]["seed"],
+    )
+    survivors = {name for name, goes_on in zip(names, predicted, strict=True) if goes_on}
+    ends = grid.best[mine, -1][predicted]
+    best = max(float(grid.best[mine, at].max()), float(ends.max()))
+    assert survivors == over
+    assert best == outcome["best_score"]
+    print(f"{study.name}: {len(names)} runs compared after step {rung['step']} of {grid.total}")
+    print(
+        f"  {len(over)} of {len(over)} survivors bit-equal to the full grid's (losses, curve, logits),"
+    )
+    print(f"  {len(records) - len(over)} stopped runs up to the step where they were stopped")
+    print("  survivors are those that replaying the full grid gives; best score as predicted:")
+    print(f"  {best:.3f} (the full grid's best among these runs: {grid.best[mine, -1].max():.3f})")
+    print(
+        f"  cost {outcome['cost']:.2f} full trainings, by the formula {outcome['expected_cost']:.2f}"
+    )
+
+
+def worth(grid: Grid, started: int, step: int, continued: int) -> pd.DataFrame:
+    """Compare the exact expectation with many draws of the live policy, and with plain runs."""
+    at = grid.steps.index(step)
+    budget = round((started * step + continued * (grid.total - step)) / grid.total)
+    columns = grid.best[:, [at, -1]]
+    exact = float(stopping_surface(columns, [started], [continued])[0, 0, 0])
+    plain = float(expected_max(grid.best[:, -1], [budget])[0])
+    generator = np.random.Generator(np.random.Philox(0))
+    live = np.array([replayed(grid, at, started, continued, generator) for _ in range(DRAWS)])
+    error = live.std(ddof=1) / np.sqrt(DRAWS)
+    several = np.array([by_columns(grid, at, started, continued, seed) for seed in range(2000)])
+    others = np.array(
+        [
+            grid.best[generator.choice(len(grid.names), budget, replace=False), -1].max()
+            for _ in range(DRAWS)
+        ]
+    )
+    print(f"t = {started}, f = {step / grid.total:.3f}, p = {continued}: {budget} full trainings")
+    print(f"  exact expectation of the best       {exact:.5f}")
+    print(
+        f"  mean of {DRAWS} draws of the live rule {live.mean():.5f} +- {error:.5f} "
+        f"(standard error; {abs(live.mean() - exact) / error:.1f} of them apart)"
+    )
+    print(f"  drawn by whole columns instead      {several.mean():.5f} (2000 seeds of the draw)")
+    print(f"  {budget} plain runs                       {plain:.5f}")
+    print(f"  gain                                {exact - plain:+.5f}")
+    what = {f"start {started}, continue {continued}": live, f"{budget} plain runs": others}
+    return pd.concat([counts(name, values) for name, values in what.items()])
+
+
+def replayed(
+    grid: Grid, at: int, started: int, continued: int, generator: np.random.Generator
+) -> float:
+    """Draw runs without replacement, let the live rule decide, and return the best score seen."""
+    chosen = generator.choice(len(grid.names), started, replace=False)
+    return outcome_of(grid, chosen.tolist(), at, continued, int(generator.integers(2**32)))
+
+
+def by_columns(grid: Grid, at: int, started: int, continued: int, seed: int) -> float:
+    """Do the same with the live draw, which fills whole columns."""
+    policy = EarlyStoppingSpec("start_many", started=started, continued=continued, seed=seed)
+    places = {name: k for k, name in enumerate(grid.names)}
+    chosen = [places[run.run_id] for run in draw(list(grid.runs.values()), policy)]
+    return outcome_of(grid, chosen, at, continued, seed)
+
+
+def outcome_of(grid: Grid, chosen: list[int], at: int, continued: int, seed: int) -> float:
+    step = grid.steps[at]
+    policy = EarlyStoppingSpec("start_many", continued=continued, seed=seed)
+    curves = {grid.names[k]: Curve({step: float(grid.best[k, at])}) for k in chosen}
+    going = decide(policy, Rung(step, continued), list(curves), curves, higher_is_better=True)
+    ends = [float(grid.best[k, -1]) for k in chosen if grid.names[k] in going]
+    return max(*ends, *(float(grid.best[k, at]) for k in chosen))
+
+
+def counts(name: str, values: Floats) -> pd.DataFrame:
+    """Return the share of draws by score."""
+    scores, number = np.unique(values, return_counts=True)
+    mean = float(values.mean())
+    return pd.DataFrame(
+        {"what": name, "score": scores, "share": number / len(values), "mean": mean}
+    )
+
+
+def figure(frame: pd.DataFrame) -> alt.LayerChart:
+    """Chance that the best score reaches at least x, for both ways to spend the budget."""
+    parts = []
+    for _, part in frame.groupby("what", sort=False):
+        part = part.sort_values("score")
+        parts.append(part.assign(chance=part["share"][::-1].cumsum()[::-1]))
+    shown = pd.concat(parts)
+    names = list(dict.fromkeys(shown["what"]))
+    x = alt.X("score:Q", title="validation accuracy of the best model", scale=alt.Scale(zero=False))
+    color = alt.Color("what:N", scale=alt.Scale(domain=names, range=[NAVY, ORANGE]))
+    dash = alt.StrokeDash("what:N", scale=alt.Scale(domain=names, range=[[1, 0], [6, 3]]))
+    lines = (
+        alt.Chart(rows(shown))
+        .mark_line(interpolate="step-before", strokeWidth=2)
+        .encode(
+            x=x,
+            y=alt.Y("chance:Q", title="chance to find at least this", axis=alt.Axis(format="%")),
+            color=color,
+            strokeDash=dash,
+        )
+    )
+    means = (
+        alt.Chart(rows(shown.drop_duplicates("what")))
+        .mark_rule(strokeWidth=1)
+        .encode(x=alt.X("mean:Q"), color=color, strokeDash=dash)
+    )
+    return styled(sized(alt.layer(lines, means)))
+
+
+def times(measured: dict[str, dict[str, float]]) -> None:
+    """Say what the machine took: in all, and without what starting costs."""
+    full, live, start = (measured[k] for k in ("start_many", "start_many_live", "start"))
+    ratio = live["processor"] / full["processor"]
+    bare = (live["processor"] - start["processor"]) / (full["processor"] - start["processor"])
+    print(
+        f"processor time: {full['processor']:.0f} s whole, {live['processor']:.0f} s under the policy"
+    )
+    print(
+        f"  ratio {ratio:.3f}; without starting two workers ({start['processor']:.0f} s) {bare:.3f}"
+    )
+    print(f"wall-clock time: {full['wall']:.0f} s and {live['wall']:.0f} s")
+    for name, seconds in measured.get("widths", {}).items():
+        print(
+            f"  {name} runs in a column: {1e3 * seconds:.1f} ms of processor time per run and step"
+        )
+
+
+def content(path: Path) -> dict[str, object]:
+    found = json.loads(path.read_text())["content"]
+    assert isinstance(found, dict)
+    return found
+
+
+if __name__ == "__main__":
+    main()
