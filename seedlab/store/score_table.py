@@ -30,7 +30,9 @@ def score_grid(records: Iterable[Record], score: str = "best", width: int = 80) 
     Returns
     -------
     str
-        Failed runs are marked ``*``, early-stopped ones ``~``, cells without a run ``-``.
+        Failed runs are marked ``*``, cells without a run ``-``. Early-stopped runs are marked
+        ``~`` and show their best score until then; with them there are no means, which would
+        be of runs that were chosen by their scores.
         A cell with several runs (other seeds or settings differ) shows their mean.
     """
     groups: dict[tuple[str, str, str, str], list[Record]] = {}
@@ -49,6 +51,7 @@ def _table(runs: list[Record], score: str, width: int) -> str:
     inits = sorted({init for init, _ in cells})
     orders = sorted({order for _, order in cells})
     label = max(len("init\\order"), *(len(str(seed)) for seed in inits))
+    chosen = any(not run.is_over for run in runs)
     text = {place: _cell(held, score) for place, held in cells.items()}
     size = max(6, *(len(t) for t in text.values()), *(len(str(seed)) for seed in orders))
     shown_inits = _some(inits, 25)
@@ -59,7 +62,7 @@ def _table(runs: list[Record], score: str, width: int) -> str:
 
     def means(places: list[tuple[int, int]]) -> str:
         values = [_score(run, score) for place in places for run in cells.get(place, ())]
-        return f"{fmean(values):.3f}" + " " if values else "- "
+        return f"{fmean(values):.3f}" + " " if values and not chosen else "- "
 
     def row(init: int | None) -> str:
         if init is None:
@@ -85,12 +88,15 @@ def _table(runs: list[Record], score: str, width: int) -> str:
 
 
 def _notes(runs: list[Record], cells: dict[tuple[int, int], list[Record]]) -> list[str]:
-    failed, stopped = sum(r.failed for r in runs), sum(not r.is_over for r in runs)
+    failed, stopped = (
+        sum(r.failed and r.is_over for r in runs),
+        sum(not r.is_over for r in runs),
+    )
     notes = [f"majority: {runs[0].majority:.3f}"]
     if failed:
         notes.append(f"{FAILED} failed: {failed} of {len(runs)}")
     if stopped:
-        notes.append(f"{STOPPED} stopped early: {stopped}")
+        notes.append(f"{STOPPED} stopped early: {stopped}, best score until then")
     if len(cells) < len(runs):
         notes.append("cells with several runs show their mean")
     return ["; ".join(notes)]
@@ -98,15 +104,15 @@ def _notes(runs: list[Record], cells: dict[tuple[int, int], list[Record]]) -> li
 
 def _cell(runs: list[Record], score: str) -> str:
     mark = " "
-    if any(run.failed for run in runs):
-        mark = FAILED
-    elif any(not run.is_over for run in runs):
+    if any(not run.is_over for run in runs):
         mark = STOPPED
+    elif any(run.failed for run in runs):
+        mark = FAILED
     return f"{fmean(_score(run, score) for run in runs):.3f}{mark}"
 
 
 def _score(run: Record, score: str) -> float:
-    return run.final_score if score == "final" else run.best_score
+    return run.reported(score)
 
 
 def _some(seeds: list[int], room: int) -> list[int | None]:

@@ -44,7 +44,7 @@ class StudyStatus:
     running: int
     left: int
     failed: int
-    """of the done: no better than the majority, or diverged"""
+    """of the done that were not stopped: no better than the majority, or diverged"""
     diverged: int
     stopped: int
     """of the done: stopped early by a policy"""
@@ -63,7 +63,12 @@ def status(study: Study) -> StudyStatus:
     """Return where a study stands now."""
     # Claims before records: a run that ends in between is counted as done, not lost.
     owners = study.owners()
-    records = study.finished()
+    # A stopped run that is being trained on is running.
+    records = {
+        run_id: record
+        for run_id, record in study.finished().items()
+        if record.is_over or run_id not in owners
+    }
     planned = study.planned().keys() | records.keys()
     running = owners.keys() - records.keys()
     planned |= running
@@ -77,7 +82,7 @@ def status(study: Study) -> StudyStatus:
         done=len(records),
         running=len(running),
         left=undone - len(running),
-        failed=sum(record.failed for record in records.values()),
+        failed=sum(record.failed and record.is_over for record in records.values()),
         diverged=sum(record.status == "diverged" for record in records.values()),
         stopped=sum(record.status == "stopped" for record in records.values()),
         corrupt=len(study.corrupt()),

@@ -36,10 +36,11 @@ def test_a_small_grid_shows_cells_means_and_marks():
 
 
 def test_the_final_scores_can_be_shown_and_early_stopped_runs_are_marked():
+    """Its best until then is shown, and no mean: the others were chosen by their scores."""
     table = score_grid([record(0, 0, 0.9, 0.8), record(0, 1, 0.7, 0.65, "stopped")], "final")
     assert "final accuracy on dev" in table
-    assert "0 0.800  0.650~ 0.725" in table
-    assert table.endswith("majority: 0.600; ~ stopped early: 1")
+    assert "         0 0.800  0.700~     -\n      mean     -      -      -" in table
+    assert table.endswith("majority: 0.600; ~ stopped early: 1, best score until then")
 
 
 def test_a_5_by_5_grid_fits_into_80_columns_whole():

@@ -23,7 +23,7 @@ def test_every_cell_is_counted_once(half_done):
     with half_done.claim(make_spec(4).run_id):
         state = status(half_done)
     assert (state.planned, state.done, state.running, state.left) == (6, 4, 1, 1)
-    assert (state.failed, state.diverged, state.stopped) == (3, 1, 1)
+    assert (state.failed, state.diverged, state.stopped) == (2, 1, 1)
     assert (state.corrupt, state.workers) == (0, 1)
     # Seconds of the runs that were trained to their end: 1.5, 2.5, 3.5.
     assert state.seconds_per_run == 2.5
@@ -71,10 +71,21 @@ def test_a_study_without_runs_has_a_status(study):
     ]
 
 
+def test_a_stopped_run_that_is_trained_on_is_running(study, task):
+    result = make_result(task, status="stopped")
+    study.write(result, task)
+    assert (status(study).stopped, status(study).running) == (1, 0)
+    claim = study.claim(result.spec.run_id)
+    assert claim is not None
+    with claim:
+        state = status(study)
+        assert (state.planned, state.done, state.stopped, state.running) == (1, 0, 0, 1)
+
+
 def test_the_status_is_readable(half_done):
     lines = format_status(status(half_done))
     assert lines[0] == (
-        "study grid: 4 of 6 cells done (3 failed, 1 of them diverged; 1 stopped early), "
+        "study grid: 4 of 6 cells done (2 failed, 1 of them diverged; 1 stopped early), "
         "0 running, 2 left"
     )
     assert lines[1] == "time: 2.5 s per run (median), about 5.0 s left with one worker"
