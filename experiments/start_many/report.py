@@ -2,8 +2,8 @@
 
 python experiments/start_many/report.py WORKDIR [--figure docs/images/start-many]
 
-WORKDIR/studies holds the studies of README.md: `start_many` (the full grid), `start_many_live`
-and `best_for_10` (the same cells under a policy).
+WORKDIR/studies holds the studies of README.md: `start_many` (the full grid), `start_many_live`,
+`best_for_10` and `best_for_10_early` (the same cells under a policy).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.expected_max import expected_max
-from analysis.figures.theme import NAVY, ORANGE, rows, save_figure, sized, styled
+from analysis.figures.theme import NAVY, ORANGE, TEAL, rows, save_figure, sized, styled
 from analysis.policies import best_so_far, start_many
 from analysis.stopping_surface import stopping_surface
 from seedlab.early_stopping import EarlyStoppingSpec
@@ -53,14 +53,15 @@ def main() -> None:
     options = parser.parse_args()
     studies = options.place / "studies"
     grid = Grid(Study(studies / "start_many"))
-    for name in ("start_many_live", "best_for_10"):
+    for name in ("start_many_live", "best_for_10", "best_for_10_early"):
         check(grid, Study(studies / name))
     measured = options.place / "measured.json"
     if measured.is_file():
         times(json.loads(measured.read_text()))
-    frame = worth(grid, started=30, step=grid.total // 5, continued=5)
+    third, fifth = grid.total // 3, grid.total // 5
+    frames = [worth(grid, 20, third, 5), worth(grid, 30, fifth, 5), plain_runs(grid, 10)]
     if options.figure:
-        save_figure(figure(frame), options.figure)
+        save_figure(figure(pd.concat(frames)), options.figure)
 
 
 def check(grid: Grid, study: Study) -> None:
@@ -115,12 +116,6 @@ def worth(grid: Grid, started: int, step: int, continued: int) -> pd.DataFrame:
     live = np.array([replayed(grid, at, started, continued, generator) for _ in range(DRAWS)])
     error = live.std(ddof=1) / np.sqrt(DRAWS)
     several = np.array([by_columns(grid, at, started, continued, seed) for seed in range(2000)])
-    others = np.array(
-        [
-            grid.best[generator.choice(len(grid.names), budget, replace=False), -1].max()
-            for _ in range(DRAWS)
-        ]
-    )
     print(f"t = {started}, f = {step / grid.total:.3f}, p = {continued}: {budget} full trainings")
     print(f"  exact expectation of the best       {exact:.5f}")
     print(
@@ -130,8 +125,15 @@ def worth(grid: Grid, started: int, step: int, continued: int) -> pd.DataFrame:
     print(f"  drawn by whole columns instead      {several.mean():.5f} (2000 seeds of the draw)")
     print(f"  {budget} plain runs                       {plain:.5f}")
     print(f"  gain                                {exact - plain:+.5f}")
-    what = {f"start {started}, continue {continued}": live, f"{budget} plain runs": others}
-    return pd.concat([counts(name, values) for name, values in what.items()])
+    return counts(f"start {started}, continue {continued} after {step / grid.total:.0%}", live)
+
+
+def plain_runs(grid: Grid, budget: int) -> pd.DataFrame:
+    """Return the best scores of many draws of so many runs without stopping."""
+    generator = np.random.Generator(np.random.Philox(1))
+    ends = grid.best[:, -1]
+    draws = [generator.choice(ends, budget, replace=False).max() for _ in range(DRAWS)]
+    return counts(f"{budget} plain runs", np.array(draws))
 
 
 def replayed(
@@ -169,16 +171,29 @@ def counts(name: str, values: Floats) -> pd.DataFrame:
 
 
 def figure(frame: pd.DataFrame) -> alt.LayerChart:
-    """Chance that the best score reaches at least x, for both ways to spend the budget."""
+    """Chance that the best score reaches at least x, for every way to spend the budget.
+
+    Thin upright lines are the means.
+    """
     parts = []
     for _, part in frame.groupby("what", sort=False):
         part = part.sort_values("score")
         parts.append(part.assign(chance=part["share"][::-1].cumsum()[::-1]))
     shown = pd.concat(parts)
     names = list(dict.fromkeys(shown["what"]))
-    x = alt.X("score:Q", title="validation accuracy of the best model", scale=alt.Scale(zero=False))
-    color = alt.Color("what:N", scale=alt.Scale(domain=names, range=[NAVY, ORANGE]))
-    dash = alt.StrokeDash("what:N", scale=alt.Scale(domain=names, range=[[1, 0], [6, 3]]))
+    x = alt.X(
+        "score:Q",
+        title="validation accuracy of the best model",
+        scale=alt.Scale(zero=False, nice=False),
+    )
+    color = alt.Color(
+        "what:N",
+        scale=alt.Scale(domain=names, range=[NAVY, TEAL, ORANGE]),
+        legend=alt.Legend(columns=1, labelLimit=400),
+    )
+    dash = alt.StrokeDash(
+        "what:N", legend=None, scale=alt.Scale(domain=names, range=[[1, 0], [2, 2], [6, 3]])
+    )
     lines = (
         alt.Chart(rows(shown))
         .mark_line(interpolate="step-before", strokeWidth=2)
