@@ -11,6 +11,7 @@ grid grows. The Trainer needs the package `accelerate`; without it its lines are
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.util
 import json
 import os
@@ -182,8 +183,13 @@ def work_per_step() -> tuple[float, float]:
     return 6 * square * whole / 1e9, 6 * square * computed / 1e9
 
 
-def steady(engine: str, width: int, threads: int, steps: int = 24) -> tuple[float, float]:
-    """Return wall and processor seconds of an update, per run, start-up not counted."""
+def steady(
+    engine: str, width: int, threads: int, steps: int = 24, **techniques: Any
+) -> tuple[float, float]:
+    """Return wall and processor seconds of an update, per run, start-up not counted.
+
+    `techniques` are sections of the recipe.
+    """
     import torch
 
     from seedlab.content import load_encoded
@@ -196,7 +202,10 @@ def steady(engine: str, width: int, threads: int, steps: int = 24) -> tuple[floa
     from seedlab.train.plan import make_plan
 
     torch.set_num_threads(threads)
-    runs = specs(width, orders=1)
+    runs = [
+        dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, **techniques))
+        for run in specs(width, orders=1)
+    ]
     task = load_encoded(runs[0].task, runs[0].model, 0)
     weights = load_weights_of(runs[0], task, prepare(EngineSpec(device="cpu")))
     plan = make_plan(runs[0].recipe, runs[0].evaluation, len(task.splits["train"]))
@@ -205,7 +214,7 @@ def steady(engine: str, width: int, threads: int, steps: int = 24) -> tuple[floa
     with Crew(threads) as crew:
         if engine == "serial":
             torch.set_num_threads(threads)
-            trainee: Any = SerialTrainee(runs[0], task, weights, plan)
+            trainee: Any = SerialTrainee(runs[0], task, weights, plan, {})
         else:
             trainee = PackedTrainee(runs, [plan] * width, task, weights, crew, 1)
         wall = cpu = 0.0

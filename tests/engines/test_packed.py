@@ -11,13 +11,20 @@ import numpy as np
 import pytest
 import torch
 
-from seedlab.engines.choice import unpackable
+from seedlab.engines.choice import choose, unpackable
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.crew import Crew
 from seedlab.engines.packed import PackedEngine, columns
 from seedlab.engines.serial import SerialEngine
 from seedlab.models.weights import Weights
-from seedlab.recipe_spec import ClipSpec, OptimizerSpec, ScheduleSpec
+from seedlab.recipe_spec import (
+    ClipSpec,
+    FreezeSpec,
+    HeadSpec,
+    MixoutSpec,
+    OptimizerSpec,
+    ScheduleSpec,
+)
 from seedlab.spec import ModelSpec, RunSpec, Seeds
 from seedlab.train.plan import make_plan
 from seedlab.train.result import RunResult
@@ -180,12 +187,24 @@ def test_hyperparameters_may_differ_within_a_column(tmp_path: Path) -> None:
         np.testing.assert_allclose(result.losses, alone.losses, rtol=1e-3)
 
 
+def test_heads_of_our_own_are_left_to_the_serial_engine(tmp_path: Path) -> None:
+    run = make_run(recipe=dataclasses.replace(RECIPE, head=HeadSpec("concat", layers=2)))
+    for name in ("auto", "packed"):
+        engine, reason = choose(name, run, tiny_weights(tmp_path, **structure(run.recipe)).model)
+        assert engine == "serial"
+        assert "architecture's own head alone, not recipe.head.kind=concat" in reason
+
+
 def test_runs_are_grouped_by_what_must_agree() -> None:
-    """Order seed, batch, plan and updates already made; nothing else."""
+    """Order seed, batch, plan, what is trained, updates already made; nothing else."""
     longer = dataclasses.replace(RECIPE, epochs=5)
     runs = [make_run(0, 0), make_run(0, 1), make_run(1, 0), make_run(2, 0, recipe=longer)]
     assert columns(runs, 38, {}) == [[runs[0], runs[2]], [runs[1]], [runs[3]]]
     assert columns(runs[:3], 38, {runs[2]: 5}) == [[runs[0]], [runs[1]], [runs[2]]]
+    frozen = dataclasses.replace(RECIPE, freeze=FreezeSpec(1))
+    mixed = dataclasses.replace(RECIPE, mixout=MixoutSpec(0.1))
+    apart = [make_run(0), make_run(0, recipe=frozen), make_run(0, recipe=mixed)]
+    assert columns(apart, 38, {}) == [[run] for run in apart]
 
 
 @pytest.mark.parametrize("stack", [1, 2, 100])

@@ -107,6 +107,9 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
 }
 """Techniques, and some of their compositions, by what they change in the suite's recipe."""
 
+STATEFUL = ("mixout", "prior decay", "freeze", "averaging", "lora", "Chang's full set")
+"""Those of which something must survive an interruption, or be made again after it."""
+
 
 def structure(recipe: RecipeSpec) -> dict[str, Any]:
     """Return what a recipe changes in the model itself, for `tiny_weights`."""
@@ -340,7 +343,13 @@ class EngineSuite:
                 result.representations, other.representations, rtol=1e-5, atol=1e-6
             )
 
-    @pytest.mark.parametrize("technique", ["", *TECHNIQUES])
+    @pytest.mark.parametrize(
+        "technique",
+        [
+            name if name in ("", *STATEFUL) else pytest.param(name, marks=pytest.mark.slow)
+            for name in ("", *TECHNIQUES)
+        ],
+    )
     def test_a_run_goes_on_as_if_never_interrupted(self, technique: str, tmp_path: Path) -> None:
         """Paused at step 12 and taken up by a new engine, beside others: the same bits."""
         recipe = dataclasses.replace(RECIPE, **TECHNIQUES.get(technique, {}))
