@@ -133,6 +133,8 @@ def heatmap_cells(study: Study) -> tuple[pd.DataFrame, dict[str, dict[str, list[
         np.where(cells["failures"].fillna(0) > 0, "failed", "finished"),
         np.where(index.isin(begun), "stopped early", "no run"),
     )
+    # Means over runs that were chosen by their scores would be taken for those of a seed.
+    selected = bool((runs["status"] == "stopped").any())
     names: dict[str, dict[str, list[str]]] = {}
     places = {}
     for factor, axis in AXES:
@@ -159,9 +161,7 @@ def heatmap_cells(study: Study) -> tuple[pd.DataFrame, dict[str, dict[str, list[
             place = {seed: k + 1 for k, seed in enumerate(ranked)}
             places[axis, order] = place
             cells[f"{axis}_{order}"] = cells[factor].map(place)
-            names[axis][order] = [*map(str, ranked), "", "mean"]
-    # Means over runs that were chosen by their scores would be taken for those of a seed.
-    selected = bool((runs["status"] == "stopped").any())
+            names[axis][order] = [*map(str, ranked), *([] if selected else ["", "mean"])]
     strips = [
         _strip(complete, factor, axis, seeds, places) for factor, axis in AXES if not selected
     ]
