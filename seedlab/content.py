@@ -9,8 +9,14 @@ from pathlib import Path
 from seedlab.config import cache_folder
 from seedlab.errors import SeedlabError
 from seedlab.intermediate import begin_where_another_ended
-from seedlab.models.checkpoint import locate, max_positions, read_config, weights_hash
-from seedlab.recipe_checks import check_recipe_on_task
+from seedlab.models.checkpoint import (
+    layer_count,
+    locate,
+    max_positions,
+    read_config,
+    weights_hash,
+)
+from seedlab.recipe_checks import check_recipe_on_model, check_recipe_on_task
 from seedlab.recipe_spec import TruncationSpec
 from seedlab.spec import ModelSpec, RunSpec, TaskSpec
 from seedlab.tasks.encoded import EncodedTask
@@ -60,6 +66,11 @@ def hashes(
     )
 
 
+@lru_cache(maxsize=16)
+def _layer_count(model: ModelSpec) -> int | None:
+    return layer_count(locate(model.name, model.path, model.allow_pickle))
+
+
 def with_hashes(run: RunSpec, studies: Path = Path("studies")) -> RunSpec:
     """Return the run with its content hashes filled in: only now does it have its identity.
 
@@ -77,5 +88,7 @@ def with_hashes(run: RunSpec, studies: Path = Path("studies")) -> RunSpec:
     run = begin_where_another_ended(run, studies)
     task = load_encoded(run.task, run.model, run.seeds.subsample, run.recipe.truncation)
     check_recipe_on_task(run.recipe, task)
+    if (layers := _layer_count(run.model)) is not None:
+        check_recipe_on_model(run.recipe, layers)
     data, weights = hashes(run.task, run.model, run.seeds.subsample, run.recipe.truncation)
     return dataclasses.replace(run, data_hash=data, weights_hash=weights)

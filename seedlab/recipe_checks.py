@@ -1,13 +1,13 @@
 """Checks of techniques together: combinations that would do nothing, or not what they say.
 
-Each technique's own values are checked in `seedlab.checks`; what needs the model (how many
-layers there are) is checked where the model is known.
+Each technique's own values are checked in `seedlab.checks`.
 """
 
 from __future__ import annotations
 
 from seedlab.errors import SeedlabError
 from seedlab.recipe_spec import RecipeSpec
+from seedlab.recipes.selection import check_layers
 from seedlab.spec import EvaluationSpec
 from seedlab.tasks.encoded import EncodedTask
 
@@ -81,6 +81,27 @@ def check_recipe_on_task(recipe: RecipeSpec, task: EncodedTask) -> None:
             "classes; use recipe.loss=default, or a task with numbers to predict (task=similarity, "
             "task=stsb, task.kind=regression of a table)."
         )
+
+
+def check_recipe_on_model(recipe: RecipeSpec, n_layers: int) -> None:
+    """Refuse techniques on layers that the model does not have.
+
+    Raises
+    ------
+    SeedlabError
+    """
+    for key, asked in (
+        ("recipe.reinit.layers", recipe.reinit.layers),
+        ("recipe.freeze.layers", recipe.freeze.layers),
+    ):
+        if asked is not None:
+            check_layers(key, asked, n_layers)
+    head = recipe.head
+    if head.kind != "default":
+        # It imports torch, which planning does without.
+        from seedlab.recipes.heads import HeadChoice, hidden_states
+
+        hidden_states(HeadChoice(head.kind, head.layers, head.layer), n_layers)
 
 
 def active_techniques(recipe: RecipeSpec) -> dict[str, tuple[str, str]]:

@@ -203,3 +203,21 @@ def test_divisions_of_the_data_that_make_no_sense(task: TaskSpec, message: str) 
 )
 def test_divisions_that_do(task: TaskSpec) -> None:
     check_run(RunSpec(task=task))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"reinit": ReinitSpec(3)}, r"recipe\.reinit\.layers=3 is more than the 2 layers"),
+        ({"freeze": FreezeSpec(3)}, r"recipe\.freeze\.layers=3 is more than the 2 layers"),
+        ({"head": HeadSpec("mean")}, r"recipe\.head\.layers=4 is not possible.*2 layers"),
+        ({"head": HeadSpec("token0", layer=3)}, r"recipe\.head\.layer=3 is not there"),
+    ],
+)
+def test_layers_that_the_model_lacks_are_refused_before_anything_is_trained(
+    change: dict[str, Any], message: str
+) -> None:
+    """The embedded encoder has two; planning says so, not a worker."""
+    task = TaskSpec(examples=16, dev_examples=16)
+    with pytest.raises(SeedlabError, match=message):
+        with_hashes(RunSpec(task=task, recipe=RecipeSpec(**change)))

@@ -122,6 +122,15 @@ def max_positions(folder: Path) -> int | None:
     return positions
 
 
+def layer_count(folder: Path) -> int | None:
+    """Return how many layers the encoder has, by the names that architectures have for it."""
+    config = read_config(folder)
+    for name in ("num_hidden_layers", "n_layers", "n_layer", "num_layers"):
+        if isinstance(config.get(name), int):
+            return int(config[name])
+    return None
+
+
 def weights_hash(folder: Path, cache: Path) -> str:
     """Return 32 hexadecimal digits over the weights and config.json of a checkpoint.
 

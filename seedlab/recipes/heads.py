@@ -201,7 +201,7 @@ class HeadedModel(nn.Module):
         if getattr(encoder, "pooler", None) is not None:
             encoder.pooler = None
         self.add_module(self.base_model_prefix, encoder)
-        hidden = _hidden(choice, int(model.config.num_hidden_layers))
+        hidden = hidden_states(choice, int(model.config.num_hidden_layers))
         dropout = KeyedDropout(p, DropoutSite(state, site_number(SITE), p))
         made = _KINDS[choice.kind](
             int(model.config.hidden_size), hidden, int(model.config.num_labels), dropout
@@ -250,8 +250,14 @@ def own_dropout(model: PreTrainedModel) -> float:
     return found[-1] if found else 0.0
 
 
-def _hidden(choice: HeadChoice, n_layers: int) -> tuple[int, ...]:
-    """Return the numbers of the hidden states that are read."""
+def hidden_states(choice: HeadChoice, n_layers: int) -> tuple[int, ...]:
+    """Return the numbers of the hidden states that a head reads.
+
+    Raises
+    ------
+    SeedlabError
+        When the model does not have them.
+    """
     if choice.kind in ("token0", "attention"):
         if not -n_layers - 1 <= choice.layer <= n_layers:
             raise SeedlabError(

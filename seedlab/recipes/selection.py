@@ -22,7 +22,7 @@ def reinitialised(depths: Mapping[str, int], layers: int) -> tuple[str, ...]:
     SeedlabError
         When there are fewer layers.
     """
-    _check("recipe.reinit.layers", layers, depths)
+    check_layers("recipe.reinit.layers", layers, max(depths.values()) - 1)
     lowest = max(depths.values()) - layers
     return tuple(name for name, depth in depths.items() if depth >= lowest)
 
@@ -35,7 +35,7 @@ def frozen(depths: Mapping[str, int], layers: int) -> tuple[str, ...]:
     SeedlabError
         When there are fewer layers.
     """
-    _check("recipe.freeze.layers", layers, depths)
+    check_layers("recipe.freeze.layers", layers, max(depths.values()) - 1)
     return tuple(name for name, depth in depths.items() if depth <= layers)
 
 
@@ -53,8 +53,20 @@ def frozen_by_lora(names: Iterable[str], new: Collection[str]) -> tuple[str, ...
     )
 
 
-def _check(key: str, layers: int, depths: Mapping[str, int]) -> None:
-    there = max(depths.values()) - 1
+def check_layers(key: str, layers: int, there: int) -> None:
+    """Refuse a number of layers that the model does not have.
+
+    Parameters
+    ----------
+    key : str
+        What the number is called in the configuration.
+    layers, there : int
+        Asked for, and of the model.
+
+    Raises
+    ------
+    SeedlabError
+    """
     if layers > there:
         raise SeedlabError(
             f"{key}={layers} is more than the {there} layers of the model; it must be between 0 "
