@@ -267,6 +267,7 @@ def test_kill_9_loses_nothing_and_the_same_command_continues(place: Path, victim
         assert np.array_equal(logits, calm[run_id])
 
 
+@pytest.mark.slow
 def test_two_parents_share_one_study(place: Path) -> None:
     """Both end well, every run is there once, and nothing was written twice."""
     arguments = ["study=shared" if a.startswith("study=") else a for a in GRID]
