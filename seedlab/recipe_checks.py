@@ -21,7 +21,6 @@ _CONFLICTS: tuple[tuple[str, str, str], ...] = (
     ("reinit", "features", _STAY_RANDOM),
     ("reinit", "lora", _STAY_RANDOM),
     ("reinit", "bitfit", _STAY_RANDOM),
-    ("freeze", "features", "features leave the whole encoder as it is anyway"),
     ("layer_rates", "features", "no layer of the encoder is trained, at whatever rate"),
     ("prior_decay", "features", "the encoder stays at its pre-trained weights anyway"),
     (

@@ -48,7 +48,6 @@ REFUSED = {
     ("reinit", "features"): "stay random",
     ("reinit", "lora"): "stay random",
     ("reinit", "bitfit"): "stay random",
-    ("freeze", "features"): "leave the whole encoder as it is anyway",
     ("layer_rates", "features"): "no layer of the encoder is trained",
     ("prior_decay", "features"): "stays at its pre-trained weights",
     ("prior_decay", "lora"): "pulls low-rank updates to 0",

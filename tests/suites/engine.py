@@ -100,6 +100,10 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
         "mixout": MixoutSpec(p=0.2),
         "prior_decay": PriorDecaySpec(strength=5.0),
     },
+    "freeze with features": {
+        "freeze": FreezeSpec(layers=1, dropout=False),
+        "features": FeaturesSpec(active=True),
+    },
     "freeze with layer rates": {
         "freeze": FreezeSpec(layers=1),
         "layer_rates": LayerRatesSpec("zhang", decay=0.5),
