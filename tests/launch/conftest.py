@@ -15,6 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, RunMode
+from search_bench import Bench
 
 # Registers all launchers before Hydra's fixture remembers what is registered: Hydra 1.4
 # does not register them again when the fixture puts that back.
@@ -96,3 +97,8 @@ def _quiet(overrides: Sequence[str]) -> list[str]:
     if any(line.startswith("hydra/launcher=") for line in overrides):
         return []
     return ["hydra.launcher.slots=1", "hydra.launcher.progress=none"]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "study")
