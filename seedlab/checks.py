@@ -192,9 +192,25 @@ def check_engine(engine: EngineSpec) -> None:
     _check_choice("engine.name", engine.name, ("auto", *ENGINES))
     _check_choice("engine.device", engine.device, ("auto", "cpu", "cuda"))
     _check_choice("engine.score", engine.score, ("best", "final"))
-    for key, value in (("width", engine.width), ("threads", engine.threads)):
+    numbers = {"width": engine.width, "threads": engine.threads, "stack": engine.stack}
+    for key, value in numbers.items():
         if value is not None and value < 1:
             raise SeedlabError(f"engine.{key}={value} is out of range; it must be at least 1.")
+    if engine.graphs and engine.device == "cpu":
+        raise SeedlabError(
+            "engine.graphs=true records CUDA graphs, which engine.device=cpu has none of; use "
+            "engine.graphs=false."
+        )
+    for key, asked in (
+        ("stack", engine.stack is not None),
+        ("graphs", engine.graphs),
+        ("constant_width", engine.constant_width),
+    ):
+        if asked and engine.name == "serial":
+            raise SeedlabError(
+                f"engine.{key} says how the packed engine computes, and engine.name=serial was asked "
+                f"for; leave engine.{key} out or use engine=packed."
+            )
 
 
 def _check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:

@@ -31,6 +31,14 @@ class EngineSpec:
     """CPU threads per worker; None: the machine's cores divided by the launcher's slots"""
     device: str = "auto"
     """auto (the first CUDA device if there is one) | cpu | cuda"""
+    stack: int | None = None
+    """packed: runs that are computed as one; None: one on a CPU, all of them on a GPU"""
+    graphs: bool = False
+    """packed, on a GPU: record training steps as CUDA graphs, one per shape of batch; with
+    stack=1 the runs' graphs are computed side by side"""
+    constant_width: bool = False
+    """packed, on a GPU: compute `width` runs even where fewer are left, so that nobody's bits
+    change when a neighbour leaves; the empty slots cost what runs cost"""
     score: str = "best"
     """best | final: the validation score that a job reports to Hydra"""
 

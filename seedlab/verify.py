@@ -51,12 +51,27 @@ def repeat(stored: StoredRun) -> RunResult:
     run = record.run_spec()
     restore(run)
     _check_weights(run)
-    device = "cpu" if record.device == "cpu" else "cuda"
-    engine = EngineSpec(record.engine, record.width, record.threads, device)
+    engine = _engine_of(record)
     task = load_task_of(run)
     keeper = _PauseAt(record.steps) if record.status == "stopped" else None
     (result,) = train([run], task, engine, keeper=keeper)
     return result
+
+
+def _engine_of(record: Record) -> EngineSpec:
+    """Return the engine's settings that a run was trained with, dummies in its neighbours' place."""
+    own, device = record.provenance, "cpu" if record.device == "cpu" else "cuda"
+    stack: int | None = own.get("stack")
+    filled = stack is not None and stack > 1
+    return EngineSpec(
+        record.engine,
+        stack if stack is not None and filled else record.width,
+        record.threads,
+        device,
+        stack=stack,
+        graphs=bool(own.get("graphs", False)),
+        constant_width=filled,
+    )
 
 
 class _PauseAt:

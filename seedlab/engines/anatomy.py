@@ -43,6 +43,8 @@ class Anatomy:
         Widths of the model, and tokens of the longest example.
     dtype : torch.dtype
         Of the weights.
+    product_dtype : torch.dtype
+        In which matrix products are computed.
     device : torch.device
     effective : Effective or None
         Weights that are computed with in the place of others.
@@ -57,6 +59,7 @@ class Anatomy:
     feed_forward: int
     longest: int
     dtype: torch.dtype
+    product_dtype: torch.dtype
     device: torch.device
     effective: Effective | None
 
@@ -69,6 +72,12 @@ class Anatomy:
     def keeps_features(self) -> bool:
         """Whether the head alone is trained, on first tokens that are the same in every epoch."""
         return self.encoder.first > len(self.family.layers) and not self.drops_below
+
+    @property
+    def low(self) -> torch.dtype | None:
+        """Of copies of the weights for matrix products, where these read trained weights as such."""
+        plain = self.effective is not None or self.product_dtype == self.dtype
+        return None if plain else self.product_dtype
 
     def vector(self, layout: FlatLayout, *runs: int) -> torch.Tensor:
         """Return a vector of zeros for a layout, or one per run."""
@@ -97,6 +106,7 @@ class Anatomy:
         """
         recipe, itemsize = run.recipe, self.dtype.itemsize
         layers, first = len(self.family.layers), self.encoder.first
+        copy = 0 if self.low is None else self.low.itemsize
         shared = self.frozen.size + (self.trained.size if origin else 0)
         scratch = 0
         if self.effective is not None:
@@ -116,14 +126,13 @@ class Anatomy:
             itemsize=itemsize,
             vectors=4 if averaged else 3,
             scratch=scratch,
-            shared=shared * itemsize + room,
+            shared=shared * itemsize + self.frozen.size * copy + room,
+            copy=copy,
         )
 
 
-def dissect(
-    weights: Weights, task: EncodedTask, recipe: RecipeSpec, treatment: Treatment
-) -> Anatomy:
-    """Return how a model is cut for a task, by what one of a column's runs does to it.
+def dissect(weights: Weights, task: EncodedTask, run: RunSpec, treatment: Treatment) -> Anatomy:
+    """Return how a model is cut for a task, by one of a column's runs and what it does to it.
 
     Raises
     ------
@@ -155,8 +164,9 @@ def dissect(
         feed_forward=up.shape[0],
         longest=longest,
         dtype=table.dtype,
+        product_dtype=torch.bfloat16 if run.model.dtype == "bfloat16" else table.dtype,
         device=table.device,
-        effective=_effective(weights, family, recipe, trained),
+        effective=_effective(weights, family, run.recipe, trained),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +11,17 @@ from transformers import PreTrainedModel
 
 from seedlab.engines.anatomy import dissect
 from seedlab.engines.crew import Crew
+from seedlab.engines.feed import Feed, Serving
+from seedlab.engines.graphs import Recorder
+from seedlab.engines.lane import Execution, Lane
 from seedlab.engines.lower import Lower
-from seedlab.engines.masks import Drawn, Key, Masks, Part, dropout_key, mixout_key
+from seedlab.engines.masks import Masks
 from seedlab.engines.member import Setting, member_of
 from seedlab.engines.memory import check_fits, free_bytes
 from seedlab.engines.origin import Origin
 from seedlab.engines.scored import Batches, Scored
 from seedlab.engines.scratch import Gradients
 from seedlab.engines.stack import Stack
-from seedlab.models.stacked_effective import Mixed
 from seedlab.models.stacked_pass import Named
 from seedlab.models.weights import Weights
 from seedlab.recipes.lora import inside
@@ -46,8 +48,7 @@ class PackedTrainee:
     weights : Weights
     crew : Crew
         The threads that stacks are given to.
-    stack : int or None
-        Runs per stack; None: all of them.
+    how : Execution
     """
 
     def __init__(
@@ -57,36 +58,39 @@ class PackedTrainee:
         task: EncodedTask,
         weights: Weights,
         crew: Crew,
-        stack: int | None,
+        how: Execution,
     ) -> None:
         self.runs, self.plans, self.task, self.crew = list(runs), list(plans), task, crew
         self.treatments = [
             treat(run, plan, weights.model, weights.new)
             for run, plan in zip(runs, plans, strict=True)
         ]
-        cut = self.anatomy = dissect(weights, task, runs[0].recipe, self.treatments[0])
+        cut = self.anatomy = dissect(weights, task, runs[0], self.treatments[0])
         free = free_bytes(cut.device)
         room = int(free * _ROOM) if cut.encoder.first else 0
         if cut.keeps_features:
             room = sum(map(len, task.splits.values())) * cut.hidden * cut.dtype.itemsize
         averaging_start = plans[0].averaging_start
         shape = cut.shape(runs[0], room, averaging_start is not None, self._needs_origin)
-        check_fits(shape, len(runs), free, None if stack is None else stack * crew.size)
+        by_turns = how.stack < len(runs) and how.recorder is None
+        check_fits(shape, len(runs), free, how.stack * crew.size if by_turns else None)
         held = cut.vector(cut.frozen)
         cut.frozen.fill(held, self._start(weights, 0))
-        frozen = cut.frozen.views(held)
-        self.masks = Masks(cut.sites, task.max_length, cut.dtype, cut.device, crew)
-        self.lower = Lower(cut.encoder, frozen, cut.drops_below, crew)
+        frozen = cut.frozen.views(held, None if cut.low is None else held.to(cut.low))
+        masks = Masks(cut.sites, task.max_length, cut.dtype, cut.device, crew)
+        lower = Lower(cut.encoder, frozen, cut.drops_below, crew)
         self.scored = Scored(
             cut.encoder.tables,
             task.pad_id,
             runs[0].evaluation.batch_size,
             cut.device,
-            self.lower,
+            lower,
             cut.hidden,
             room,
             cut.keeps_features,
         )
+        split, recorder = task.splits["train"], how.recorder and how.recorder()
+        self.feed = Feed(cut, split, masks, lower, self.scored, crew, how.buckets, recorder)
         self._setting = Setting(
             cut.encoder,
             cut.trained,
@@ -95,10 +99,13 @@ class PackedTrainee:
             frozen,
             cut.effective,
             cut.beyond(weights.pretrained),
+            cut.low,
         )
-        self.stacks = self._fill(weights, len(runs) if stack is None else stack)
+        self.stacks = self._fill(weights, min(how.stack, len(runs)), how.recorder)
 
-    def _fill(self, weights: Weights, size: int) -> list[Stack]:
+    def _fill(
+        self, weights: Weights, size: int, recorder: Callable[[], Recorder] | None
+    ) -> list[Stack]:
         """Return stacks of so many runs, each with the weights that it starts with."""
         cut, shared, stacks = self.anatomy, self._shared_origin(weights), []
         for start in range(0, len(self.runs), size):
@@ -107,31 +114,38 @@ class PackedTrainee:
             for slot, row in zip(slots, flat, strict=True):
                 cut.trained.fill(row, self._start(weights, slot))
             stacks.append(self._stack(flat, slots, shared, weights))
-        product = torch.bfloat16 if self.runs[0].model.dtype == "bfloat16" else cut.dtype
-        self.crew.equip(lambda: Gradients(cut.trained, size, flat, product, cut.effective))
+
+        def memory() -> Gradients:
+            return Gradients(cut.trained, size, flat, cut.product_dtype, cut.effective)
+
+        if recorder is None:
+            self.crew.equip(memory)
+            return stacks
+        lanes = [Lane(memory(), recorder(), beside=len(stacks) > 1) for _ in stacks]
+        for stack, lane in zip(stacks, lanes, strict=True):
+            stack.lane = lane
+        # Scoring takes turns, in the memory of the first.
+        self.crew.equip(lambda: lanes[0].memory)
         return stacks
 
     def update(self, batch: Batch, step: int, by_depth: bool = False) -> tuple[Floats, Floats]:
         """Make one update of every run; each follows the schedule of its own recipe."""
-        parts = self._parts(batch)
-        keys = [
-            dropout_key(run, plan, step) for run, plan in zip(self.runs, self.plans, strict=True)
-        ]
-        masks = self.masks.draw(parts, set(keys), step)
-        below = self._below(batch, parts, masks, keys)
-        fallen = self._mixout(step)
-        jobs, slot = [], 0
+        served, jobs, slot = self.feed.serve(batch, step, self.runs, self.plans), [], 0
         for stack in self.stacks:
-            own = slice(slot, slot + len(stack))
+            jobs.append((stack, served.of(slice(slot, slot + len(stack)))))
             slot += len(stack)
-            drawn = [[of_part[key] for key in keys[own]] for of_part in masks]
-            jobs.append((stack, drawn, fallen[own], [of_part[own] for of_part in below] or None))
-        results = self.crew.map(
-            lambda job, memory: job[0].update(
-                parts, job[1], job[2], step, memory, job[3], by_depth
-            ),
-            jobs,
-        )
+
+        def update(job: tuple[Stack, Serving], memory: Gradients) -> tuple[torch.Tensor, ...]:
+            stack, serving = job
+            if stack.lane is None:
+                return stack.update(serving, step, memory, by_depth)
+            with stack.lane.open() as own:
+                return stack.update(serving, step, own, by_depth)
+
+        results = self.crew.map(update, jobs)
+        for stack in self.stacks:
+            if stack.lane is not None:
+                stack.lane.join()
         losses, norms = zip(*results, strict=True)
         return _floats(losses), _floats(norms)
 
@@ -208,39 +222,6 @@ class PackedTrainee:
                 return stack, slot
             slot -= len(stack)
         raise IndexError(slot)
-
-    def _parts(self, batch: Batch) -> list[Part]:
-        """Return the batch without padding, cut as the recipe says."""
-        rows = len(batch.labels)
-        size = -(-rows // self.runs[0].recipe.accumulation)
-        parts = []
-        for start in range(0, rows, size):
-            part = batch.part(start, start + size)
-            tokens = self.anatomy.encoder.tables.ragged(part.ids, part.types, part.mask, start)
-            parts.append((tokens.to(self.anatomy.device), part.labels.to(self.anatomy.device)))
-        return parts
-
-    def _below(
-        self, batch: Batch, parts: Sequence[Part], masks: Sequence[Drawn], keys: Sequence[Key]
-    ) -> list[list[torch.Tensor]]:
-        """Return the outputs of what is below the trained part, by part and run."""
-        if not self.lower:
-            return []
-        if not self.anatomy.keeps_features:
-            return self.lower.train([tokens for tokens, _ in parts], masks, keys)
-        features = self.scored.features(self.task.splits["train"])
-        cuts = torch.split(batch.examples, [len(labels) for _, labels in parts])
-        return [[features[examples.to(features.device)]] * len(keys) for examples in cuts]
-
-    def _mixout(self, step: int) -> list[dict[str, torch.Tensor]]:
-        """Return every run's masks of mixout, drawn once for the runs that share them."""
-        effective = self.anatomy.effective
-        if not isinstance(effective, Mixed):
-            return [{}] * len(self.runs)
-        keys = [mixout_key(run) for run in self.runs]
-        mixout = self.runs[0].recipe.mixout
-        drawn = self.masks.draw_mixout(set(keys), mixout, effective.layout, step)
-        return [drawn[key] for key in keys]
 
     def _start(self, weights: Weights, slot: int) -> PreTrainedModel:
         """Return the model as the run in this slot starts from it."""

@@ -13,6 +13,7 @@ from seedlab.models.dropout import site_number
 from seedlab.models.flat import FlatLayout
 from seedlab.models.ragged import Ragged
 from seedlab.models.ragged_dropout import Site, draw_mask
+from seedlab.models.stacked_ops import Workspace
 from seedlab.recipe_spec import MixoutSpec
 from seedlab.recipes.mixout import keep_mask
 from seedlab.seeds import philox_key
@@ -25,6 +26,8 @@ Key = tuple[int, int] | None
 """Of the dropout stream; None where nothing is dropped."""
 Drawn = Mapping[Key, dict[str, torch.Tensor]]
 """Masks by key and site."""
+_Job = tuple[int, tuple[int, int], Site]
+"""A mask to be drawn: of which part, with which key, at which site."""
 
 
 def dropout_key(run: RunSpec, plan: Plan, step: int) -> Key:
@@ -69,23 +72,36 @@ class Masks:
 
     def draw(self, parts: Sequence[Part], keys: set[Key], step: int) -> list[Drawn]:
         """Return every part's masks, by key and site."""
-        masks: list[dict[Key, dict[str, torch.Tensor]]] = [{key: {} for key in keys} for _ in parts]
-        jobs = [
+        jobs = self._jobs(parts, keys)
+        drawn = self.crew.map(lambda job, _: self._draw(job, parts, step), jobs)
+        return _sorted(jobs, drawn, parts, keys)
+
+    def record(
+        self, parts: Sequence[Part], keys: set[Key], step: torch.Tensor, memory: Workspace
+    ) -> list[Drawn]:
+        """Return the same masks in memory of their own; no threads, so that it can be recorded.
+
+        `step` is a () tensor of int64 on the device.
+        """
+        jobs, kept = self._jobs(parts, keys), []
+        for job in jobs:
+            mask = self._draw(job, parts, step)
+            name = f"{job[0]}.{job[1]}.{job[2].name}"
+            kept.append(memory.buffer(name, *mask.shape).copy_(mask))
+        return _sorted(jobs, kept, parts, keys)
+
+    def _jobs(self, parts: Sequence[Part], keys: set[Key]) -> list[_Job]:
+        return [
             (part, key, site)
             for part in range(len(parts))
             for key in keys
             if key is not None
             for site in self.sites
         ]
-        drawn = self.crew.map(
-            lambda job, _: draw_mask(
-                job[2], parts[job[0]][0], job[1], step, self.max_length, self.dtype
-            ),
-            jobs,
-        )
-        for (part, key, site), mask in zip(jobs, drawn, strict=True):
-            masks[part][key][site.name] = mask
-        return list(masks)
+
+    def _draw(self, job: _Job, parts: Sequence[Part], step: int | torch.Tensor) -> torch.Tensor:
+        part, key, site = job
+        return draw_mask(site, parts[part][0], key, step, self.max_length, self.dtype)
 
     def draw_mixout(
         self, keys: set[Key], mixout: MixoutSpec, layout: FlatLayout, step: int
@@ -105,3 +121,13 @@ class Masks:
         for (key, name), mask in zip(jobs, self.crew.map(draw, jobs), strict=True):
             masks[key][name] = mask.to(self.device)
         return masks
+
+
+def _sorted(
+    jobs: Sequence[_Job], drawn: Sequence[torch.Tensor], parts: Sequence[Part], keys: set[Key]
+) -> list[Drawn]:
+    """Return masks by part, key and site."""
+    masks: list[dict[Key, dict[str, torch.Tensor]]] = [{key: {} for key in keys} for _ in parts]
+    for (part, key, site), mask in zip(jobs, drawn, strict=True):
+        masks[part][key][site.name] = mask
+    return list(masks)

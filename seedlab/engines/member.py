@@ -34,6 +34,9 @@ class Setting:
         Weights that are computed with in the place of others.
     beyond : float
         Sum of squares of the embedding rows that are trained but out of the task's reach.
+    low : torch.dtype or None
+        In which matrix products read their weights, where that is lower than the weights' own:
+        they have copies then, which are made once per update.
     """
 
     encoder: StackedEncoder
@@ -43,14 +46,26 @@ class Setting:
     frozen: Named = field(default_factory=dict)
     effective: Effective | None = None
     beyond: float = 0.0
+    low: torch.dtype | None = None
 
-    def parameters(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return all parameters by name, from a (run, size) buffer of those that are trained."""
+    def parameters(
+        self, flat: torch.Tensor, low: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Return all parameters by name.
+
+        Parameters
+        ----------
+        flat : (run, size) tensor
+            Of those that are trained.
+        low : (run, size) tensor, optional
+            Their copies in lower precision; linear maps have their weights from it.
+        """
         runs = flat.shape[0]
         frozen = self.frozen
         if runs > 1:
             frozen = {name: tensor.expand(runs, *tensor.shape) for name, tensor in frozen.items()}
-        return {**frozen, **self.layout.views(plain(flat))}
+        low = None if low is None else plain(low)
+        return {**frozen, **self.layout.views(plain(flat), low)}
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ class Shape:
         Numbers of effective weights, and of their gradients, of a run that is computed.
     shared : int
         Bytes that the pack needs once, however wide it is.
+    copy : int
+        Bytes per number of a copy of the weights in lower precision; 0 without one.
     """
 
     size: int
@@ -57,11 +59,12 @@ class Shape:
     vectors: int = 3
     scratch: int = 0
     shared: int = 0
+    copy: int = 0
 
     @property
     def weights(self) -> int:
-        """Bytes of a run's weights, their two moments, and their average if there is one."""
-        return self.vectors * self.size * self.itemsize
+        """Bytes of a run's weights, their two moments, and their average or copy if any."""
+        return self.size * (self.vectors * self.itemsize + self.copy)
 
     @property
     def gradients(self) -> int:

@@ -10,13 +10,17 @@ on the pack's width nor on the number of threads. On a GPU one stack holds all r
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
 from seedlab.engines.column import PackedTrainee
+from seedlab.engines.constant import ConstantWidth
 from seedlab.engines.crew import Crew
+from seedlab.engines.graphs import CudaGraphs, Recorder
+from seedlab.engines.lane import Execution
 from seedlab.engines.memory import PackMemoryError, is_out_of_memory
+from seedlab.grid import EngineSpec
 from seedlab.models.weights import Weights
 from seedlab.spec import RunSpec
 from seedlab.tasks.encoded import EncodedTask
@@ -33,12 +37,30 @@ class PackedEngine:
     ----------
     stack : int or None
         Runs per stack; None: one on a CPU, all of them on a GPU.
+    slots : int or None
+        Compute always so many runs, dummies among them; None: as many as there are.
+    buckets : bool or None
+        Make batches on the device, in a few shapes; None: on a GPU.
+    recorder : callable, optional
+        Makes a `seedlab.engines.graphs.Recorder`: forward and backward are recorded.
     """
 
     name = "packed"
 
-    def __init__(self, stack: int | None = None) -> None:
-        self.stack = stack
+    def __init__(
+        self,
+        stack: int | None = None,
+        slots: int | None = None,
+        buckets: bool | None = None,
+        recorder: Callable[[], Recorder] | None = None,
+    ) -> None:
+        self.stack, self.slots, self.buckets, self.recorder = stack, slots, buckets, recorder
+
+    @classmethod
+    def of(cls, settings: EngineSpec) -> PackedEngine:
+        """Return the engine as a configuration describes it."""
+        slots = settings.width if settings.constant_width else None
+        return cls(settings.stack, slots, recorder=CudaGraphs if settings.graphs else None)
 
     def train(
         self,
@@ -71,17 +93,19 @@ class PackedEngine:
         if device.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
-        threads = torch.get_num_threads()
-        n = len(task.splits["train"])
+        n, threads = len(task.splits["train"]), torch.get_num_threads()
         with Crew(threads if device.type == "cpu" else 1) as crew:
             keeper = watch.keeper
             found = {} if keeper is None else {run: keeper.load(run.run_id) for run in runs}
             for column in columns(runs, n, {run: c.step for run, c in found.items() if c}):
                 checkpoints = [c for run in column if (c := found.get(run)) is not None]
-                plans = [make_plan(run.recipe, run.evaluation, n) for run in column]
-                stack = self.stack or (1 if device.type == "cpu" else None)
+                # Dummies repeat the last run.
+                filled = column + column[-1:] * ((self.slots or 0) - len(column))
+                plans = [make_plan(run.recipe, run.evaluation, n) for run in filled]
+                how = self._execution(device, len(filled))
                 try:
-                    trainee = PackedTrainee(column, plans, task, weights, crew, stack)
+                    packed = PackedTrainee(filled, plans, task, weights, crew, how)
+                    trainee = packed if self.slots is None else ConstantWidth(packed, len(column))
                     for slot, checkpoint in enumerate(checkpoints):
                         trainee.load(slot, checkpoint.tensors)
                     traces = train_column(trainee, column, plans[0], task, watch, checkpoints)
@@ -94,19 +118,32 @@ class PackedEngine:
                     ) from error
                 if len(runs) == 1:
                     trainee.restore(weights, 0)
-                for slot, (run, plan, trace) in enumerate(zip(column, plans, traces, strict=True)):
-                    yield trace.result(
-                        run,
-                        plan,
-                        learning_rates(run.recipe, plan, len(trainee.anatomy.family.layers)),
-                        {
-                            "engine": self.name,
-                            "width": len(column),
-                            "slot": slot,
-                            "threads": threads,
-                            "device": str(device),
-                        },
-                    )
+                shared = {
+                    "engine": self.name,
+                    "width": len(filled),
+                    "constant_width": self.slots is not None,
+                    "graphs": self.recorder is not None,
+                    "threads": threads,
+                    "device": str(device),
+                }
+                layers = len(packed.anatomy.family.layers)
+                for slot, (run, plan, trace) in enumerate(zip(column, plans, traces, strict=False)):
+                    rates = learning_rates(run.recipe, plan, layers)
+                    first = slot - slot % how.stack
+                    mates = traces[first : first + how.stack]
+                    own = {
+                        "slot": slot,
+                        "stack": min(how.stack, len(filled) - first),
+                        "narrowed": self.slots is None
+                        and any(len(mate.losses) < len(trace.losses) for mate in mates),
+                    }
+                    yield trace.result(run, plan, rates, {**shared, **own})
+
+    def _execution(self, device: torch.device, slots: int) -> Execution:
+        """Return how so many slots are computed on a device, where nothing was said."""
+        here = device.type == "cpu"
+        stack = self.stack or (1 if here else slots)
+        return Execution(stack, not here if self.buckets is None else self.buckets, self.recorder)
 
 
 def columns(

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from seedlab.engines.serial_trainee import SerialTrainee
+from seedlab.grid import EngineSpec
 from seedlab.models.weights import Weights
 from seedlab.spec import RunSpec
 from seedlab.tasks.encoded import EncodedTask
@@ -24,6 +25,11 @@ class SerialEngine:
     """Trains the runs of a pack one after another."""
 
     name = "serial"
+
+    @classmethod
+    def of(cls, settings: EngineSpec) -> SerialEngine:
+        """Return the engine as a configuration describes it: there is but one way."""
+        return cls()
 
     def train(
         self,

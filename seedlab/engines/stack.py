@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from seedlab.engines.feed import Serving
+from seedlab.engines.lane import Lane
 from seedlab.engines.lower import for_stack
-from seedlab.engines.masks import Part
 from seedlab.engines.member import Member, Setting
 from seedlab.engines.origin import Origin
 from seedlab.engines.scored import Batches
@@ -36,6 +37,9 @@ class Stack:
         Where something asks for it.
     """
 
+    lane: Lane | None = None
+    """Given where forward and backward are recorded."""
+
     def __init__(
         self,
         setting: Setting,
@@ -49,57 +53,61 @@ class Stack:
         self.optimizer = StackedAdam(layout, [m.rule for m in members], weights, segments)
         self.average: torch.Tensor | None = None
         self.average_decayed = [1.0] * len(members)
-        self.parameters = setting.parameters(weights)
+        self.low = None if setting.low is None else weights.to(setting.low)
+        self.parameters = setting.parameters(weights, self.low)
 
     def __len__(self) -> int:
         return len(self.members)
 
     def update(
-        self,
-        parts: Sequence[Part],
-        masks: Sequence[Sequence[dict[str, torch.Tensor]]],
-        mixout: Sequence[dict[str, torch.Tensor]],
-        step: int,
-        memory: Gradients,
-        below: Sequence[Sequence[torch.Tensor]] | None = None,
-        by_depth: bool = False,
+        self, served: Serving, step: int, memory: Gradients, by_depth: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Make one update of all runs; return (run,) losses and gradient norms.
 
         Parameters
         ----------
-        parts : sequence of Part
-            The update's batch, cut as the recipe says.
-        masks : sequence over parts of sequences over runs of masks by site
-        mixout : sequence over runs of masks by weight
+        served : Serving
+            What these runs get.
         step : int
         memory : Gradients
-        below : sequence over parts of sequences over runs of tensors, optional
-            Outputs of the part that is not trained, where there is one.
         by_depth : bool
             Return (run, depth) norms.
         """
-        runs, setting, encoder = len(self), self.setting, self.setting.encoder
-        rows = sum(len(labels) for _, labels in parts)
-        grads, total, fallen = memory.views(runs), None, stack_masks(list(mixout))
-        effective_grads = memory.effective_grads(runs)
-        p, g = self._parameters(self.parameters, memory, fallen), {**grads, **effective_grads}
-        for number, (batch, labels) in enumerate(parts):
-            stacked = stack_masks(list(masks[number]))
-            at = Pass(p, batch, stacked, memory.work, g, number > 0, runs)
-            logits = encoder.forward(at, None if below is None else for_stack(below[number]))
-            losses, grad = losses_and_gradient(logits, labels, rows, setting.root_loss)
-            total = losses if total is None else total + losses
-            encoder.backward(at, grad)
-        if setting.effective is not None:
-            setting.effective.back(self.parameters, effective_grads, grads, fallen, memory.work)
+        runs = len(self)
+        if self.lane is None or served.place is None:
+            losses = self._backward(served, memory)
+        else:
+            losses = self.lane.graphs.run(
+                served.place, lambda: self._backward(served.anew(), memory)
+            )
         flat = memory.flat[:runs]
         profile = self._by_depth(flat) if by_depth else None
         rates = [member.treatment.rates[step].tolist() for member in self.members]
         self._pull(rates)
         norms = self.optimizer.update(flat, step, rates)
+        self._lower()
         self._average(step)
-        return torch.as_tensor(total).reshape(-1), norms if profile is None else profile.sqrt()
+        return losses, norms if profile is None else profile.sqrt()
+
+    def _backward(self, served: Serving, memory: Gradients) -> torch.Tensor:
+        """Leave the gradients in memory; return the (run,) losses."""
+        runs, setting, encoder = len(self), self.setting, self.setting.encoder
+        rows = sum(len(labels) for _, labels in served.parts)
+        grads, total, fallen = memory.views(runs), None, stack_masks(list(served.mixout))
+        effective_grads = memory.effective_grads(runs)
+        p, g = self._parameters(self.parameters, memory, fallen), {**grads, **effective_grads}
+        for number, (batch, labels) in enumerate(served.parts):
+            masks = stack_masks([served.masks[number][key] for key in served.keys])
+            below = for_stack(served.below[number]) if served.below else None
+            at = Pass(p, batch, masks, memory.work, g, number > 0, runs)
+            losses, grad = losses_and_gradient(
+                encoder.forward(at, below), labels, rows, setting.root_loss
+            )
+            total = losses if total is None else total + losses
+            encoder.backward(at, grad)
+        if setting.effective is not None:
+            setting.effective.back(self.parameters, effective_grads, grads, fallen, memory.work)
+        return torch.as_tensor(total).reshape(-1)
 
     def logits(
         self, batches: Batches, memory: Gradients, averaged: bool
@@ -170,6 +178,7 @@ class Stack:
                 self.average = torch.zeros_like(optimizer.weights)
             self.average[run].copy_(tensors["average"])
             self.average_decayed[run] = float(tensors["average_decayed"])
+        self._lower()
 
     def keep(self, runs: Sequence[int]) -> None:
         """Keep these runs alone."""
@@ -180,7 +189,15 @@ class Stack:
             self.average_decayed = [self.average_decayed[run] for run in runs]
         if self.origin is not None:
             self.origin.keep(runs)
-        self.parameters = self.setting.parameters(self.optimizer.weights)
+        self.low = None if self.low is None else self.low[list(runs)]
+        self.parameters = self.setting.parameters(self.optimizer.weights, self.low)
+        if self.lane is not None:
+            self.lane.graphs.clear()
+
+    def _lower(self) -> None:
+        """Bring the copies in lower precision up to date."""
+        if self.low is not None:
+            self.low.copy_(self.optimizer.weights)
 
     def _scoring(self, memory: Gradients, averaged: bool) -> Named:
         """Return what is computed with outside of training, by name."""

@@ -130,7 +130,7 @@ def train(
     from seedlab.tasks.metrics import METRICS
     from seedlab.train.loop import Watch
 
-    chosen = resolve_engine(runs[0], task, engine).name
+    engine = resolve_engine(runs[0], task, engine)
     weights = load_weights_of(runs[0], task, prepare(engine))
     metrics = [METRICS[name] for name in task.metrics]
     specs = {run.run_id: run for run in runs}
@@ -164,8 +164,8 @@ def train(
     }
     for run in runs:
         on_event(Event("started", run.run_id, total_steps=totals[run.run_id]))
-    module, _, name = ENGINES[chosen].partition(":")
-    trainer = getattr(importlib.import_module(module), name)()
+    module, _, name = ENGINES[engine.name].partition(":")
+    trainer = getattr(importlib.import_module(module), name).of(engine)
     watch = Watch(score, observe, metrics[0].higher_is_better, keeper)
     yield from trainer.train(runs, task, weights, watch)
 
@@ -221,13 +221,18 @@ def prepare(engine: EngineSpec) -> str:
     Raises
     ------
     SeedlabError
-        When a CUDA device is asked for and there is none.
+        When a CUDA device is asked for, or needed, and there is none.
     """
     import torch
 
     if engine.threads is not None:
         torch.set_num_threads(engine.threads)
     if engine.device == "cpu" or (engine.device == "auto" and not torch.cuda.is_available()):
+        if engine.graphs:
+            raise SeedlabError(
+                "engine.graphs=true records CUDA graphs, but torch sees no CUDA device; use "
+                "engine.graphs=false, or install a CUDA build of torch."
+            )
         return "cpu"
     if not torch.cuda.is_available():
         raise SeedlabError(

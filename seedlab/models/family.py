@@ -97,6 +97,11 @@ class Family:
     feed_forward: str
     dropout: dict[str, float]
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Parameter names of the embedding tables that there are."""
+        return tuple(name for name in (self.words, self.positions, self.types) if name is not None)
+
     def stage(self, name: str) -> int:
         """Return where a parameter or dropout site belongs.
 

@@ -71,6 +71,8 @@ class FlatLayout:
         The first so many numbers feel weight decay.
     size : int
         Numbers per run, gaps for alignment included (they stay zero).
+    maps : frozenset of str
+        Names of the weights of linear maps, those seen as one included.
     """
 
     pieces: Mapping[str, Piece]
@@ -78,12 +80,17 @@ class FlatLayout:
     rows: Mapping[str, torch.Tensor]
     decayed: int
     size: int
+    maps: frozenset[str] = frozenset()
 
-    def views(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the tensors of a (..., size) buffer by name, (..., *shape) each; no copies."""
+    def views(self, flat: torch.Tensor, low: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        """Return the tensors of a (..., size) buffer by name, (..., *shape) each; no copies.
+
+        Weights of linear maps are those of `low`, a buffer of lower precision, if there is one.
+        """
         return {
-            name: flat[..., piece.start : piece.stop].view(*flat.shape[:-1], *piece.shape)
+            name: of[..., piece.start : piece.stop].view(*flat.shape[:-1], *piece.shape)
             for name, piece in (*self.pieces.items(), *self.fused.items())
+            for of in [low if low is not None and name in self.maps else flat]
         }
 
     def segments(self, column: Callable[[str], int] = lambda name: 0) -> list[Segment]:
@@ -185,9 +192,10 @@ def make_layout(
         width, *rest = pieces[query].shape
         fused[f"{module}.qkv.{leaf}"] = Piece(pieces[query].start, (3 * width, *rest))
         fused[f"{module}.kv.{leaf}"] = Piece(pieces[key].start, (2 * width, *rest))
-    return FlatLayout(
-        pieces, fused, {n: r for n, r in rows.items() if n in pieces}, n_decayed, _aligned(end)
-    )
+    flat = {name for name, piece in (*pieces.items(), *fused.items()) if len(piece.shape) == 2}
+    kept = {name: places for name, places in rows.items() if name in pieces}
+    maps = frozenset(flat.difference(family.tables))
+    return FlatLayout(pieces, fused, kept, n_decayed, _aligned(end), maps)
 
 
 def _trios(family: Family) -> list[tuple[str, str, str]]:

@@ -26,6 +26,9 @@ class Ragged:
     first_row : int
         Place of the first example in the update's batch (the later parts of an accumulated
         batch do not start at 0).
+    bucket : int, optional
+        Places per example in attention's rectangle, more than the longest example has; None: as
+        many as it has. See `seedlab.models.resident`.
     """
 
     ids: torch.Tensor
@@ -35,14 +38,15 @@ class Ragged:
     places: torch.Tensor
     lengths: torch.Tensor
     first_row: int
+    bucket: int | None = None
     _ways: dict[tuple[str, int, int, int], torch.Tensor] = field(default_factory=dict)
     _biases: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Ragged:
-        """Return the batch on another device."""
+        """Return the batch on another device, without what was derived from it."""
         names = ("ids", "types", "positions", "rows", "places", "lengths")
         moved = {name: getattr(self, name).to(device) for name in names}
-        return Ragged(**moved, first_row=self.first_row)
+        return Ragged(**moved, first_row=self.first_row, bucket=self.bucket)
 
     @cached_property
     def n_tokens(self) -> int:
@@ -56,8 +60,8 @@ class Ragged:
 
     @cached_property
     def longest(self) -> int:
-        """Tokens of the longest example."""
-        return int(self.lengths.max())
+        """Places per example: tokens of the longest, or the bucket."""
+        return int(self.lengths.max()) if self.bucket is None else self.bucket
 
     @cached_property
     def starts(self) -> torch.Tensor:
@@ -67,7 +71,7 @@ class Ragged:
     @cached_property
     def blocked(self) -> torch.Tensor | None:
         """The (row, 1, 1, place) mask, true where there is no token; None without padding."""
-        if int(self.lengths.min()) == self.longest:
+        if self.bucket is None and int(self.lengths.min()) == self.longest:
             return None
         places = torch.arange(self.longest, device=self.lengths.device)
         return (places >= self.lengths[:, None])[:, None, None, :]
@@ -155,7 +159,7 @@ class Tables:
             first_row=first_row,
         )
 
-    @property
+    @cached_property
     def padding_word(self) -> int:
         """Row of the padding in the trimmed table of words, -1 if it is not kept."""
         inside = 0 <= self.padding < len(self.words)

@@ -73,7 +73,7 @@ def draw_mask(
     site: Site,
     ragged: Ragged,
     key: tuple[int, int],
-    step: int,
+    step: int | torch.Tensor,
     max_length: int,
     dtype: torch.dtype,
 ) -> torch.Tensor:
@@ -85,8 +85,9 @@ def draw_mask(
     ragged : Ragged
     key : (int, int)
         Words of the `dropout` stream's key (`seedlab.seeds.philox_key`).
-    step : int
-        Number of the update.
+    step : int or () tensor of int64 on the device
+        Number of the update. With a tensor all is computed by torch from what is in it, so that
+        it can be recorded as a graph.
     max_length : int
         Configured maximum length in tokens.
     dtype : torch.dtype
@@ -115,9 +116,12 @@ def draw_mask(
         lines = line.repeat(ragged.n_rows)
         examples = rows.repeat_interleave(len(line))
         shape = (ragged.n_rows, site.size, queries, ragged.longest)
-    draw = _draw_here if device.type == "cpu" else _draw_there
     number, scale = site_number(site.name), float(np.float32(1.0 / (1.0 - site.p)))
-    mask = draw(lines, examples, quads, number, step, key, int(site.p * 2**32), scale)
+    threshold = int(site.p * 2**32)
+    if device.type == "cpu" and isinstance(step, int):
+        mask = _draw_here(lines, examples, quads, number, step, key, threshold, scale)
+    else:
+        mask = _draw_there(lines, examples, quads, number, step, key, threshold, scale)
     return mask[:, :width].reshape(shape).to(dtype)
 
 
@@ -151,7 +155,7 @@ def _draw_there(
     examples: torch.Tensor,
     quads: int,
     site: int,
-    step: int,
+    step: int | torch.Tensor,
     key: tuple[int, int],
     threshold: int,
     scale: float,
@@ -160,7 +164,7 @@ def _draw_there(
     device = lines.device
     element = lines[:, None] + torch.arange(quads, device=device)
     c2 = torch.full((1, 1), site, dtype=torch.long, device=device)
-    c3 = torch.full((1, 1), step, dtype=torch.long, device=device)
+    c3 = c2.new_full((1, 1), step) if isinstance(step, int) else step.reshape(1, 1)
     words = philox4x32(element, examples[:, None], c2, c3, key)
     kept = torch.stack([word >= threshold for word in words], dim=-1)
     return (kept.to(torch.float32) * scale).flatten(1)

@@ -33,6 +33,8 @@ class Workspace:
     product_dtype: torch.dtype
     kept: dict[str, torch.Tensor] = field(default_factory=dict)
     moments: dict[str, Moments] = field(default_factory=dict)
+    grown: int = 0
+    """How often a buffer was replaced by a larger one: recorded work that used it is void."""
     _memory: dict[str, torch.Tensor] = field(default_factory=dict)
     _views: dict[str, dict[tuple[int, ...], torch.Tensor]] = field(default_factory=dict)
 
@@ -46,6 +48,7 @@ class Workspace:
                 size *= n
             if name not in self._memory or self._memory[name].numel() < size:
                 # A little more than asked for: the batches' lengths differ.
+                self.grown += 1
                 self._memory[name] = torch.empty(
                     size + size // 4, dtype=self.dtype, device=self.device
                 )

@@ -14,6 +14,7 @@ import torch
 from seedlab.engines.choice import choose, unpackable
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.crew import Crew
+from seedlab.engines.lane import Execution
 from seedlab.engines.packed import PackedEngine, columns
 from seedlab.engines.serial import SerialEngine
 from seedlab.models.weights import Weights
@@ -214,7 +215,7 @@ def test_dropped_runs_are_really_gone(stack: int, tmp_path: Path) -> None:
     runs = [make_run(init) for init in range(5)]
     plans = [make_plan(run.recipe, run.evaluation, 38) for run in runs]
     with Crew(1) as crew:
-        trainee = PackedTrainee(runs, plans, task, weights, crew, stack)
+        trainee = PackedTrainee(runs, plans, task, weights, crew, Execution(stack))
         before = trainee.logits(task.splits["dev"])
         trainee.drop([0, 3])
         assert sum(len(s) for s in trainee.stacks) == 3

@@ -12,6 +12,7 @@ from seedlab.engines import column
 from seedlab.engines.choice import choose
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.crew import Crew
+from seedlab.engines.lane import Execution
 from seedlab.engines.packed import PackedEngine
 from seedlab.models.stacked import StackedEncoder
 from seedlab.models.weights import Weights
@@ -30,8 +31,8 @@ def train(runs: list[RunSpec], weights: Weights) -> list[RunResult]:
     return [by_id[run.run_id] for run in runs]
 
 
-@pytest.mark.parametrize("stack", [None, 100], ids=["stacks of one", "one stack"])
-def test_frozen_parameters_are_shared(stack: int | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stack", [1, 100], ids=["stacks of one", "one stack"])
+def test_frozen_parameters_are_shared(stack: int, tmp_path: Path) -> None:
     """A run's vectors have no place for them, and all stacks read the same bytes."""
     recipe = dataclasses.replace(RECIPE, **TECHNIQUES["freeze"])
     runs = [make_run(init, recipe=recipe) for init in range(4)]
@@ -44,7 +45,7 @@ def test_frozen_parameters_are_shared(stack: int | None, tmp_path: Path) -> None
     }
     trained = sum(p.numel() for p in weights.model.parameters()) - sum(frozen.values())
     with Crew(1) as crew:
-        trainee = PackedTrainee(runs, plans, tiny_task(), weights, crew, stack)
+        trainee = PackedTrainee(runs, plans, tiny_task(), weights, crew, Execution(stack))
         (memory,) = crew.map(lambda _, memory: memory, [0])
         for stacked in trainee.stacks:
             optimizer = stacked.optimizer
@@ -52,10 +53,11 @@ def test_frozen_parameters_are_shared(stack: int | None, tmp_path: Path) -> None
                 # Every one of the 20 tensors may be followed by a gap of at most 15 numbers.
                 assert trained <= tensor.shape[1] <= trained + 20 * 15
             assert {
-                stacked.parameters[name].data_ptr() == trainee.lower.parameters[name].data_ptr()
+                stacked.parameters[name].data_ptr()
+                == trainee.feed.lower.parameters[name].data_ptr()
                 for name in frozen
             } == {True}
-        held = trainee.lower.parameters["bert.embeddings.LayerNorm.weight"].untyped_storage()
+        held = trainee.feed.lower.parameters["bert.embeddings.LayerNorm.weight"].untyped_storage()
         assert held.nbytes() < 4 * (sum(frozen.values()) + 20 * 15)
 
 

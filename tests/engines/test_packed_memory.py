@@ -12,6 +12,7 @@ import torch
 from seedlab.engines import column, memory
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.crew import Crew
+from seedlab.engines.lane import Execution
 from seedlab.engines.memory import (
     PackMemoryError,
     Shape,
@@ -117,7 +118,7 @@ def test_the_plan_covers_what_is_allocated(technique: str, stack: int, tmp_path:
         patch.setattr(
             column, "check_fits", lambda shape, *rest: (shapes.append(shape), check(shape, *rest))
         )
-        trainee = PackedTrainee(runs, plans, task, weights, crew, stack)
+        trainee = PackedTrainee(runs, plans, task, weights, crew, Execution(stack))
         for step in range(8):
             rows = torch.arange(8 * (step % 5), min(8 * (step % 5) + 8, 38)).numpy()
             trainee.update(collate(task.splits["train"], rows, 1), step)
@@ -133,7 +134,7 @@ def test_the_plan_covers_what_is_allocated(technique: str, stack: int, tmp_path:
     used = sum(t.nbytes for t in gradients.work._memory.values())
     bound = 10 if technique == "features of the own head" else 5
     assert used <= stack * shape.activations <= bound * used
-    shared = [*trainee.lower.parameters.values(), *trainee.scored._features.values()]
+    shared = [*trainee.feed.lower.parameters.values(), *trainee.scored._features.values()]
     origin = trainee.stacks[0].origin
     shared += [] if origin is None else list(origin.shared.values())
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in shared}

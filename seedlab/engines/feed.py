@@ -1,0 +1,193 @@
+"""`Feed`: what the runs of a column share at an update: tokens, masks, outputs from below."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from seedlab.engines.anatomy import Anatomy
+from seedlab.engines.crew import Crew
+from seedlab.engines.graphs import Graphs, Recorder
+from seedlab.engines.lower import Lower
+from seedlab.engines.masks import Drawn, Key, Masks, Part, dropout_key, mixout_key
+from seedlab.engines.scored import Scored
+from seedlab.models.resident import BatchShape, Resident, shape_of
+from seedlab.models.stacked_effective import Mixed
+from seedlab.models.stacked_ops import Workspace
+from seedlab.spec import RunSpec
+from seedlab.tasks.encoded import Split
+from seedlab.train.batches import Batch
+from seedlab.train.plan import Plan
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What the runs of a column get at an update.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        The batch, cut as the recipe says.
+    masks : sequence over parts of masks by key and site
+    keys : sequence over runs of Key
+    below : sequence over parts of sequences over runs of tensors
+        Outputs of the part that is not trained; empty where there is none.
+    mixout : sequence over runs of masks by weight
+    place : hashable or None
+        Names the memory that all this lies in, where it is the same at the next such update.
+    """
+
+    parts: Sequence[Part]
+    masks: Sequence[Drawn]
+    keys: Sequence[Key]
+    below: Sequence[Sequence[torch.Tensor]]
+    mixout: Sequence[dict[str, torch.Tensor]]
+    place: Hashable | None = None
+
+    def of(self, own: slice) -> Serving:
+        """Return what some of the runs get."""
+        below = [of_part[own] for of_part in self.below]
+        mixout, keys = self.mixout[own], self.keys[own]
+        return Serving(self.parts, self.masks, keys, below, mixout, self.place)
+
+    def anew(self) -> Serving:
+        """Return the same without what was derived from the tokens: it is derived again."""
+        parts = [(tokens.to(tokens.ids.device), labels) for tokens, labels in self.parts]
+        return replace(self, parts=parts)
+
+
+class Feed:
+    """Makes what the runs of a column share.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    split : Split
+        Of the training examples.
+    masks : Masks
+    lower : Lower
+    scored : Scored
+    crew : Crew
+    buckets : bool
+        Make batches on the device, in a few shapes (see `seedlab.models.resident`).
+    recorder : Recorder or None
+        Record how a batch is made, where all of it can be made on the device.
+    """
+
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        split: Split,
+        masks: Masks,
+        lower: Lower,
+        scored: Scored,
+        crew: Crew,
+        buckets: bool,
+        recorder: Recorder | None,
+    ) -> None:
+        self.anatomy, self.split, self.masks = anatomy, split, masks
+        self.lower, self.scored, self.crew = lower, scored, crew
+        self._resident: Resident | None = None
+        self._graphs: Graphs | None = None
+        if buckets:
+            arrays = (split.ids, split.types, split.offsets, split.labels)
+            self._resident = Resident(*arrays, anatomy.encoder.tables, anatomy.device)
+        if recorder is not None and not lower and not isinstance(anatomy.effective, Mixed):
+            self._memory = Workspace(anatomy.device, anatomy.dtype, anatomy.dtype)
+            self._graphs = Graphs(recorder, [self._memory])
+            self._step = torch.zeros((), dtype=torch.long, device=anatomy.device)
+            self._examples: dict[tuple[BatchShape, ...], list[torch.Tensor]] = {}
+
+    def serve(
+        self, batch: Batch, step: int, runs: Sequence[RunSpec], plans: Sequence[Plan]
+    ) -> Serving:
+        """Return what the runs get at update number `step`."""
+        keys = [dropout_key(run, plan, step) for run, plan in zip(runs, plans, strict=True)]
+        if self._graphs is not None:
+            return self._repeat(self._graphs, batch, step, runs, keys)
+        parts = self._parts(batch, runs[0].recipe.accumulation)
+        masks = self.masks.draw(parts, set(keys), step)
+        below = self._below(batch, parts, masks, keys)
+        return Serving(parts, masks, keys, below, self._mixout(step, runs))
+
+    def _repeat(
+        self,
+        graphs: Graphs,
+        batch: Batch,
+        step: int,
+        runs: Sequence[RunSpec],
+        keys: Sequence[Key],
+    ) -> Serving:
+        """Make a batch as one of its shape was made before."""
+        assert self._resident is not None  # nothing is recorded of what the host makes
+        resident, cuts, shapes = self._resident, *self._cuts(batch, runs[0].recipe.accumulation)
+        place = (tuple(shapes), tuple(sorted({key or () for key in keys})))
+        if place[0] not in self._examples:
+            self._examples[place[0]] = [cut.to(self.anatomy.device) for cut in cuts]
+        inputs = self._examples[place[0]]
+        for given, cut in zip(inputs, cuts, strict=True):
+            given.copy_(cut)
+        self._step.fill_(step)
+
+        def make() -> tuple[list[Part], list[Drawn]]:
+            parts = [resident.part(*pair) for pair in zip(inputs, shapes, strict=True)]
+            return parts, self.masks.record(parts, set(keys), self._step, self._memory)
+
+        parts, masks = self.crew.map(lambda work, _: graphs.run(place, work), [make])[0]
+        nothing: list[dict[str, torch.Tensor]] = [{}] * len(runs)
+        return Serving(parts, masks, keys, [], nothing, (graphs.version, place))
+
+    def _parts(self, batch: Batch, accumulation: int) -> list[Part]:
+        """Return the batch without padding, cut as the recipe says."""
+        device = self.anatomy.device
+        if self._resident is not None:
+            cuts, shapes = self._cuts(batch, accumulation)
+            return [
+                self._resident.part(cut.to(device), shape)
+                for cut, shape in zip(cuts, shapes, strict=True)
+            ]
+        parts, tables = [], self.anatomy.encoder.tables
+        for start, stop in _bounds(len(batch.labels), accumulation):
+            part = batch.part(start, stop)
+            tokens = tables.ragged(part.ids, part.types, part.mask, start)
+            parts.append((tokens.to(device), part.labels.to(device)))
+        return parts
+
+    def _cuts(self, batch: Batch, accumulation: int) -> tuple[list[torch.Tensor], list[BatchShape]]:
+        """Return the numbers of every part's examples, and the shapes of their buckets."""
+        bounds = _bounds(len(batch.labels), accumulation)
+        cuts = [batch.examples[start:stop] for start, stop in bounds]
+        shapes = [
+            shape_of(self.split.lengths[cut.numpy()], start)
+            for cut, (start, _) in zip(cuts, bounds, strict=True)
+        ]
+        return cuts, shapes
+
+    def _below(
+        self, batch: Batch, parts: Sequence[Part], masks: Sequence[Drawn], keys: Sequence[Key]
+    ) -> list[list[torch.Tensor]]:
+        """Return the outputs of what is below the trained part, by part and run."""
+        if not self.lower:
+            return []
+        if not self.anatomy.keeps_features:
+            return self.lower.train([tokens for tokens, _ in parts], masks, keys)
+        features = self.scored.features(self.split)
+        cuts = torch.split(batch.examples, [len(labels) for _, labels in parts])
+        return [[features[examples.to(features.device)]] * len(keys) for examples in cuts]
+
+    def _mixout(self, step: int, runs: Sequence[RunSpec]) -> list[dict[str, torch.Tensor]]:
+        """Return every run's masks of mixout, drawn once for the runs that share them."""
+        effective = self.anatomy.effective
+        if not isinstance(effective, Mixed):
+            return [{}] * len(runs)
+        keys = [mixout_key(run) for run in runs]
+        drawn = self.masks.draw_mixout(set(keys), runs[0].recipe.mixout, effective.layout, step)
+        return [drawn[key] for key in keys]
+
+
+def _bounds(rows: int, accumulation: int) -> list[tuple[int, int]]:
+    """Return where the parts of a batch begin and end."""
+    size = -(-rows // accumulation)
+    return [(start, min(start + size, rows)) for start in range(0, rows, size)]
