@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -16,8 +17,12 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 import cloudpickle
+
+if TYPE_CHECKING:
+    from seedlab.launch.messages import Session
 
 # Seconds between two looks at whether the launcher is still there.
 _WATCH_SECONDS = 0.5
@@ -37,9 +42,12 @@ def main(arguments: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
     threading.Thread(target=_watch, args=(launcher,), daemon=True).start()
+    connection = Connection(descriptor)
     # The launcher hung up: there is nobody left to work for.
     with contextlib.suppress(EOFError, ConnectionError):
-        _serve(Connection(descriptor))
+        session = _begin(connection)
+        if session is not None:
+            _serve(connection, session)
 
 
 def _watch(launcher: int) -> None:
@@ -49,7 +57,8 @@ def _watch(launcher: int) -> None:
     os._exit(ORPHANED)
 
 
-def _serve(connection: Connection) -> None:
+def _begin(connection: Connection) -> Session | None:
+    """Say hello, become what the launcher is, and say so; None where that fails."""
     from seedlab.launch.messages import Broken, Hello, Ready
 
     send = _sender(connection)
@@ -58,16 +67,35 @@ def _serve(connection: Connection) -> None:
     sys.path[:] = search_path
     try:
         # Imports the application, so the search path has to be set before.
-        session = cloudpickle.loads(packed_session)
+        session: Session = cloudpickle.loads(packed_session)
         _restore(session.singletons)
-        from seedlab.launch.jobs import run_work
+        import seedlab.launch.jobs  # noqa: F401  (what can't be imported is reported here)
     except BaseException:
         send(Broken(traceback.format_exc()))
-        return
+        return None
     send(Ready())
-    while True:
-        work = cloudpickle.loads(connection.recv_bytes())
-        send(run_work(work, session, emit=send))
+    return session
+
+
+def _serve(connection: Connection, session: Session) -> None:
+    """Do what the launcher asks for until it hangs up."""
+    from seedlab.launch.adapter import adapter_of
+    from seedlab.launch.jobs import run_work
+
+    send = _sender(connection)
+    try:
+        while True:
+            work = cloudpickle.loads(connection.recv_bytes())
+            send(run_work(work, session, emit=send))
+    except (EOFError, ConnectionError):
+        if adapter_of(session.task_function) is None:
+            raise
+        # Our own results are on disk. To take torch apart object by object would keep the launcher
+        # waiting for a second; another application's exit handlers are its own business.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _sender(connection: Connection) -> Callable[[object], None]:
