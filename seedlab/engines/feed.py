@@ -21,6 +21,10 @@ from seedlab.tasks.encoded import Split
 from seedlab.train.batches import Batch
 from seedlab.train.plan import Plan
 
+_ROUND = 16
+"""Multiple to which tokens per batch are rounded up on the host. oneDNN prepares a product for its
+sizes once and keeps a thousand of them: texts of all lengths would make it prepare for ever."""
+
 
 @dataclass(frozen=True)
 class Serving:
@@ -151,7 +155,7 @@ class Feed:
         parts, tables = [], self.anatomy.encoder.tables
         for start, stop in _bounds(len(batch.labels), accumulation):
             part = batch.part(start, stop)
-            tokens = tables.ragged(part.ids, part.types, part.mask, start)
+            tokens = tables.ragged(part.ids, part.types, part.mask, start).filled(_ROUND)
             parts.append((tokens.to(device), part.labels.to(device)))
         return parts
 

@@ -48,6 +48,34 @@ class Ragged:
         moved = {name: getattr(self, name).to(device) for name in names}
         return Ragged(**moved, first_row=self.first_row, bucket=self.bucket)
 
+    def filled(self, multiple: int) -> Ragged:
+        """Return the batch with as many tokens more as make their number a multiple of that.
+
+        Those belong to no example. They stand in a place of attention's rectangle that is padding,
+        where no gradient comes from, so that they change nothing.
+        """
+        missing = -self.n_tokens % multiple
+        if not missing:
+            return self
+        bucket, row = self.bucket, int(self.lengths.argmin())
+        if bucket is None and int(self.lengths[row]) == self.longest:
+            bucket = self.longest + 1
+        place = (self.longest if bucket is None else bucket) - 1
+
+        def extended(tensor: torch.Tensor, value: int) -> torch.Tensor:
+            return torch.cat([tensor, tensor.new_full((missing,), value)])
+
+        return Ragged(
+            ids=extended(self.ids, 0),
+            types=extended(self.types, 0),
+            positions=extended(self.positions, 0),
+            rows=extended(self.rows, row + self.first_row),
+            places=extended(self.places, place),
+            lengths=self.lengths,
+            first_row=self.first_row,
+            bucket=bucket,
+        )
+
     @cached_property
     def n_tokens(self) -> int:
         """Tokens in all."""

@@ -15,16 +15,14 @@ from functools import cached_property
 import torch
 
 from seedlab.models.family import Family
+from seedlab.models.products import affine, affine_backward, product
 from seedlab.models.ragged import Tables
 from seedlab.models.stacked_layer import StackedLayer
 from seedlab.models.stacked_ops import (
     activate,
     activate_backward,
-    affine,
-    affine_backward,
     norm,
     norm_backward,
-    product,
     table_backward,
 )
 from seedlab.models.stacked_pass import Pass
@@ -137,6 +135,7 @@ class StackedEncoder:
             return x
         work.kept["narrow"] = x
         weight, bias = at.affine(f.project)
+        # Memory of its own: the output of `lower` must outlive the next batch.
         out = x.new_empty(*x.shape[:-1], weight.shape[-2])
         return affine(x, weight, bias, out, work)
 
@@ -146,8 +145,7 @@ class StackedEncoder:
         if f.project is not None:
             narrow = work.kept["narrow"]
             affine_backward(dx, narrow, *at.affine_grads(f.project), work, at.accumulate)
-            out = work.buffer("dnarrow", *narrow.shape)
-            dx = product(dx, at.p[f"{f.project}.weight"], out, work)
+            dx = product(dx, at.p[f"{f.project}.weight"], "dnarrow", work)
         if f.embedding_site in at.masks:
             dx.mul_(at.masks[f.embedding_site])
         x, moments = work.kept["embedded"], work.moments["embedded"]
@@ -167,22 +165,18 @@ class StackedEncoder:
         if f.dense_site is not None and f.dense_site in at.masks:
             x = x * at.masks[f.dense_site]
         work.kept["head.x"] = x
-        weight, bias = at.affine(f.dense)
-        u = work.keep("head.u", *x.shape[:-1], weight.shape[-2])
-        affine(x, weight, bias, u, work)
+        u = work.kept["head.u"] = affine(x, *at.affine(f.dense), "head.u", work)
         a = activate(f.activation, u, work.keep("head.a", *u.shape))
         dropped = a * at.masks[f.out_site] if f.out_site in at.masks else a
         work.kept["head.dropped"] = dropped
-        weight, bias = at.affine(f.out)
-        logits = work.buffer("logits", *x.shape[:-1], weight.shape[-2])
-        return affine(dropped, weight, bias, logits, work)
+        return affine(dropped, *at.affine(f.out), "logits", work)
 
     def _head_backward(self, at: Pass, grad: torch.Tensor) -> torch.Tensor | None:
         """Gradient at the first tokens; None if nothing below is trained."""
         f, work, kept = self.family, at.work, at.work.kept
         affine_backward(grad, kept["head.dropped"], *at.affine_grads(f.out), work, at.accumulate)
         a = kept["head.a"]
-        da = product(grad, at.p[f"{f.out}.weight"], work.buffer("head.da", *a.shape), work)
+        da = product(grad, at.p[f"{f.out}.weight"], "head.da", work)
         if f.out_site in at.masks:
             da.mul_(at.masks[f.out_site])
         du = activate_backward(f.activation, da, kept["head.u"], a, da)
@@ -190,7 +184,7 @@ class StackedEncoder:
         affine_backward(du, x, *at.affine_grads(f.dense), work, at.accumulate)
         if self.first > len(self.layers):
             return None
-        dx = product(du, at.p[f"{f.dense}.weight"], work.buffer("head.dx", *x.shape), work)
+        dx = product(du, at.p[f"{f.dense}.weight"], "head.dx", work)
         if f.dense_site is not None and f.dense_site in at.masks:
             dx.mul_(at.masks[f.dense_site])
         return dx

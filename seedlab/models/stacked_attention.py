@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from seedlab.models.stacked_ops import product
+from seedlab.models.products import product
 from seedlab.models.stacked_pass import Pass
 
 Three = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -19,7 +19,7 @@ def attend(inputs: Three, at: Pass, heads: int, site: str, name: str) -> torch.T
     work = at.work
     shape = (query.shape[0], query.shape[1], key.shape[1])
     scale = query.shape[-1] ** -0.5
-    scores = product(query, key.mT, work.buffer("scores", *shape), work)
+    scores = product(query, key.mT, "scores", work)
     bias = at.batch.bias(scores.dtype)
     if bias is None:
         scores.mul_(scale)
@@ -32,8 +32,7 @@ def attend(inputs: Three, at: Pass, heads: int, site: str, name: str) -> torch.T
         dropped = work.buffer(f"{name}.dropped", *shape)
         torch.mul(_unfold(soft, at, heads), mask, out=_unfold(dropped, at, heads))
     work.kept[f"{name}.dropped"] = dropped
-    mixed = work.buffer("mixed", *shape[:2], value.shape[-1])
-    return product(dropped, value, mixed, work)
+    return product(dropped, value, "mixed", work)
 
 
 def attend_backward(
@@ -48,7 +47,7 @@ def attend_backward(
     work = at.work
     soft, dropped = work.kept[f"{name}.soft"], work.kept[f"{name}.dropped"]
     product(dropped.mT, grad, out[2], work)
-    inner = product(grad, value.mT, work.buffer("scores", *soft.shape), work)
+    inner = product(grad, value.mT, "scores", work)
     mask = at.masks.get(site)
     if mask is not None:
         unfolded = _unfold(inner, at, heads)

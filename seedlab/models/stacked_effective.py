@@ -13,7 +13,8 @@ from typing import ClassVar, Protocol
 import torch
 
 from seedlab.models.flat import FlatLayout
-from seedlab.models.stacked_ops import Workspace, product
+from seedlab.models.products import product
+from seedlab.models.stacked_ops import Workspace
 from seedlab.models.stacked_pass import Named
 
 

@@ -11,16 +11,9 @@ from dataclasses import dataclass
 import torch
 
 from seedlab.models.family import LayerNames
+from seedlab.models.products import affine, affine_backward, product
 from seedlab.models.stacked_attention import attend, attend_backward
-from seedlab.models.stacked_ops import (
-    activate,
-    activate_backward,
-    affine,
-    affine_backward,
-    norm,
-    norm_backward,
-    product,
-)
+from seedlab.models.stacked_ops import activate, activate_backward, norm, norm_backward
 from seedlab.models.stacked_pass import Pass
 
 
@@ -75,7 +68,8 @@ class StackedLayer:
         if self.last:
             x = work.kept[f"{tag}.first"] = x.index_select(-2, batch.starts)
             shape = at.shape(batch.n_rows, width)
-            query = affine(x, *at.affine(self.names.query), work.keep(f"{tag}.query", *shape), work)
+            query = affine(x, *at.affine(self.names.query), f"{tag}.query", work)
+            work.kept[f"{tag}.query"] = query
             mixed = attend((query.view(-1, 1, size), split[0], split[1]), at, self.heads, site, tag)
             context = work.keep(f"{tag}.context", *shape).copy_(mixed.view(shape))
         else:
@@ -104,7 +98,7 @@ class StackedLayer:
         weight = at.p[f"{names.output}.weight"]
         site = names.attention_site
         if self.last:
-            dmixed = product(dy, weight, work.buffer("dmixed", *dy.shape), work).view(-1, 1, size)
+            dmixed = product(dy, weight, "dmixed", work).view(-1, 1, size)
             query = work.kept[f"{tag}.query"]
             dquery = work.buffer("dquery", *query.shape)
             inputs = (query.view(-1, 1, size), split[0], split[1])
@@ -132,21 +126,19 @@ class StackedLayer:
         if not self.last:
             return product(joined, weight, dz, work, accumulate=True)
         product(dquery, at.p[f"{names.query}.weight"], dz, work, accumulate=True)
-        dx = product(joined, weight, work.buffer("dx", *x.shape), work)
+        dx = product(joined, weight, "dx", work)
         return dx.index_add_(-2, batch.starts, dz)
 
     def _after_attention(self, at: Pass, context: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Output map, residual and norm; feed-forward, residual and norm."""
         work, names, tag = at.work, self.names, self._tag(at)
-        y = affine(context, *at.affine(names.output), work.buffer("y", *x.shape), work)
+        y = affine(context, *at.affine(names.output), "y", work)
         z = at.residual(x, y, names.output_site, f"{tag}.z")
         x, work.moments[f"{tag}.z"] = norm(z, *at.affine(names.norm), self.eps)
         work.kept[f"{tag}.h"] = x
-        weight, bias = at.affine(names.up)
-        u = work.keep(f"{tag}.u", *x.shape[:-1], weight.shape[-2])
-        affine(x, weight, bias, u, work)
+        u = work.kept[f"{tag}.u"] = affine(x, *at.affine(names.up), f"{tag}.u", work)
         a = activate(self.activation, u, work.keep(f"{tag}.a", *u.shape))
-        affine(a, *at.affine(names.down), y, work)
+        y = affine(a, *at.affine(names.down), "y", work)
         z = at.residual(x, y, names.down_site, f"{tag}.z2")
         x, work.moments[f"{tag}.z2"] = norm(z, *at.affine(names.final_norm), self.eps)
         return x
@@ -158,7 +150,7 @@ class StackedLayer:
         dy = at.masked(dz, names.down_site)
         u, a = work.kept[f"{tag}.u"], work.kept[f"{tag}.a"]
         affine_backward(dy, a, *at.affine_grads(names.down), work, at.accumulate)
-        da = product(dy, at.p[f"{names.down}.weight"], work.buffer("da", *a.shape), work)
+        da = product(dy, at.p[f"{names.down}.weight"], "da", work)
         du = activate_backward(self.activation, da, u, a, work.buffer("du", *a.shape))
         affine_backward(du, work.kept[f"{tag}.h"], *at.affine_grads(names.up), work, at.accumulate)
         product(du, at.p[f"{names.up}.weight"], dz, work, accumulate=True)

@@ -62,58 +62,6 @@ class Workspace:
         return view
 
 
-def product(
-    a: torch.Tensor,
-    b: torch.Tensor,
-    out: torch.Tensor,
-    work: Workspace,
-    *,
-    accumulate: bool = False,
-) -> torch.Tensor:
-    """Write (or add) matrix products into `out` and return it; all have 2 or all 3 dimensions."""
-    plain = a.ndim == 2
-    if work.product_dtype != work.dtype:
-        a, b = a.to(work.product_dtype), b.to(work.product_dtype)
-        result = torch.mm(a, b) if plain else torch.bmm(a, b)
-        return out.add_(result) if accumulate else out.copy_(result)
-    if plain:
-        return out.addmm_(a, b) if accumulate else torch.mm(a, b, out=out)
-    if accumulate:
-        return out.baddbmm_(a, b)
-    return torch.bmm(a, b, out=out) if out.is_contiguous() else out.copy_(torch.bmm(a, b))
-
-
-def affine(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, out: torch.Tensor, work: Workspace
-) -> torch.Tensor:
-    """Write ``x weight^T + bias`` into `out` and return it."""
-    if work.product_dtype == work.dtype:
-        if x.ndim == 2:
-            return torch.addmm(bias, x, weight.t(), out=out)
-        if out.is_contiguous():
-            return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT, out=out)
-    return product(x, weight.mT, out, work).add_(bias.unsqueeze(-2))
-
-
-def affine_backward(
-    grad: torch.Tensor,
-    x: torch.Tensor,
-    weight_grad: torch.Tensor | None,
-    bias_grad: torch.Tensor | None,
-    work: Workspace,
-    accumulate: bool,
-) -> None:
-    """Write (or add) the gradients of an affine map's weight and bias, where they are wanted."""
-    if weight_grad is not None:
-        product(grad.mT, x, weight_grad, work, accumulate=accumulate)
-    if bias_grad is None:
-        return
-    if accumulate:
-        bias_grad.add_(grad.sum(-2))
-    else:
-        torch.sum(grad, -2, out=bias_grad)
-
-
 def put(value: torch.Tensor | None, out: torch.Tensor | None, accumulate: bool) -> None:
     """Write or add a gradient, where it is wanted."""
     if out is None or value is None:

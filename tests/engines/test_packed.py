@@ -17,6 +17,7 @@ from seedlab.engines.crew import Crew
 from seedlab.engines.lane import Execution
 from seedlab.engines.packed import PackedEngine, columns
 from seedlab.engines.serial import SerialEngine
+from seedlab.models import products
 from seedlab.models.weights import Weights
 from seedlab.recipe_spec import (
     ClipSpec,
@@ -84,6 +85,25 @@ def test_width_and_slot_do_not_matter(architecture: str, stack: int | None, tmp_
             assert_same(result, wide[number])
     if stack is None:
         assert_same(train(engine, [runs[2]], weights)[0], wide[2])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_onednns_products_keep_the_promises(
+    architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They compute large models; these are small. Bits at all widths, and the serial engine's."""
+    monkeypatch.setattr(products, "_LARGE", 0)
+    weights = tiny_weights(tmp_path, architecture)
+    recipe = dataclasses.replace(RECIPE, optimizer=OptimizerSpec(learning_rate=2e-5))
+    runs = [make_run(init, 7, recipe=recipe) for init in range(3)]
+    wide = train(PackedEngine(), runs, weights)
+    for chosen in ([2], [1, 0]):
+        some = train(PackedEngine(), [runs[n] for n in chosen], weights)
+        for number, result in zip(chosen, some, strict=True):
+            assert_same(result, wide[number])
+    for a, b in zip(train(SerialEngine(), runs[:2], weights), wide, strict=False):
+        np.testing.assert_allclose(b.losses, a.losses, rtol=1e-5)
+        np.testing.assert_allclose(b.logits["dev"], a.logits["dev"], atol=1e-4)
 
 
 def test_the_number_of_threads_does_not_matter(tmp_path: Path) -> None:

@@ -61,6 +61,25 @@ def test_shapes_are_few() -> None:
     assert shape_of(np.full(16, 8)) == BatchShape(16, 128, 32, 0)
 
 
+@given(
+    examples=st.lists(st.integers(0, len(SPLIT) - 1), min_size=1, max_size=9, unique=True),
+    multiple=st.sampled_from([1, 4, 16]),
+)
+def test_tokens_are_filled_up_to_a_multiple(examples: list[int], multiple: int) -> None:
+    """The real ones come first, the others stand where attention has padding."""
+    tables, _, _ = make_tables(torch.arange(5, 12), 50, MAX_LENGTH, 1, False)
+    host = collate(SPLIT, np.array(examples), pad_id=1)
+    ragged = tables.ragged(host.ids, host.types, host.mask, 4)
+    found = ragged.filled(multiple)
+    n = ragged.n_tokens
+    assert found.n_tokens == -(-n // multiple) * multiple
+    for name in ("ids", "types", "positions", "rows", "places"):
+        assert torch.equal(getattr(found, name)[:n], getattr(ragged, name)), name
+    own = found.lengths[found.rows[n:] - found.first_row]
+    assert bool((own <= found.places[n:]).all() and (found.places[n:] < found.longest).all())
+    assert found.longest - ragged.longest in (0, 1)
+
+
 @pytest.mark.parametrize("runs", [1, 3])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_what_fills_a_bucket_changes_nothing(architecture: str, runs: int, tmp_path: Path) -> None:
@@ -87,7 +106,8 @@ def test_what_fills_a_bucket_changes_nothing(architecture: str, runs: int, tmp_p
     for layer in family.layers:
         widths.pop(layer.attention_site, None)
     found = []
-    for batch in (tables.ragged(host.ids, host.types, host.mask), part[0]):
+    exact_batch = tables.ragged(host.ids, host.types, host.mask)
+    for batch in (exact_batch, part[0], exact_batch.filled(16)):
         masks = {
             site.name: draw_mask(site, batch, (1, 2), 3, MAX_LENGTH, torch.float64)
             for site in sites_of(family, widths)
@@ -100,10 +120,11 @@ def test_what_fills_a_bucket_changes_nothing(architecture: str, runs: int, tmp_p
         logits = encoder.forward(at).clone()
         encoder.backward(at, torch.cos(logits))
         found.append((logits, {n: g.clone() for n, g in layout.views(grads).items()}))
-    (exact, exact_grads), (filled, filled_grads) = found
-    torch.testing.assert_close(filled, exact, rtol=1e-12, atol=1e-13)
-    for name, grad in exact_grads.items():
-        torch.testing.assert_close(filled_grads[name], grad, rtol=1e-9, atol=1e-12)
+    (exact, exact_grads), *others = found
+    for filled, filled_grads in others:
+        torch.testing.assert_close(filled, exact, rtol=1e-12, atol=1e-13)
+        for name, grad in exact_grads.items():
+            torch.testing.assert_close(filled_grads[name], grad, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["tokens", "first", "attention", "first_attention"])
