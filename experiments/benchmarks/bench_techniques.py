@@ -9,7 +9,8 @@ import argparse
 import dataclasses
 from typing import Any
 
-from bench_engines import specs, steady
+from bench_steps import steady
+from cases import specs
 
 from seedlab.content import load_encoded
 from seedlab.engines.anatomy import dissect
@@ -46,7 +47,7 @@ def memory(techniques: dict[str, Any]) -> tuple[float, float]:
     plan = make_plan(run.recipe, run.evaluation, len(task.splits["train"]))
     treatment = treat(run, plan, weights.model, weights.new)
     origin = bool(treatment.anchored) or run.recipe.mixout.p > 0.0
-    shape = dissect(weights, task, run.recipe, treatment).shape(run, 0, False, origin)
+    shape = dissect(weights, task, run, treatment).shape(run, 0, False, origin)
     return shape.weights / 2**20, shape.shared / 2**20
 
 
