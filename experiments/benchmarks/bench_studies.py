@@ -16,7 +16,6 @@ import argparse
 import importlib.util
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -85,7 +84,7 @@ def measure(candidate: Candidate, n: int, case: str) -> dict[str, float]:
     """Train `n` runs; wall and processor seconds, most memory of a process in MiB."""
     threads = str(max(1, CORES // candidate.at_once))
     environment = {**os.environ, "OMP_NUM_THREADS": threads}
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    start, cpu, memory = time.perf_counter(), 0.0, 0.0
     if candidate.kind == "process":
         # One after another, or side by side: a new process for every run.
         waves = [range(f, min(f + candidate.at_once, n)) for f in range(0, n, candidate.at_once)]
@@ -97,18 +96,21 @@ def measure(candidate: Candidate, n: int, case: str) -> dict[str, float]:
         studies = tempfile.mkdtemp()
         batches = [commands(candidate, n, case, studies)]
     for batch in batches:
-        running = [
-            subprocess.Popen(c, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-            for c in batch
-        ]
-        for process in running:
-            printed = process.communicate()[0]
-            if process.returncode:
-                sys.exit(f"{candidate.label} failed:\n{printed.decode()}")
-    wall = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall": wall, "cpu": cpu, "memory": after.ru_maxrss / 1024}
+        with tempfile.TemporaryFile() as printed:
+            running = [
+                subprocess.Popen(c, env=environment, stdout=printed, stderr=subprocess.STDOUT)
+                for c in batch
+            ]
+            for process in running:
+                # With those that it waited for: seedlab's workers.
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+                if process.returncode:
+                    printed.seek(0)
+                    sys.exit(f"{candidate.label} failed:\n{printed.read().decode()}")
+                cpu += usage.ru_utime + usage.ru_stime
+                memory = max(memory, usage.ru_maxrss / 1024)
+    return {"wall": time.perf_counter() - start, "cpu": cpu, "memory": memory}
 
 
 def report(case: str, full: bool, repeats: int) -> None:

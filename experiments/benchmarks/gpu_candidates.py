@@ -1,0 +1,186 @@
+"""The ways to train runs on a GPU that `gpu_engines.py` compares: seconds per update and run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import BertConfig, BertForSequenceClassification
+
+from seedlab.engines.column import PackedTrainee
+from seedlab.engines.crew import Crew
+from seedlab.engines.graphs import CudaGraphs
+from seedlab.engines.lane import Execution
+from seedlab.models.dropout import install
+from seedlab.models.weights import Weights
+from seedlab.recipe_spec import RecipeSpec
+from seedlab.spec import EvaluationSpec, ModelSpec, RunSpec, Seeds
+from seedlab.tasks.encoded import EncodedTask
+from seedlab.train.batches import Batch
+from seedlab.train.plan import make_plan
+
+SHAPES = {"base": (768, 12, 12, 3072), "large": (1024, 24, 16, 4096), "tiny": (64, 2, 2, 128)}
+ROWS, LONGEST, WORDS = 16, 128, 30522
+
+
+def make_model(shape: str, device: torch.device) -> BertForSequenceClassification:
+    """Return a model of BERT's shape with random weights (the values cost nothing)."""
+    hidden, layers, heads, wide = SHAPES[shape]
+    config = BertConfig(
+        vocab_size=WORDS,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=wide,
+        num_labels=2,
+    )
+    with torch.random.fork_rng():
+        return BertForSequenceClassification(config).to(device)
+
+
+def timed(step: Callable[[int], None], steps: int, device: torch.device, warm: int = 4) -> float:
+    """Return seconds per call, after a few that don't count."""
+    for number in range(warm):
+        step(number)
+    wait(device)
+    start = time.perf_counter()
+    for number in range(warm, warm + steps):
+        step(number)
+    wait(device)
+    return (time.perf_counter() - start) / steps
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def loop(shape: str, batches: list[Batch], steps: int, device: torch.device) -> float:
+    """A plain loop: bf16 autocast, padded to the longest of the batch, fused AdamW."""
+    model = make_model(shape, device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, fused=True)
+    inputs = _on_device(batches, device)
+    return timed(lambda n: _train_step(model, optimizer, inputs[n % len(inputs)]), steps, device)
+
+
+def graphed(shape: str, batches: list[Batch], k: int, steps: int, device: torch.device) -> float:
+    """The same on k streams, every step of a run a CUDA graph of its length bucket."""
+    runs = [_GraphedRun(shape, batches, device) for _ in range(k)]
+
+    def step(number: int) -> None:
+        for run in runs:
+            run.replay(number)
+
+    return timed(step, steps, device) / k
+
+
+def packed(
+    shape: str,
+    task: EncodedTask,
+    batches: list[Batch],
+    width: int,
+    steps: int,
+    device: torch.device,
+    *,
+    stack: int,
+    graphs: bool,
+) -> tuple[float, float]:
+    """seedlab's packed engine, and seconds per example and run for scoring.
+
+    With stacks of one run and graphs, runs are computed side by side on streams.
+    """
+    model = make_model(shape, device)
+    state = install(model, LONGEST)
+    pretrained = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    weights = Weights(model, pretrained, ("classifier.weight", "classifier.bias"), state)
+    warm = len(batches) if graphs else 4
+    recipe = RecipeSpec(max_steps=warm + steps)
+    like = RunSpec(
+        model=ModelSpec(dtype="bfloat16"),
+        recipe=recipe,
+        evaluation=EvaluationSpec(per_epoch=0, at_start=False, batch_size=128),
+    )
+    runs = [
+        RunSpec(like.task, like.model, recipe, like.evaluation, Seeds(init, 0).resolved())
+        for init in range(width)
+    ]
+    plan = make_plan(recipe, like.evaluation, len(task.splits["train"]))
+    how = Execution(stack, device.type == "cuda", CudaGraphs if graphs else None)
+    with Crew(1) as crew:
+        trainee = PackedTrainee(runs, [plan] * width, task, weights, crew, how)
+
+        def step(number: int) -> None:
+            trainee.update(batches[number % len(batches)], number)
+
+        each = timed(step, steps, device, warm) / width
+        dev = task.splits["dev"]
+        score = timed(lambda _: trainee.logits(dev).sum(), 2, device, 1) / width / len(dev)
+    return each, score
+
+
+class _GraphedRun:
+    """A run whose update is a CUDA graph, one for every length bucket (multiples of 32)."""
+
+    def __init__(self, shape: str, batches: list[Batch], device: torch.device) -> None:
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self.model = make_model(shape, device).train()
+        parameters = self.model.parameters()
+        self.optimizer = torch.optim.AdamW(parameters, lr=2e-5, fused=True, capturable=True)
+        full = [_padded(batch) for batch in batches if len(batch.labels) == ROWS]
+        self.inputs = _on_device(full, device)
+        self.static: dict[int, dict[str, torch.Tensor]] = {}
+        self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        pool = torch.cuda.graph_pool_handle()
+        for inputs in self.inputs:
+            width = inputs["input_ids"].shape[1]
+            if width in self.graphs:
+                continue
+            self.static[width] = {name: tensor.clone() for name, tensor in inputs.items()}
+            self.stream.wait_stream(torch.cuda.current_stream(device))
+            with torch.cuda.stream(self.stream):
+                for _ in range(3):
+                    _train_step(self.model, self.optimizer, self.static[width])
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=pool, stream=self.stream):
+                _train_step(self.model, self.optimizer, self.static[width])
+            self.graphs[width] = graph
+
+    def replay(self, number: int) -> None:
+        """Make update `number` on this run's stream."""
+        inputs = self.inputs[number % len(self.inputs)]
+        width = inputs["input_ids"].shape[1]
+        with torch.cuda.stream(self.stream):
+            for name, tensor in inputs.items():
+                self.static[width][name].copy_(tensor)
+            self.graphs[width].replay()
+
+
+def _on_device(batches: list[Batch], device: torch.device) -> list[dict[str, torch.Tensor]]:
+    """Return batches as transformers' models take them."""
+    return [
+        {"input_ids": b.ids, "attention_mask": b.mask, "labels": b.labels}
+        for b in (batch.to(device) for batch in batches)
+    ]
+
+
+def _train_step(model: Any, optimizer: torch.optim.Optimizer, inputs: dict[str, Any]) -> None:
+    """Make one update as a plain loop does."""
+    kind = inputs["input_ids"].device.type
+    with torch.autocast(kind, dtype=torch.bfloat16):
+        loss = model(**inputs).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=False)
+
+
+def _padded(batch: Batch) -> Batch:
+    """Return the batch padded to a multiple of 32 tokens."""
+    missing = -batch.ids.shape[1] % 32
+    ids, types, mask = (
+        torch.nn.functional.pad(tensor, (0, missing))
+        for tensor in (batch.ids, batch.types, batch.mask)
+    )
+    return Batch(ids, types, mask, batch.labels, batch.examples)
