@@ -12,15 +12,14 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from seedlab.errors import SeedlabError
-from seedlab.grid import EngineSpec
-from seedlab.launch.execute import load_task_of, load_weights_of, prepare
+from seedlab.launch.execute import load_task_of
 from seedlab.models.checkpoint import locate
 from seedlab.models.saved import write_model
 from seedlab.store.record import Record
 from seedlab.store.study import Study
 from seedlab.tasks.load import find_source
 from seedlab.train.structure import structure_of
-from seedlab.verify import compare, explain, repeat
+from seedlab.verify import trained_again
 
 ABOUT = "seedlab.json"
 """The file beside the weights that says what the model was trained for."""
@@ -99,16 +98,9 @@ def save(study: Study, which: str, out: str | os.PathLike[str]) -> Record:
             "write to."
         ) from error
     try:
-        verification = compare(stored, repeat(stored))
-        if not verification.equal:
-            raise SeedlabError(
-                f"{explain(record, verification)}; a model that is not the recorded run is not "
-                "saved. Use the versions and the machine on record."
-            )
+        weights = trained_again(stored)
         run = record.run_spec()
         task = load_task_of(run)
-        device = "cpu" if record.device == "cpu" else "cuda"
-        weights = load_weights_of(run, task, prepare(EngineSpec(device=device)))
         write_model(weights, beside, task.label_names)
         source = locate(run.model.name, run.model.path, run.model.allow_pickle)
         AutoTokenizer.from_pretrained(source).save_pretrained(beside)

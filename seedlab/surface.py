@@ -20,7 +20,7 @@ from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.train.plan import make_plan
 from seedlab.train.plane import CORNERS, Plane, Point, losses_on, weights_of
 from seedlab.train.treatment import treat
-from seedlab.verify import compare, explain, repeat
+from seedlab.verify import trained_again
 
 COLUMNS = ["failed", "successful", "start", "examples", "a", "b", "point", "loss"]
 SUFFIXES = (".csv", ".parquet")
@@ -176,16 +176,7 @@ def _check_pair(failed: RunSpec, successful: RunSpec) -> None:
 
 def _end(stored: StoredRun) -> Point:
     """Train a run again and return the weights it ends with."""
-    record = stored.record
-    verification = compare(stored, repeat(stored))
-    if not verification.equal:
-        raise SeedlabError(
-            f"{explain(record, verification)}; its weights can't be had again. Use the versions and "
-            "the machine on record."
-        )
-    run = record.run_spec()
-    device = prepare(EngineSpec(device="cpu" if record.device == "cpu" else "cuda"))
-    return weights_of(load_weights_of(run, load_task_of(run), device).model)
+    return weights_of(trained_again(stored).model)
 
 
 def _start(run: RunSpec, task: EncodedTask, device: str) -> tuple[PreTrainedModel, Point]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seedlab.errors import SeedlabError
 from seedlab.grid import EngineSpec
 from seedlab.intermediate import restore
-from seedlab.launch.execute import load_task_of, train
+from seedlab.launch.execute import load_task_of, load_weights_of, prepare, train
 from seedlab.spec import RunSpec
 from seedlab.store.arrays import Arrays
 from seedlab.store.record import Record
 from seedlab.store.study import StoredRun
 from seedlab.train.checkpoint import Checkpoint
 from seedlab.train.result import RunResult
+
+if TYPE_CHECKING:
+    from seedlab.models.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,25 @@ def repeat(stored: StoredRun) -> RunResult:
     keeper = _PauseAt(record.steps) if record.status == "stopped" else None
     (result,) = train([run], task, engine, keeper=keeper)
     return result
+
+
+def trained_again(stored: StoredRun) -> Weights:
+    """Train a recorded run again and return the model with the weights that it ends with.
+
+    Raises
+    ------
+    SeedlabError
+        When the run does not come out bit for bit as it is on record; see also `repeat`.
+    """
+    record = stored.record
+    verification = compare(stored, repeat(stored))
+    if not verification.equal:
+        raise SeedlabError(
+            f"{explain(record, verification)}; a model that is not the recorded run is of no use. "
+            "Use the versions and the machine on record."
+        )
+    run = record.run_spec()
+    return load_weights_of(run, load_task_of(run), prepare(_engine_of(record)))
 
 
 def _engine_of(record: Record) -> EngineSpec:

@@ -172,6 +172,17 @@ def test_paths_are_recorded_whole() -> None:
         (EngineSpec(width=0), r"engine.width=0 is out of range"),
         (EngineSpec(device="tpu"), r"engine.device=tpu is not known; allowed: auto, cpu, cuda"),
         (EngineSpec(score="last"), r"engine.score=last is not known; allowed: best, final"),
+        (EngineSpec(stack=0), r"engine.stack=0 is out of range; it must be at least 1"),
+        (
+            EngineSpec(name="auto", graphs=True, device="cpu"),
+            r"engine.graphs=true records CUDA graphs.*engine.device=cpu.*use engine.graphs=false",
+        ),
+        (EngineSpec(stack=2), r"engine.stack .*engine.name=serial was asked .*use engine=packed"),
+        (EngineSpec(graphs=True), r"engine.graphs says how the packed engine computes"),
+        (
+            EngineSpec(constant_width=True),
+            r"engine.constant_width says .*leave it out|leave engine",
+        ),
     ],
 )
 def test_engine_settings_are_checked(engine: EngineSpec, message: str) -> None:

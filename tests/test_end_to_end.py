@@ -14,19 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from seedlab.cli import main
 from seedlab.store.study import Study, find_study
+from tests.suites.command_line import SMALL
 
-SMALL = [
-    "task=acceptability",
-    "task.examples=64",
-    "task.dev_examples=48",
-    "recipe.max_steps=6",
-    "recipe.optimizer.learning_rate=1e-3",
-    "hydra.launcher.slots=1",
-    "engine.threads=1",
-]
 GRID = ["-m", "study=small", *SMALL, "seed.init=0,1", "seed.order=0,1"]
 
 
@@ -91,6 +84,31 @@ def test_verify_finds_a_run_bitwise_equal(place: Path, capsys: pytest.CaptureFix
     run_id = next(iter(records()))
     assert main(["verify", "small", run_id[:8]]) == 0
     assert "bitwise equal (6 losses" in capsys.readouterr().out
+
+
+def test_a_run_of_a_stack_of_several_is_verified_among_dummies(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Computed as one with its neighbours, and again with dummies in their place."""
+    stack = ["-m", "study=stacked", *SMALL, "seed.init=0,1,2", "engine.stack=3"]
+    assert main(["run", *stack]) == 0
+    study = find_study("stacked")
+    assert {record.provenance["stack"] for record in study.finished().values()} == {3}
+    run_id = next(iter(study.finished()))
+    assert main(["verify", "stacked", run_id]) == 0
+    assert "bitwise equal (6 losses" in capsys.readouterr().out
+    assert main(["save", "stacked", run_id, "stacked-model"]) == 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_graphs_without_a_device_are_refused_in_words(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "study=graphs", *SMALL, "engine.graphs=true"]) == 2
+    assert "torch sees no CUDA device; use engine.graphs=false" in capsys.readouterr().err
+    many = ["-m", "study=graphs", *SMALL, "seed.init=0,1", "engine.graphs=true"]
+    assert main(["run", *many]) == 2
+    assert "no GPU is visible here; use engine.graphs=false" in capsys.readouterr().err
 
 
 def test_verify_says_from_which_step_on_a_run_differs(place: Path) -> None:

@@ -63,7 +63,10 @@ def main(case: str, threads: int, first: int, n: int) -> None:
                 dataloader_pin_memory=False,
             )
             trainer = Trainer(
-                model=AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2),
+                # MiniLM's file is half precision, in which a CPU trains for minutes.
+                model=AutoModelForSequenceClassification.from_pretrained(
+                    folder, num_labels=2, dtype=torch.float32
+                ),
                 args=arguments,
                 train_dataset=train,
                 eval_dataset=dev,

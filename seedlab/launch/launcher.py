@@ -181,7 +181,7 @@ def _slots(settings: LauncherSettings, plan: BatchPlan) -> list[Slot]:
             f"{', '.join(map(str, sorted(wanted, key=str)))}. Issue one command for each."
         )
     [(threads, device)] = wanted
-    return make_slots(
+    slots = make_slots(
         slots=settings.slots,
         gpus=settings.gpus,
         threads=threads,
@@ -189,6 +189,12 @@ def _slots(settings: LauncherSettings, plan: BatchPlan) -> list[Slot]:
         visible=[] if device == "cpu" else visible_gpus(os.environ),
         cores=usable_cores(),
     )
+    if slots[0].gpu is None and any(engine.graphs for engine in plan.engines):
+        raise SeedlabError(
+            "engine.graphs=true records CUDA graphs, but no GPU is visible here; use "
+            "engine.graphs=false, or make one visible (CUDA_VISIBLE_DEVICES, hydra.launcher.gpus)."
+        )
+    return slots
 
 
 def _begin(plan: BatchPlan, races: Sequence[Race], adapter: TaskAdapter) -> None:

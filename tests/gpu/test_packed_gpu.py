@@ -6,6 +6,7 @@ not asserted.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from seedlab.engines.graphs import CudaGraphs
 from seedlab.engines.packed import PackedEngine
 from seedlab.engines.serial import SerialEngine
 from seedlab.models.ragged_dropout import Site, draw_mask
@@ -30,6 +32,8 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device"),
 ]
+
+WILD = dataclasses.replace(RECIPE, optimizer=OptimizerSpec(1e38, bias_correction=False))
 
 
 def train(runs: list[RunSpec], folder: Path, architecture: str = "bert", **load: Any) -> Any:
@@ -56,10 +60,7 @@ def test_replay_neighbours_and_slots(architecture: str, dtype: str, tmp_path: Pa
 
 def test_a_neighbour_that_is_no_number(tmp_path: Path) -> None:
     """Until the diverged run is dropped the others are bitwise those of a calm pack."""
-    wild = RECIPE.__class__(
-        **{**vars(RECIPE), "optimizer": OptimizerSpec(learning_rate=1e38, bias_correction=False)}
-    )
-    runs = [make_run(0), make_run(1, recipe=wild), make_run(2)]
+    runs = [make_run(0), make_run(1, recipe=WILD), make_run(2)]
     calm = train([runs[0], make_run(1), runs[2]], tmp_path)
     found = train(runs, tmp_path)
     assert found[1].status == "diverged"
@@ -67,6 +68,49 @@ def test_a_neighbour_that_is_no_number(tmp_path: Path) -> None:
     for number in (0, 2):
         assert found[number].status == "finished"
         assert np.array_equal(found[number].losses[:n], calm[number].losses[:n])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("stack", [None, 1, 2])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_graphs_give_the_bits_of_plain_steps(
+    architecture: str, stack: int | None, dtype: str, tmp_path: Path
+) -> None:
+    """In one stack, and in several side by side on streams."""
+    runs = [make_run(init, 5, model=ModelSpec(dtype=dtype)) for init in range(4)]
+    plain = train(runs, tmp_path, architecture, engine=PackedEngine(stack))
+    engine = PackedEngine(stack, recorder=CudaGraphs)
+    for a, b in zip(plain, train(runs, tmp_path, architecture, engine=engine), strict=True):
+        assert_same(a, b)
+        assert b.provenance["graphs"] is True
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_a_run_among_dummies(graphs: bool, tmp_path: Path) -> None:
+    """Constant width: alone, in a pack, and beside a neighbour that leaves, the same bits."""
+    recorder = CudaGraphs if graphs else None
+    runs = [make_run(init, 2) for init in range(3)]
+    together = train(runs, tmp_path, engine=PackedEngine(slots=3, recorder=recorder))
+    for run, result in zip(runs, together, strict=True):
+        (alone,) = train([run], tmp_path, engine=PackedEngine(slots=3, recorder=recorder))
+        assert_same(alone, result)
+    wild = make_run(0, 2, recipe=WILD)
+    gone, *others = train(
+        [wild, *runs[1:]], tmp_path, engine=PackedEngine(slots=3, recorder=recorder)
+    )
+    assert gone.status == "diverged"
+    for a, b in zip(others, together[1:], strict=True):
+        assert_same(a, b)
+
+
+def test_a_run_that_is_dropped_from_its_graphs(tmp_path: Path) -> None:
+    """What was recorded with it is void; the others go on, at another width."""
+    runs = [make_run(0), make_run(1, recipe=WILD), make_run(2)]
+    plain = train(runs, tmp_path)
+    found = train(runs, tmp_path, engine=PackedEngine(recorder=CudaGraphs))
+    for a, b in zip(plain, found, strict=True):
+        assert_same(a, b)
+    assert found[0].provenance["narrowed"] is True
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

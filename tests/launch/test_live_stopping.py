@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from seedlab.spec import EvaluationSpec, RunSpec, Seeds, TaskSpec
 from seedlab.store.checkpoints import Checkpoints
 from seedlab.store.study import StoredRun, Study
 from seedlab.verify import compare, repeat
+from tests.suites.disk import small_disk
 
 RECIPE = RecipeSpec(max_steps=8, optimizer=OptimizerSpec(learning_rate=1e-3))
 TASK = TaskSpec(examples=64, dev_examples=40, max_length=16)
@@ -326,27 +326,18 @@ def test_policies_with_several_rungs_leave_the_same_bits(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk for the records and two checkpoints, not for three."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command here")
-    if done.returncode:
-        pytest.skip(f"a small tmpfs can't be mounted here: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Room for the records and two checkpoints, not for three."""
+    with small_disk(tmp_path / "disk", "4m") as place:
+        yield place
 
 
 def test_a_disk_that_is_full_of_checkpoints_changes_no_decision_and_no_bit(
-    whole: Study, expected: list[str], small_disk: Path, caplog: pytest.LogCaptureFixture
+    whole: Study, expected: list[str], disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    race = Race(small_disk / "study", cells(), POLICY, ENGINE)
-    (small_disk / "study").mkdir()
-    (small_disk / "ballast").write_bytes(os.urandom(5 * 2**19))
+    race = Race(disk / "study", cells(), POLICY, ENGINE)
+    (disk / "study").mkdir()
+    (disk / "ballast").write_bytes(os.urandom(5 * 2**19))
     drive(race)
     assert "has no checkpoint after step 4" in caplog.text
     study = Study(race.study)

@@ -18,17 +18,9 @@ from seedlab.launch.execute import load_task_of
 from seedlab.models.saved import read_model
 from seedlab.recipes.heads import HeadChoice
 from seedlab.store.study import find_study
+from tests.suites.command_line import SMALL
 from tests.suites.reference import forward
 
-SMALL = [
-    "task=acceptability",
-    "task.examples=64",
-    "task.dev_examples=48",
-    "recipe.max_steps=6",
-    "recipe.optimizer.learning_rate=1e-3",
-    "hydra.launcher.slots=1",
-    "engine.threads=1",
-]
 TECHNIQUES = {
     "lora": ["recipe.adapter.method=lora", "engine=serial"],
     "packed-lora": ["recipe.adapter.method=lora", "engine=packed"],

@@ -18,6 +18,7 @@ from store_cases import make_result, make_spec, make_task
 from seedlab.errors import SeedlabError
 from seedlab.store import Study
 from seedlab.store.export import export
+from tests.suites.disk import small_disk
 
 STAGE = Path(__file__).with_name("store_stage.py")
 Start = Callable[..., subprocess.Popen[str]]
@@ -139,17 +140,8 @@ def test_a_file_size_limit_is_refused_and_harms_nothing(study, start):
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(place)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command here")
-    if done.returncode:
-        pytest.skip(f"a small tmpfs can't be mounted here: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with small_disk(tmp_path / "disk", "600k") as place:
+        yield place
 
 
 def test_a_full_disk_is_refused_and_harms_nothing(tiny_disk):
