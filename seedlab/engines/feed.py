@@ -13,7 +13,7 @@ from seedlab.engines.graphs import Graphs, Recorder
 from seedlab.engines.lower import Lower
 from seedlab.engines.masks import Drawn, Key, Masks, Part, dropout_key, mixout_key
 from seedlab.engines.scored import Scored
-from seedlab.models.resident import BatchShape, Resident, shape_of
+from seedlab.models.resident import BatchShape, Resident
 from seedlab.models.stacked_effective import Mixed
 from seedlab.models.stacked_ops import Workspace
 from seedlab.spec import RunSpec
@@ -126,7 +126,8 @@ class Feed:
     ) -> Serving:
         """Make a batch as one of its shape was made before."""
         assert self._resident is not None  # nothing is recorded of what the host makes
-        resident, cuts, shapes = self._resident, *self._cuts(batch, runs[0].recipe.accumulation)
+        resident = self._resident
+        cuts, shapes = _cut(resident, batch, runs[0].recipe.accumulation)
         place = (tuple(shapes), tuple(sorted({key or () for key in keys})))
         if place[0] not in self._examples:
             self._examples[place[0]] = [cut.to(self.anatomy.device) for cut in cuts]
@@ -147,7 +148,7 @@ class Feed:
         """Return the batch without padding, cut as the recipe says."""
         device = self.anatomy.device
         if self._resident is not None:
-            cuts, shapes = self._cuts(batch, accumulation)
+            cuts, shapes = _cut(self._resident, batch, accumulation)
             return [
                 self._resident.part(cut.to(device), shape)
                 for cut, shape in zip(cuts, shapes, strict=True)
@@ -158,16 +159,6 @@ class Feed:
             tokens = tables.ragged(part.ids, part.types, part.mask, start).filled(_ROUND)
             parts.append((tokens.to(device), part.labels.to(device)))
         return parts
-
-    def _cuts(self, batch: Batch, accumulation: int) -> tuple[list[torch.Tensor], list[BatchShape]]:
-        """Return the numbers of every part's examples, and the shapes of their buckets."""
-        bounds = _bounds(len(batch.labels), accumulation)
-        cuts = [batch.examples[start:stop] for start, stop in bounds]
-        shapes = [
-            shape_of(self.split.lengths[cut.numpy()], start)
-            for cut, (start, _) in zip(cuts, bounds, strict=True)
-        ]
-        return cuts, shapes
 
     def _below(
         self, batch: Batch, parts: Sequence[Part], masks: Sequence[Drawn], keys: Sequence[Key]
@@ -189,6 +180,18 @@ class Feed:
         keys = [mixout_key(run) for run in runs]
         drawn = self.masks.draw_mixout(set(keys), runs[0].recipe.mixout, effective.layout, step)
         return [drawn[key] for key in keys]
+
+
+def _cut(
+    resident: Resident, batch: Batch, accumulation: int
+) -> tuple[list[torch.Tensor], list[BatchShape]]:
+    """Return the numbers of every part's examples, and the shapes of their buckets."""
+    bounds = _bounds(len(batch.labels), accumulation)
+    cuts = [batch.examples[start:stop] for start, stop in bounds]
+    shapes = [
+        resident.shape(cut.numpy(), start) for cut, (start, _) in zip(cuts, bounds, strict=True)
+    ]
+    return cuts, shapes
 
 
 def _bounds(rows: int, accumulation: int) -> list[tuple[int, int]]:

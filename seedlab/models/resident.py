@@ -1,8 +1,9 @@
 """`Resident`: a split that lives on the device, whose batches are made there in a few shapes.
 
 What a GPU does for a batch can be recorded once and repeated (a CUDA graph) if every tensor has
-the shape it had. So the number of tokens is rounded up to a bucket, and so is that of places per
-example. The tokens that fill a bucket belong to no example: they stand in a place of attention that
+the shape it had. So the number of tokens is rounded up to a bucket, and places per example are those
+of the split's longest example: attention's rectangle is a hundredth of the work, and one shape
+instead of four means a quarter of the recordings. The tokens that fill a bucket belong to no example: they stand in a place of attention that
 is padding, where no gradient comes from, so that they change nothing.
 """
 
@@ -31,7 +32,7 @@ class BatchShape:
     tokens : int
         Tokens, those that fill the bucket included.
     places : int
-        Places per example, at least one more than the longest example has tokens.
+        Places per example, at least one more than any example has tokens.
     first_row : int
         Place of the first example in the update's batch.
     """
@@ -40,12 +41,6 @@ class BatchShape:
     tokens: int
     places: int
     first_row: int
-
-
-def shape_of(lengths: npt.NDArray[np.int64], first_row: int = 0) -> BatchShape:
-    """Return the bucket of examples with so many tokens each."""
-    tokens, places = int(lengths.sum()), int(lengths.max()) + 1
-    return BatchShape(len(lengths), _up(tokens, TOKENS), _up(places, PLACES), first_row)
 
 
 class Resident:
@@ -79,6 +74,13 @@ class Resident:
         self.offsets = torch.from_numpy(offsets).to(device)
         self.labels = torch.from_numpy(labels).to(device)
         self.count_tokens = tables.count_tokens
+        self.lengths = np.diff(offsets)
+        self.places = _up(int(self.lengths.max()) + 1, PLACES)
+
+    def shape(self, examples: npt.NDArray[np.int64], first_row: int = 0) -> BatchShape:
+        """Return the bucket of these examples; see `BatchShape`."""
+        tokens = int(self.lengths[examples].sum())
+        return BatchShape(len(examples), _up(tokens, TOKENS), self.places, first_row)
 
     def part(self, examples: torch.Tensor, shape: BatchShape) -> tuple[Ragged, torch.Tensor]:
         """Return the tokens and labels of examples, without a look at what is on the device.

@@ -15,7 +15,7 @@ from seedlab.models.family import describe
 from seedlab.models.flat import make_layout
 from seedlab.models.ragged import make_tables
 from seedlab.models.ragged_dropout import Site, draw_mask, sites_of
-from seedlab.models.resident import BatchShape, Resident, shape_of
+from seedlab.models.resident import BatchShape, Resident
 from seedlab.models.stacked import StackedEncoder
 from seedlab.models.stacked_ops import Workspace
 from seedlab.models.stacked_pass import Pass
@@ -41,7 +41,7 @@ def test_the_tokens_are_those_of_the_host(
     host = collate(SPLIT, indices, pad_id=1)
     ragged = tables.ragged(host.ids, host.types, host.mask, first_row)
     resident = Resident(SPLIT.ids, SPLIT.types, SPLIT.offsets, SPLIT.labels, tables, DEVICE)
-    shape = shape_of(SPLIT.lengths[indices], first_row)
+    shape = resident.shape(indices, first_row)
     found, labels = resident.part(torch.from_numpy(indices), shape)
     n = ragged.n_tokens
     for name in ("ids", "types", "positions", "rows", "places"):
@@ -55,10 +55,14 @@ def test_the_tokens_are_those_of_the_host(
 
 
 def test_shapes_are_few() -> None:
-    """Tokens in steps of 128, places in steps of 32 and always one to spare."""
-    assert shape_of(np.array([31, 5])) == BatchShape(2, 128, 32, 0)
-    assert shape_of(np.array([32, 96, 1]), 4) == BatchShape(3, 256, 128, 4)
-    assert shape_of(np.full(16, 8)) == BatchShape(16, 128, 32, 0)
+    """Tokens in steps of 128; places in steps of 32, one to spare, the same for all batches."""
+    lengths = np.array([31, 5, 96, 1, 32])
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    tables, _, _ = make_tables(torch.arange(5, 12), 50, 96, 1, False)
+    arrays = (np.full(offsets[-1], 7, np.int32), np.zeros(offsets[-1], np.int8), offsets)
+    resident = Resident(*arrays, np.zeros(5, np.int64), tables, DEVICE)
+    assert resident.shape(np.array([0, 1])) == BatchShape(2, 128, 128, 0)
+    assert resident.shape(np.array([4, 2, 3]), 4) == BatchShape(3, 256, 128, 4)
 
 
 @given(
@@ -99,7 +103,7 @@ def test_what_fills_a_bucket_changes_nothing(architecture: str, runs: int, tmp_p
     indices = np.array([3, 30, 11, 7, 19])
     host = collate(SPLIT, indices, pad_id=1)
     resident = Resident(SPLIT.ids, SPLIT.types, SPLIT.offsets, SPLIT.labels, tables, DEVICE)
-    part = resident.part(torch.from_numpy(indices), shape_of(SPLIT.lengths[indices]))
+    part = resident.part(torch.from_numpy(indices), resident.shape(indices))
     encoder = StackedEncoder(family, tables)
     widths = dict.fromkeys(family.dropout, 16)
     widths[family.embedding_site] = weights.model.get_parameter(family.words).shape[1]
@@ -135,7 +139,7 @@ def test_masks_of_real_tokens_are_those_of_the_host(kind: str) -> None:
     host = collate(SPLIT, indices, pad_id=1)
     exact = tables.ragged(host.ids, host.types, host.mask, 2)
     resident = Resident(SPLIT.ids, SPLIT.types, SPLIT.offsets, SPLIT.labels, tables, DEVICE)
-    shape = shape_of(SPLIT.lengths[indices], 2)
+    shape = resident.shape(indices, 2)
     filled, _ = resident.part(torch.from_numpy(indices), shape)
     site = Site("a.site", 0.2, kind, 3 if "attention" in kind else 10)
     wanted = draw_mask(site, exact, (1, 2), 5, MAX_LENGTH, torch.float32)
@@ -147,4 +151,4 @@ def test_masks_of_real_tokens_are_those_of_the_host(kind: str) -> None:
     elif kind == "first_attention":
         found = found[..., : exact.longest]
     assert torch.equal(found, wanted)
-    assert dataclasses.replace(shape, first_row=0) == shape_of(SPLIT.lengths[indices])
+    assert dataclasses.replace(shape, first_row=0) == resident.shape(indices)
