@@ -22,10 +22,10 @@ demo: $(READY) ## train a 5 x 5 grid of seeds on the embedded task, and show wha
 	$(BIN)/seedlab demo
 
 test: $(READY) ## the default test suite (at most 5 minutes on two cores)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadscope
 
 test-all: $(READY) ## the whole test suite, slow tests included
-	$(BIN)/python -m pytest -n auto -m 'not gpu'
+	$(BIN)/python -m pytest -n auto --dist loadscope -m 'not gpu'
 
 test-gpu: ## the tests that need a CUDA device; installs nothing, uses $(PYTHON) as it is
 	PYTHONPATH=. $(PYTHON) -m pytest -m gpu tests/gpu

@@ -155,6 +155,11 @@ def explain(record: Record, verification: Verification) -> str:
         if record.versions.get(name) != now[name]
     ]
     circumstances = f"; since then changed: {', '.join(changed)}" if changed else ""
+    if record.provenance.get("narrowed"):
+        circumstances += (
+            "; runs left its stack while it was in training, or it paused, so that other kernels may "
+            "have computed it (provenance.narrowed): engine.constant_width=true avoids that"
+        )
     return (
         f"run {record.run_id}: NOT equal from step {verification.first_step} on "
         f"({verification.what}){circumstances}"

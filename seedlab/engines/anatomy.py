@@ -87,9 +87,10 @@ class Anatomy:
         """Return the sum of squares of trained embedding rows that are out of the task's reach."""
         total = 0.0
         for name, rows in self.trained.rows.items():
-            out = torch.ones(len(pretrained[name]), dtype=torch.bool)
+            table = pretrained[name]
+            out = torch.ones(len(table), dtype=torch.bool)
             out[rows] = False
-            total += float(pretrained[name][out.to(self.device)].double().square().sum())
+            total += float(table[out.to(table.device)].double().square().sum())
         return total
 
     def shape(self, run: RunSpec, room: int, averaged: bool, origin: bool) -> Shape:

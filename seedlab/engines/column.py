@@ -125,7 +125,8 @@ class PackedTrainee:
         for stack, lane in zip(stacks, lanes, strict=True):
             stack.lane = lane
         # Scoring takes turns, in the memory of the first.
-        self.crew.equip(lambda: lanes[0].memory)
+        first = lanes[0].memory
+        self.crew.equip(lambda: first)
         return stacks
 
     def update(self, batch: Batch, step: int, by_depth: bool = False) -> tuple[Floats, Floats]:

@@ -41,6 +41,8 @@ class Serving:
     mixout : sequence over runs of masks by weight
     place : hashable or None
         Names the memory that all this lies in, where it is the same at the next such update.
+    version : int
+        Of the recordings that made it.
     """
 
     parts: Sequence[Part]
@@ -49,16 +51,17 @@ class Serving:
     below: Sequence[Sequence[torch.Tensor]]
     mixout: Sequence[dict[str, torch.Tensor]]
     place: Hashable | None = None
+    version: int = 0
 
     def of(self, own: slice) -> Serving:
         """Return what some of the runs get."""
         below = [of_part[own] for of_part in self.below]
         mixout, keys = self.mixout[own], self.keys[own]
-        return Serving(self.parts, self.masks, keys, below, mixout, self.place)
+        return replace(self, keys=keys, below=below, mixout=mixout)
 
     def anew(self) -> Serving:
         """Return the same without what was derived from the tokens: it is derived again."""
-        parts = [(tokens.to(tokens.ids.device), labels) for tokens, labels in self.parts]
+        parts = [(tokens.anew(), labels) for tokens, labels in self.parts]
         return replace(self, parts=parts)
 
 
@@ -142,7 +145,7 @@ class Feed:
 
         parts, masks = self.crew.map(lambda work, _: graphs.run(place, work), [make])[0]
         nothing: list[dict[str, torch.Tensor]] = [{}] * len(runs)
-        return Serving(parts, masks, keys, [], nothing, (graphs.version, place))
+        return Serving(parts, masks, keys, [], nothing, place, graphs.version)
 
     def _parts(self, batch: Batch, accumulation: int) -> list[Part]:
         """Return the batch without padding, cut as the recipe says."""

@@ -20,6 +20,15 @@ Result = TypeVar("Result")
 class Recorder(Protocol):
     """Records what is done to tensors, to do it again to the same tensors."""
 
+    @property
+    def stream(self) -> torch.cuda.Stream | None:
+        """On which it records; work that is to run beside other recordings is repeated on it."""
+        ...
+
+    def prepare(self, work: Callable[[], object]) -> None:
+        """Do the work once without recording: memory, libraries and compilers get ready."""
+        ...
+
     def record(self, work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
         """Return what `work` returns, and how to do it again.
 
@@ -28,18 +37,39 @@ class Recorder(Protocol):
         """
         ...
 
+    def forget(self) -> None:
+        """Take notice that all recordings are gone."""
+        ...
+
 
 class CudaGraphs:
-    """A `Recorder` of CUDA graphs, which share memory and so must not run at the same time."""
+    """A `Recorder` of CUDA graphs, which share memory and so must not run at the same time.
+
+    cuBLAS has a workspace for every stream, which is part of a recording. Recordings that run side by
+    side must not share one: they are made and repeated on streams of their own. And it must not
+    come from a recording's own memory: the stream is used once before anything is recorded on it.
+    """
 
     def __init__(self) -> None:
+        self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self.forget()
+
+    def forget(self) -> None:
+        """See `Recorder`: a pool of memory whose graphs are all gone can't be used again."""
         self._pool = torch.cuda.graph_pool_handle()
-        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+
+    def prepare(self, work: Callable[[], object]) -> None:
+        """See `Recorder`."""
+        before = torch.cuda.current_stream()
+        self.stream.wait_stream(before)
+        with torch.cuda.stream(self.stream):
+            work()
+        before.wait_stream(self.stream)
 
     def record(self, work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
         """See `Recorder`."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+        with torch.cuda.graph(graph, pool=self._pool, stream=self.stream):
             result = work()
         return result, graph.replay
 
@@ -60,9 +90,9 @@ class Graphs:
         self.version = 0
         """How often everything recorded became void."""
         self._made: dict[Hashable, tuple[Any, Callable[[], None]]] = {}
-        self._grown = self._growth()
+        self._grown, self._given = self._growth(), 0
 
-    def run(self, key: Hashable, work: Callable[[], Result]) -> Result:
+    def run(self, key: Hashable, work: Callable[[], Result], given: int = 0) -> Result:
         """Do `work`, or what was recorded for this key.
 
         Parameters
@@ -71,12 +101,15 @@ class Graphs:
         work : callable
             Reads and writes tensors of the same places at every call with the same key, and
             never waits for a value.
+        given : int
+            `version` of the recordings whose results the work reads; with a new one, all that
+            was recorded is void.
         """
-        if self._grown != self._growth():
+        if self._grown != self._growth() or self._given != given:
+            self._given = given
             self.clear()
         if key not in self._made:
-            # Once without recording: memory, libraries and compilers get ready.
-            work()
+            self.recorder.prepare(work)
             if self._grown != self._growth():
                 self.clear()
             self._made[key] = self.recorder.record(work)
@@ -88,6 +121,7 @@ class Graphs:
     def clear(self) -> None:
         """Forget what was recorded: the tensors it was recorded on are gone."""
         self._made.clear()
+        self.recorder.forget()
         self.version += 1
         self._grown = self._growth()
 

@@ -45,10 +45,7 @@ class Lane:
     def __init__(self, memory: Gradients, recorder: Recorder, beside: bool) -> None:
         self.memory = memory
         self.graphs = Graphs(recorder, [memory.work])
-        self._stream: torch.cuda.Stream | None = None
-        device = memory.flat.device
-        if beside and device.type == "cuda":
-            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = recorder.stream if beside else None
 
     @contextmanager
     def open(self) -> Iterator[Gradients]:

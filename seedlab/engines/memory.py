@@ -140,7 +140,9 @@ def check_fits(shape: Shape, width: int, free: int, at_once: int | None) -> None
 def free_bytes(device: torch.device) -> int:
     """Return the memory that is free on a device, limits of a container included."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        # What torch holds without using it counts as taken there, and is ours.
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + held
     free = [_available()]
     limit, used = _read("/sys/fs/cgroup/memory.max"), _read("/sys/fs/cgroup/memory.current")
     if limit is not None and used is not None:

@@ -38,7 +38,8 @@ class PackedEngine:
     stack : int or None
         Runs per stack; None: one on a CPU, all of them on a GPU.
     slots : int or None
-        Compute always so many runs, dummies among them; None: as many as there are.
+        Compute always so many runs, dummies among them; None: as many as there are. Stacks of
+        one run need none: their bits depend on nobody.
     buckets : bool or None
         Make batches on the device, in a few shapes; None: on a GPU.
     recorder : callable, optional
@@ -94,18 +95,20 @@ class PackedEngine:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
         n, threads = len(task.splits["train"]), torch.get_num_threads()
+        alone = self.stack == 1 or (self.stack is None and device.type == "cpu")
+        slots = None if alone else self.slots
         with Crew(threads if device.type == "cpu" else 1) as crew:
             keeper = watch.keeper
             found = {} if keeper is None else {run: keeper.load(run.run_id) for run in runs}
             for column in columns(runs, n, {run: c.step for run, c in found.items() if c}):
                 checkpoints = [c for run in column if (c := found.get(run)) is not None]
                 # Dummies repeat the last run.
-                filled = column + column[-1:] * ((self.slots or 0) - len(column))
+                filled = column + column[-1:] * ((slots or 0) - len(column))
                 plans = [make_plan(run.recipe, run.evaluation, n) for run in filled]
                 how = self._execution(device, len(filled))
                 try:
                     packed = PackedTrainee(filled, plans, task, weights, crew, how)
-                    trainee = packed if self.slots is None else ConstantWidth(packed, len(column))
+                    trainee = packed if slots is None else ConstantWidth(packed, len(column))
                     for slot, checkpoint in enumerate(checkpoints):
                         trainee.load(slot, checkpoint.tensors)
                     traces = train_column(trainee, column, plans[0], task, watch, checkpoints)
@@ -121,7 +124,7 @@ class PackedEngine:
                 shared = {
                     "engine": self.name,
                     "width": len(filled),
-                    "constant_width": self.slots is not None,
+                    "constant_width": slots is not None,
                     "graphs": self.recorder is not None,
                     "threads": threads,
                     "device": str(device),
@@ -134,10 +137,17 @@ class PackedEngine:
                     own = {
                         "slot": slot,
                         "stack": min(how.stack, len(filled) - first),
-                        "narrowed": self.slots is None
-                        and any(len(mate.losses) < len(trace.losses) for mate in mates),
+                        # After a pause, who was in its stack before is not known.
+                        "narrowed": not alone
+                        and slots is None
+                        and (
+                            bool(checkpoints)
+                            or any(len(mate.losses) < len(trace.losses) for mate in mates)
+                        ),
                     }
                     yield trace.result(run, plan, rates, {**shared, **own})
+                # Before the next column is planned, by what memory is free.
+                del packed, trainee
 
     def _execution(self, device: torch.device, slots: int) -> Execution:
         """Return how so many slots are computed on a device, where nothing was said."""

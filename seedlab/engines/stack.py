@@ -78,7 +78,7 @@ class Stack:
             losses = self._backward(served, memory)
         else:
             losses = self.lane.graphs.run(
-                served.place, lambda: self._backward(served.anew(), memory)
+                served.place, lambda: self._backward(served.anew(), memory), served.version
             )
         flat = memory.flat[:runs]
         profile = self._by_depth(flat) if by_depth else None
@@ -115,7 +115,8 @@ class Stack:
         """Yield examples and their (run, row, class) logits, of live or averaged weights."""
         runs, p = len(self), self._scoring(memory, averaged)
         for indices, batch, below in batches:
-            at = Pass(p, batch, {}, memory.work, runs=runs)
+            # These batches are kept; index vectors of several runs would be with them.
+            at = Pass(p, batch if runs == 1 else batch.anew(), {}, memory.work, runs=runs)
             x = None if below is None else for_stack([below] * runs)
             logits = self.setting.encoder.forward(at, x).reshape(runs, batch.n_rows, -1)
             yield indices, np.asarray(logits.float().cpu().numpy())

@@ -111,9 +111,24 @@ def _keeper(study: Study, stage: Stage, task: EncodedTask, engine: EngineSpec) -
         stage,
         metric=metric.name,
         higher_is_better=metric.higher_is_better,
-        engine=engine.name,
-        device=prepare(engine),
+        circumstances=_circumstances(engine),
     )
+
+
+def _circumstances(engine: EngineSpec) -> dict[str, Any]:
+    """Return what decides the bits of an engine's runs: who goes on from a checkpoint must agree."""
+    import torch
+
+    found = {"engine": engine.name, "device": prepare(engine)}
+    if engine.name == "serial":
+        return {**found, "threads": torch.get_num_threads()}
+    alone = engine.stack == 1 or (engine.stack is None and found["device"] == "cpu")
+    return {
+        **found,
+        "stack": 1 if alone else engine.stack,
+        "slots": engine.width if engine.constant_width and not alone else None,
+        "graphs": engine.graphs,
+    }
 
 
 def train(

@@ -34,9 +34,9 @@ class StoreKeeper:
     metric : str
         The one that decides.
     higher_is_better : bool
-    engine, device : str
-        What trains. Only its own checkpoints are taken up, and only those of the versions of
-        torch and seedlab that run now.
+    circumstances : mapping of str to plain values
+        What trains, and what decides its bits. Only checkpoints of the same are taken up, and
+        only those of the versions of torch and seedlab that run now.
 
     Attributes
     ----------
@@ -51,16 +51,14 @@ class StoreKeeper:
         *,
         metric: str,
         higher_is_better: bool,
-        engine: str,
-        device: str,
+        circumstances: Mapping[str, Any],
     ) -> None:
         self._study, self._stage = study, stage
         self._metric, self._higher = metric, higher_is_better
         self._checkpoints = Checkpoints(study.folder)
         found = versions()
         self._circumstances: Mapping[str, Any] = {
-            "engine": engine,
-            "device": device,
+            **circumstances,
             **{name: found.get(name) for name in ("torch", "seedlab")},
         }
         self._bests: dict[str, float | None] = {}

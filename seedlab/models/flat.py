@@ -93,6 +93,13 @@ class FlatLayout:
             for of in [low if low is not None and name in self.maps else flat]
         }
 
+    def gaps(self) -> torch.Tensor:
+        """Return the (gap,) places between tensors, which belong to none and stay zero."""
+        free = torch.ones(self.size, dtype=torch.bool)
+        for piece in self.pieces.values():
+            free[piece.start : piece.stop] = False
+        return free.nonzero()[:, 0]
+
     def segments(self, column: Callable[[str], int] = lambda name: 0) -> list[Segment]:
         """Return the vector cut where weight decay or the column of the names changes.
 

@@ -42,6 +42,10 @@ class Ragged:
     _ways: dict[tuple[str, int, int, int], torch.Tensor] = field(default_factory=dict)
     _biases: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
 
+    def anew(self) -> Ragged:
+        """Return the same batch without what was derived from it."""
+        return self.to(self.ids.device)
+
     def to(self, device: torch.device) -> Ragged:
         """Return the batch on another device, without what was derived from it."""
         names = ("ids", "types", "positions", "rows", "places", "lengths")

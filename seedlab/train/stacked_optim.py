@@ -61,6 +61,7 @@ class StackedAdam:
         self.rules = list(rules)
         self.segments = [layout.segments()] * len(rules) if segments is None else list(segments)
         self.weights = weights
+        self._gaps = layout.gaps().to(weights.device)
         self.first = torch.zeros_like(weights)
         self.second = torch.zeros_like(weights)
         self.decayed = [1.0] * len(self.rules)
@@ -87,8 +88,9 @@ class StackedAdam:
         """
         norms = self._clip(grads)
         for run, rule in enumerate(self.rules):
-            taken = torch.tensor(step + 1.0 if rule.bias_correction else _LONG_AGO)
-            taken = taken.to(grads.device)
+            # Made on the device: a copy from the host would wait for all that was asked for before.
+            made = step + 1.0 if rule.bias_correction else _LONG_AGO
+            taken = torch.full((), made, device=grads.device)
             self.decayed[run] *= 1.0 - rates[run][0] * rule.weight_decay
             for segment in self.segments[run]:
                 part = slice(segment.start, segment.stop)
@@ -128,6 +130,9 @@ class StackedAdam:
                 # On a CPU it costs nothing to look, and most updates are not clipped.
                 if grads.device.type != "cpu" or float(scale) != 1.0:
                     grads[run].mul_(scale)
+                    # A scale that is no number would stay in the gaps, which nobody writes again,
+                    # and be in the norm of the next run that uses this memory.
+                    grads[run].index_fill_(0, self._gaps, 0.0)
             elif rule.clip_mode == "tensor":
                 tensors = [
                     grads[run, piece.start : piece.stop] for piece in self.layout.pieces.values()

@@ -7,6 +7,8 @@ were recorded on and refuses what a graph can't record.
 from __future__ import annotations
 
 import dataclasses
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +16,21 @@ import numpy as np
 import pytest
 import torch
 
+from seedlab.engines.column import PackedTrainee
+from seedlab.engines.crew import Crew
 from seedlab.engines.graphs import Graphs
+from seedlab.engines.lane import Execution
 from seedlab.engines.packed import PackedEngine
 from seedlab.models.stacked_ops import Workspace
 from seedlab.models.weights import Weights
 from seedlab.recipe_spec import OptimizerSpec
 from seedlab.spec import DiagnosticsSpec, ModelSpec, RunSpec, Seeds
+from seedlab.train.batches import collate
+from seedlab.train.plan import make_plan
 from seedlab.train.result import RunResult
-from tests.suites.engine import (
-    RECIPE,
-    TECHNIQUES,
-    MemoryKeeper,
-    assert_same,
-    make_run,
-    structure,
-    watch,
-)
+from tests.suites.runs import RECIPE, MemoryKeeper, assert_same, make_run, watch
 from tests.suites.tape import Tape
+from tests.suites.techniques import TECHNIQUES, structure
 from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 
 STEPS = 20
@@ -178,11 +178,52 @@ def test_memory_that_grows_makes_recordings_void() -> None:
 
 def test_a_value_that_the_host_asks_for_is_refused() -> None:
     """The tape would not notice otherwise that a graph freezes it."""
-    tape, x = Tape(), torch.ones(3)
+    x = torch.ones(3)
     for wrong in (lambda: float(x.sum()), lambda: torch.nonzero(x), lambda: bool(x[0] > 0)):
         with pytest.raises(AssertionError, match="a graph can't record"):
-            tape.record(wrong)
-    frozen, again = tape.record(lambda: torch.from_numpy(x.numpy() * 2) + x)
+            Tape().record(wrong)
+    frozen, again = Tape().record(lambda: torch.from_numpy(x.numpy() * 2) + x)
     x.fill_(5.0)
     again()
     assert frozen.tolist() == [7.0] * 3
+
+
+def test_a_pool_of_dead_graphs_is_not_recorded_into() -> None:
+    """CUDA refuses it; recordings that are void give up their memory as well."""
+    tape, x = Tape(), torch.ones(3)
+    recordings = [tape.record(lambda: x + 1)]
+    recordings.clear()
+    with pytest.raises(AssertionError, match="whose graphs are all gone"):
+        tape.record(lambda: x + 1)
+    tape.forget()
+    assert tape.record(lambda: x + 1)[0].tolist() == [2.0] * 3
+
+
+def test_what_is_given_anew_makes_recordings_void() -> None:
+    """Work that reads another recording's results is recorded again when those moved."""
+    tape = Tape()
+    graphs = Graphs(tape, [])
+    for value, given, recorded in ((1.0, 0, 1), (2.0, 1, 2), (2.0, 1, 2), (3.0, 2, 3)):
+        found = graphs.run("key", lambda v=value: torch.full((1,), v), given)  # type: ignore[misc]
+        assert (found.item(), tape.recorded) == (value, recorded)
+
+
+def test_dropped_runs_leave_no_memory_behind(tmp_path: Path) -> None:
+    """Lanes of stacks that are gone are freed; scoring batches keep no index vectors of widths."""
+    weights, task = tiny_weights(tmp_path), tiny_task()
+    runs = [make_run(init) for init in range(6)]
+    plans = [make_plan(run.recipe, run.evaluation, 38) for run in runs]
+    with Crew(1) as crew:
+        how = Execution(2, buckets=True, recorder=Tape)
+        trainee = PackedTrainee(runs, plans, task, weights, crew, how)
+        lanes = [weakref.ref(stack.lane) for stack in trainee.stacks]
+        batch = collate(task.splits["train"], np.arange(8), task.pad_id)
+        trainee.update(batch, 0)
+        trainee.logits(task.splits["dev"])
+        trainee.drop([2, 3, 5])
+        trainee.update(batch, 1)
+        trainee.logits(task.splits["dev"])
+        gc.collect()
+        assert [lane() is not None for lane in lanes] == [True, False, True]
+        kept = [ragged for made in trainee.scored._batches.values() for _, ragged in made]
+        assert {runs for ragged in kept for _, _, runs, _ in ragged._ways} <= {1}

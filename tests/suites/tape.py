@@ -8,6 +8,7 @@ that the host asks for, and shapes that depend on values. What the host computed
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -23,13 +24,27 @@ _WAIT = {"_local_scalar_dense", "nonzero", "item", "masked_select", "_unique2", 
 class Tape:
     """A `seedlab.engines.graphs.Recorder` for CPUs."""
 
+    stream = None
+
     def __init__(self) -> None:
         self.recorded = 0
         self.repeated = 0
+        self._made: list[weakref.ref[_Log]] = []
+
+    def forget(self) -> None:
+        """Take notice that all recordings are gone."""
+        self._made.clear()
+
+    def prepare(self, work: Callable[[], object]) -> None:
+        """Do the work without recording."""
+        work()
 
     def record(self, work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
         """Return what `work` returns, and how to do it again."""
+        if self._made and all(made() is None for made in self._made):
+            raise AssertionError("a pool of memory whose graphs are all gone can't be used again")
         log = _Log()
+        self._made.append(weakref.ref(log))
         with log:
             result = work()
         self.recorded += 1
