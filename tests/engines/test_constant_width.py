@@ -14,7 +14,7 @@ from seedlab.models.weights import Weights
 from seedlab.recipe_spec import OptimizerSpec
 from seedlab.spec import DiagnosticsSpec, RunSpec
 from seedlab.train.result import RunResult
-from tests.suites.engine import RECIPE, MemoryKeeper, assert_same, make_run, watch
+from tests.suites.runs import RECIPE, MemoryKeeper, assert_same, make_run, watch
 from tests.suites.tiny import tiny_task, tiny_weights
 
 WILD = dataclasses.replace(RECIPE, optimizer=OptimizerSpec(1e38, bias_correction=False))

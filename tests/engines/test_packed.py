@@ -30,15 +30,9 @@ from seedlab.recipe_spec import (
 from seedlab.spec import ModelSpec, RunSpec, Seeds
 from seedlab.train.plan import make_plan
 from seedlab.train.result import RunResult
-from tests.suites.engine import (
-    RECIPE,
-    TECHNIQUES,
-    EngineSuite,
-    assert_same,
-    make_run,
-    structure,
-    watch,
-)
+from tests.suites.engine import EngineSuite
+from tests.suites.runs import RECIPE, assert_same, make_run, watch
+from tests.suites.techniques import TECHNIQUES, structure
 from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 
 

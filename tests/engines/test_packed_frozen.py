@@ -20,7 +20,8 @@ from seedlab.recipe_spec import FreezeSpec, ReinitSpec
 from seedlab.spec import RunSpec, Seeds
 from seedlab.train.plan import make_plan
 from seedlab.train.result import RunResult
-from tests.suites.engine import RECIPE, TECHNIQUES, assert_same, make_run, watch
+from tests.suites.runs import RECIPE, assert_same, make_run, watch
+from tests.suites.techniques import TECHNIQUES
 from tests.suites.tiny import tiny_task, tiny_weights
 
 

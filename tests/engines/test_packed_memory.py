@@ -26,7 +26,8 @@ from seedlab.engines.packed import PackedEngine
 from seedlab.errors import SeedlabError
 from seedlab.train.batches import collate
 from seedlab.train.plan import make_plan
-from tests.suites.engine import RECIPE, TECHNIQUES, make_run, structure, watch
+from tests.suites.runs import RECIPE, make_run, watch
+from tests.suites.techniques import TECHNIQUES, structure
 from tests.suites.tiny import tiny_task, tiny_weights
 
 SHAPE = Shape(

@@ -25,7 +25,7 @@ from seedlab.models.ragged_dropout import Site, draw_mask
 from seedlab.recipe_spec import OptimizerSpec
 from seedlab.spec import ModelSpec, RunSpec
 from seedlab.train.result import RunResult
-from tests.suites.engine import RECIPE, assert_same, make_run, watch
+from tests.suites.runs import RECIPE, assert_same, make_run, watch
 from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 
 pytestmark = [

@@ -27,7 +27,7 @@ from tests.recipes.training import (
     trainee_of,
     weights_for,
 )
-from tests.suites.engine import assert_same, watch
+from tests.suites.runs import assert_same, watch
 from tests.suites.tiny import ARCHITECTURES, MAX_LENGTH, VOCABULARY, tiny_checkpoint, tiny_task
 
 HEADS = ("default", "token0", "concat", "mean", "max", "scalar_mix", "attention")

@@ -22,8 +22,9 @@ from seedlab.recipe_spec import (
     ReinitSpec,
 )
 from seedlab.spec import ModelSpec
-from tests.suites.engine import RECIPE, make_run, structure, watch
 from tests.suites.reference_techniques import reference_run_with_techniques
+from tests.suites.runs import RECIPE, make_run, watch
+from tests.suites.techniques import structure
 from tests.suites.tiny import tiny_task, tiny_weights
 
 TECHNIQUES: dict[str, dict[str, Any]] = {

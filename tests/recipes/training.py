@@ -15,7 +15,8 @@ from seedlab.spec import ModelSpec, RunSpec
 from seedlab.train.batches import Batch, collate, training_batches
 from seedlab.train.plan import make_plan
 from seedlab.train.result import RunResult
-from tests.suites.engine import RECIPE, make_run, structure, watch
+from tests.suites.runs import RECIPE, make_run, watch
+from tests.suites.techniques import structure
 from tests.suites.tiny import tiny_task, tiny_weights
 
 

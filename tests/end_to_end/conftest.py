@@ -1,0 +1,31 @@
+"""One finished study of a small grid; every file of tests works on a copy of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_grid import GRID
+
+from seedlab.cli import main
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one finished 2 x 2 study, which nobody changes."""
+    folder = tmp_path_factory.mktemp("finished")
+    with contextlib.chdir(folder):
+        assert main(["run", *GRID]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with one finished 2 x 2 study, which the tests read and extend."""
+    folder = tmp_path_factory.mktemp("work")
+    shutil.copytree(finished, folder, dirs_exist_ok=True)
+    with contextlib.chdir(folder):
+        yield folder

@@ -1,0 +1,79 @@
+"""Techniques that the suites put into their recipe, and what these change in the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seedlab.engines.choice import unpackable
+from seedlab.recipe_spec import (
+    AdapterSpec,
+    AveragingSpec,
+    FeaturesSpec,
+    FreezeSpec,
+    HeadSpec,
+    LayerRatesSpec,
+    MixoutSpec,
+    PriorDecaySpec,
+    RecipeSpec,
+    ReinitSpec,
+    ScheduleSpec,
+)
+from seedlab.spec import RunSpec
+from seedlab.train.structure import structure_of
+
+TECHNIQUES: dict[str, dict[str, Any]] = {
+    "zhang": {"layer_rates": LayerRatesSpec("zhang", decay=0.8)},
+    "chang": {"layer_rates": LayerRatesSpec("chang", decay=0.8, head_learning_rate=5e-3)},
+    "grouped": {"layer_rates": LayerRatesSpec("grouped")},
+    "reinit": {"reinit": ReinitSpec(layers=1)},
+    "mixout": {"mixout": MixoutSpec(p=0.3)},
+    "mixout by element": {"mixout": MixoutSpec(p=0.3, granularity="element", keep_dropout=True)},
+    "prior decay": {"prior_decay": PriorDecaySpec(strength=5.0)},
+    "prior decay of all": {"prior_decay": PriorDecaySpec(strength=5.0, anchor_head=True)},
+    "freeze": {"freeze": FreezeSpec(layers=1)},
+    "freeze embeddings": {"freeze": FreezeSpec(layers=0, dropout=False)},
+    "averaging": {"averaging": AveragingSpec(start_epoch=1.4, learning_rate=1e-3, anneal_steps=4)},
+    "bitfit": {"adapter": AdapterSpec("bitfit")},
+    "lora": {"adapter": AdapterSpec("lora", rank=3, alpha=6.0)},
+    "features": {"features": FeaturesSpec(active=True)},
+    "features of several layers": {
+        "features": FeaturesSpec(active=True),
+        "head": HeadSpec("concat", layers=2),
+    },
+    "features of the own head": {"features": FeaturesSpec(active=True)},
+    "lora above": {"adapter": AdapterSpec("lora", rank=2), "freeze": FreezeSpec(layers=1)},
+    "cosine": {"schedule": ScheduleSpec("cosine")},
+    "Chang's full set": {
+        "layer_rates": LayerRatesSpec("grouped"),
+        "reinit": ReinitSpec(layers=1),
+        "averaging": AveragingSpec(start_epoch=2, learning_rate=1e-3, per_group=False),
+        "schedule": ScheduleSpec(warmup_steps=5),
+    },
+    "mixout with prior decay": {
+        "mixout": MixoutSpec(p=0.2),
+        "prior_decay": PriorDecaySpec(strength=5.0),
+    },
+    "freeze with features": {
+        "freeze": FreezeSpec(layers=1, dropout=False),
+        "features": FeaturesSpec(active=True),
+    },
+    "freeze with layer rates": {
+        "freeze": FreezeSpec(layers=1),
+        "layer_rates": LayerRatesSpec("zhang", decay=0.5),
+    },
+}
+"""Techniques, and some of their compositions, by what they change in the suite's recipe."""
+STATEFUL = ("mixout", "prior decay", "freeze", "averaging", "lora", "Chang's full set")
+"""Those of which something must survive an interruption, or be made again after it."""
+
+
+def structure(recipe: RecipeSpec) -> dict[str, Any]:
+    """Return what a recipe changes in the model itself, for `tiny_weights`."""
+    return {
+        name: value for name, value in structure_of(recipe)._asdict().items() if value is not None
+    }
+
+
+def unknown_to_the_engine(engine: Any, run: RunSpec) -> str:
+    """Return why an engine leaves a run to the serial one; empty if it does not."""
+    return "" if engine.name == "serial" else unpackable(run)
