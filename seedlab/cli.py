@@ -11,6 +11,7 @@ from pathlib import Path
 
 from seedlab import pretrain, report
 from seedlab.errors import SeedlabError
+from seedlab.launch import command
 
 _ABOUT = """\
 seedlab trains grids of fine-tuning seeds and tells what they say.
@@ -35,12 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0; 1 when something ran and failed; 2 for a refusal; 130 after Ctrl-C.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if given[:1] == ["run"]:
-            return _run(given[1:])
-        options = _parser().parse_args(given)
-        return int(options.act(options) or 0)
+        with command.given(words):
+            if words[:1] == ["run"]:
+                return _run(words[1:])
+            options = _parser().parse_args(words)
+            return int(options.act(options) or 0)
     except SeedlabError as error:
         print(f"seedlab: {error}", file=sys.stderr)
         return error.exit_code
@@ -50,9 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except OSError as error:
-        if error.filename is None:
+        from seedlab.store.place import explain
+
+        if (explained := explain(error)) is None:
             raise
-        print(f"seedlab: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"seedlab: {explained}", file=sys.stderr)
         return 2
 
 
@@ -130,12 +134,24 @@ def _run(arguments: list[str]) -> int:
     from hydra.errors import HydraException
 
     from seedlab.launch import app
-    from seedlab.launch.overrides import rewrite
+    from seedlab.launch.overrides import only_asks, plain_value, rewrite
+    from seedlab.store.files import FULL, disk_full
+    from seedlab.store.place import check_studies
 
     before = sys.argv
+    studies = Path("studies")
     try:
-        sys.argv = ["seedlab run", *rewrite(arguments)]
+        rewritten = rewrite(arguments)
+        studies = Path(plain_value(rewritten, "studies_dir") or studies)
+        if not only_asks(rewritten):
+            check_studies(studies, plain_value(rewritten, "study"))
+        sys.argv = ["seedlab run", *rewritten]
         app.main()
+    except OSError as error:
+        # Hydra writes its configurations without saying where they did not fit.
+        if error.errno in FULL:
+            raise disk_full(studies, "writing the study's configuration", error) from error
+        raise
     except HydraException as error:
         raise SeedlabError(str(error)) from error
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ from omegaconf import DictConfig
 
 from seedlab.errors import SeedlabError
 from seedlab.launch.adapter import Race, TaskAdapter, adapter_of
+from seedlab.launch.command import command
 from seedlab.launch.failure import completed_return, failure_report
 from seedlab.launch.local import LocalExecutor
 from seedlab.launch.messages import Session
 from seedlab.launch.planning import BatchPlan, make_works, plan_batch
-from seedlab.launch.progress import make_display
+from seedlab.launch.progress import check_mode, make_display
 from seedlab.launch.slots import Slot, make_slots, usable_cores, visible_gpus
 from seedlab.launch.stages import Stages
 from seedlab.launch.work import Work
@@ -41,6 +41,7 @@ class LauncherSettings:
     heartbeat: float
 
     def __post_init__(self) -> None:
+        check_mode(self.progress)
         if self.retries < 0:
             raise SeedlabError(
                 f"hydra.launcher.retries is {self.retries}; it must be 0 (a run whose worker dies "
@@ -146,8 +147,7 @@ def _train(
                     returns.update(executor.run(works, display))
     except KeyboardInterrupt:
         kept = "Finished runs are kept; continue" if plan.planned else "Run everything again"
-        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        _say(f"\nInterrupted. {kept} with the same command:\n  {command}", error=True)
+        _say(f"\nInterrupted. {kept} with the same command:\n  {command()}", error=True)
         raise
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
 
 from seedlab.config import known_keys
 from seedlab.errors import SeedlabError, nearest
@@ -53,12 +54,28 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
         raise SeedlabError(
             f"grid={grid} is a sweep, and without -m (--multirun) one run would be trained; add -m."
         )
-    asks = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"} & set(flags)
+    asks = only_asks(flags)
     if "study" not in values and "experiment" not in values and not asks:
         rest.append(f"study={_default_study(values)}")
     elif "study" not in values and asks and "experiment" not in values:
         rest.append("study=unnamed")
     return [*flags, *rest]
+
+
+def only_asks(arguments: Sequence[str]) -> bool:
+    """Say whether the command prints something about itself and writes nothing."""
+    return bool({"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"} & {*arguments})
+
+
+def plain_value(arguments: Sequence[str], key: str) -> str | None:
+    """Return what an override sets a key to; None without one, for a sweep or an interpolation."""
+    given = [line for line in arguments if line.partition("=")[0].lstrip("+") == key]
+    if not given:
+        return None
+    override = OverridesParser.create().parse_override(given[-1])
+    value = override.value()
+    text = value.text if isinstance(value, QuotedString) else str(value)
+    return None if override.is_sweep_override() or "${" in text else text
 
 
 def _default_study(values: dict[str, str]) -> str:

@@ -24,6 +24,20 @@ _SLOTS_SHOWN = 8
 _SCORES_SHOWN = 3
 
 
+def check_mode(mode: str) -> None:
+    """Refuse a display that there is not.
+
+    Raises
+    ------
+    SeedlabError
+    """
+    if mode not in MODES:
+        raise SeedlabError(
+            f"hydra.launcher.progress is '{mode}'; it must be one of {', '.join(MODES)}."
+            f"{nearest(mode, MODES)}"
+        )
+
+
 def make_display(mode: str, total: int, before: int, heartbeat: float) -> Display:
     """Return the display that the launcher's setting asks for.
 
@@ -40,11 +54,7 @@ def make_display(mode: str, total: int, before: int, heartbeat: float) -> Displa
     ------
     SeedlabError
     """
-    if mode not in MODES:
-        raise SeedlabError(
-            f"hydra.launcher.progress is '{mode}'; it must be one of {', '.join(MODES)}."
-            f"{nearest(mode, MODES)}"
-        )
+    check_mode(mode)
     console = Console(highlight=False)
     tally = Tally(total, before, time.monotonic)
     if mode == "live" or (mode == "auto" and console.is_terminal and not console.is_dumb_terminal):

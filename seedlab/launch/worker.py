@@ -30,6 +30,10 @@ ORPHANED = 113
 """exit status of a worker whose launcher is gone"""
 
 
+class _HungUpError(ConnectionError):
+    """The launcher is no longer there; a job's own connections fail with other errors."""
+
+
 def main(arguments: Sequence[str]) -> None:
     """Serve the launcher at the other end of a connection.
 
@@ -43,8 +47,8 @@ def main(arguments: Sequence[str]) -> None:
     faulthandler.enable()
     threading.Thread(target=_watch, args=(launcher,), daemon=True).start()
     connection = Connection(descriptor)
-    # The launcher hung up: there is nobody left to work for.
-    with contextlib.suppress(EOFError, ConnectionError):
+    # There is nobody left to work for.
+    with contextlib.suppress(_HungUpError):
         session = _begin(connection)
         if session is not None:
             _serve(connection, session)
@@ -63,7 +67,7 @@ def _begin(connection: Connection) -> Session | None:
 
     send = _sender(connection)
     send(Hello())
-    search_path, packed_session = cloudpickle.loads(connection.recv_bytes())
+    search_path, packed_session = cloudpickle.loads(_receive(connection))
     sys.path[:] = search_path
     try:
         # Imports the application, so the search path has to be set before.
@@ -79,23 +83,41 @@ def _begin(connection: Connection) -> Session | None:
 
 def _serve(connection: Connection, session: Session) -> None:
     """Do what the launcher asks for until it hangs up."""
-    from seedlab.launch.adapter import adapter_of
     from seedlab.launch.jobs import run_work
 
     send = _sender(connection)
     try:
         while True:
-            work = cloudpickle.loads(connection.recv_bytes())
+            work = cloudpickle.loads(_receive(connection))
             send(run_work(work, session, emit=send))
-    except (EOFError, ConnectionError):
-        if adapter_of(session.task_function) is None:
+    except _HungUpError:
+        if not _all_is_ours(session):
             raise
         # Our own results are on disk. To take torch apart object by object would keep the launcher
-        # waiting for a second; another application's exit handlers are its own business.
+        # waiting for a second.
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+def _all_is_ours(session: Session) -> bool:
+    """Say whether no code but seedlab's has run here, which leaves nothing for the exit.
+
+    Callbacks and other applications may have open files, threads and exit handlers.
+    """
+    # Looked up, not imported: another application's worker has no need of it. A Hydra whose
+    # callbacks lie elsewhere counts as one with callbacks.
+    ours = getattr(sys.modules.get("seedlab.launch.app"), "run", None)
+    callbacks = getattr(session.hydra_context.callbacks, "callbacks", True)
+    return session.task_function is ours and not callbacks
+
+
+def _receive(connection: Connection) -> bytes:
+    try:
+        return connection.recv_bytes()
+    except (EOFError, ConnectionError) as error:
+        raise _HungUpError from error
 
 
 def _sender(connection: Connection) -> Callable[[object], None]:
@@ -104,8 +126,11 @@ def _sender(connection: Connection) -> Callable[[object], None]:
 
     def send(message: object) -> None:
         packed = cloudpickle.dumps(message)
-        with lock:
-            connection.send_bytes(packed)
+        try:
+            with lock:
+                connection.send_bytes(packed)
+        except ConnectionError as error:
+            raise _HungUpError from error
 
     return send
 

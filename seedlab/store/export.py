@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from seedlab.errors import SeedlabError, nearest
 from seedlab.store.arrays import flat_logits, from_parquet
 from seedlab.store.files import FULL, disk_full, dump_json, write_synced
+from seedlab.store.place import check_folder
 from seedlab.store.schema import (
     DIAGNOSTICS,
     PARQUET_ALONE,
@@ -68,7 +69,8 @@ def export(study: Study, out: str | os.PathLike[str] | None = None, format: str 
     Raises
     ------
     SeedlabError
-        When there is no finished run, the format is unknown or the disk is full.
+        When there is no finished run, the format is unknown, the folder can't be written to or the
+        disk is full.
     """
     if format not in FORMATS:
         raise SeedlabError(
@@ -76,6 +78,8 @@ def export(study: Study, out: str | os.PathLike[str] | None = None, format: str 
             f"{nearest(format, FORMATS)}"
         )
     folder = Path(out) if out is not None else study.folder / "tables"
+    if study.recorded():
+        check_folder(folder, "tables", "name another one with --out FOLDER")
     # Every file is hashed first: a damaged run must be in none of the tables.
     records = study.finished(full=True).values()
     sources = [_Source(study, record) for record in records]

@@ -1,0 +1,113 @@
+"""Places on disk that are written to: tried before work starts, refused in words."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from seedlab.errors import SeedlabError
+from seedlab.store.files import FULL, disk_full
+
+_IN_THE_WAY = frozenset({errno.ENOTDIR, errno.EEXIST})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+def check_studies(studies: Path, study: str | None) -> None:
+    """Refuse a folder of studies, or a study in it, that can't be written to.
+
+    Parameters
+    ----------
+    studies : Path
+        Made where it does not exist.
+    study : str, optional
+        The study's name, where it is known.
+
+    Raises
+    ------
+    SeedlabError
+    """
+    place = studies / (study or "")
+    while place != studies and not os.path.lexists(place):
+        place = place.parent
+    try:
+        _try(studies)
+    except OSError as error:
+        if error.errno in FULL:
+            raise disk_full(studies, "opening the study", error) from error
+        raise SeedlabError(
+            f"studies_dir={studies} can't hold studies: {_reason(error)}. It must be a folder that "
+            "you can write to, or a place where one can be made; name one with studies_dir=FOLDER."
+        ) from error
+    try:
+        _try(place)
+    except OSError as error:
+        if error.errno in FULL:
+            raise disk_full(place, "opening the study", error) from error
+        raise SeedlabError(
+            f"study={study} can't be written to {place}: {_reason(error)}. It must be a folder that "
+            "you can write to; choose another name with study=NAME, or another folder for studies "
+            "with studies_dir=FOLDER."
+        ) from error
+
+
+def check_folder(folder: Path, what: str, remedy: str) -> None:
+    """Refuse a folder for results that can't be written to.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it does not exist.
+    what : str
+        What is to be written, in the plural.
+    remedy : str
+        What the user can do.
+
+    Raises
+    ------
+    SeedlabError
+    """
+    try:
+        _try(folder)
+    except OSError as error:
+        if error.errno in FULL:
+            raise disk_full(folder, f"writing {what}", error) from error
+        raise SeedlabError(
+            f"{what} can't be written to {folder}: {_reason(error)}. It must be a folder that you "
+            f"can write to; {remedy}."
+        ) from error
+
+
+def explain(error: OSError) -> str | None:
+    """Return what an error of the system means and what to do; None if it names no place."""
+    if error.errno in FULL:
+        where = f" for {error.filename}" if error.filename else ""
+        return (
+            f"no space left{where} ({error.strerror}). What was written before is intact; free some "
+            "space (or raise the quota) and issue the same command again."
+        )
+    if error.filename is None:
+        return None
+    if error.errno in _IN_THE_WAY:
+        remedy = "a file stands where a folder is needed; name another place, or move it away"
+    elif error.errno in _FORBIDDEN:
+        remedy = "name a place that you may read and write, or change its permissions"
+    elif error.errno == errno.EISDIR:
+        remedy = "a file is needed here, and this is a folder; name a file"
+    else:
+        remedy = "name a file or folder that is there and can be used"
+    return f"{error.filename}: {error.strerror}; {remedy}."
+
+
+def _try(folder: Path) -> None:
+    """Make a folder and a file in it: what a system permits is known only by trying."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in _IN_THE_WAY:
+        return "a file is in the way"
+    return str(error.strerror)
