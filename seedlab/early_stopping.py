@@ -36,7 +36,7 @@ class EarlyStoppingSpec:
     """successive_halving, hyperband: one of so many runs passes a rung, and the next rung is
     so many times later"""
     least: int = 5
-    """median: with fewer runs than this nothing is stopped"""
+    """median: fewer runs than this are refused, for the median of few says little"""
     patience: int = 3
     """patience: a run stops after so many evaluations in a row without improvement"""
     improvement: float = 0.0

@@ -72,16 +72,21 @@ class Race(Protocol):
         """Put on file what is going to be done."""
         ...
 
-    def packs(self, failed: Collection[str], threads: int, workers: int) -> list[Pack]:
+    def packs(self, failed: Collection[str], threads: int | None, workers: int) -> list[Pack]:
         """Take the decisions that are due; return the packs of the next stage, none at the end.
 
         Parameters
         ----------
         failed : collection of run ids
-            Runs that can't be trained.
+            Runs that could not be trained; a mapping to their errors where they are known, so that
+            nobody loses for what is not his fault.
         threads, workers : int
             CPU threads per worker, and how many workers there are.
         """
+        ...
+
+    def held(self, failed: Mapping[str, BaseException]) -> Sequence[str]:
+        """Return which comparisons are put off, and why: a sentence for each."""
         ...
 
     def reports(self, score: str) -> Mapping[str, float | None]:

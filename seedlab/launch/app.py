@@ -125,31 +125,51 @@ def run(cfg: DictConfig) -> float | None:
     adapter = SeedlabAdapter()
     settings = read_settings(cfg)
     planned = adapter.plan(cfg)
-    if planned.early_stopping.active:
+    if planned.early_stopping.active and planned.early_stopping.policy != "patience":
         raise SeedlabError(
             f"early_stopping={planned.early_stopping.policy} compares runs with each other, and this "
             "is one run by itself; sweep over seeds with -m (--multirun) and hydra/launcher=seedlab, "
-            "or leave early_stopping out."
+            "or leave early_stopping out. By itself a run can have early_stopping=patience."
         )
     study = Study(planned.study)
     pack = Pack((planned.spec,), planned.engine, planned.stage)
     finished = adapter.finished(planned.study, planned.engine).keys()
+    races = adapter.races([planned])
     if settings.dry:
         left = [] if planned.spec.run_id in finished else [pack]
-        print(adapter.describe([planned.spec], left, set(finished)))  # noqa: T201
+        words = [line for race in races for line in ("", *race.plan_words(1))]
+        print("\n".join([adapter.describe([planned.spec], left, set(finished)), *words]))  # noqa: T201
         return None
     study.plan([planned.spec])
     known = planned.spec.run_id in finished
+    if races and not known:
+        return _run_race(adapter, races[0], planned)
+    score = _train(adapter, pack, planned)
+    log.info(
+        f"run {planned.spec.run_id} {'was on record' if known else 'finished'}: "
+        f"{planned.engine.score} validation score {score:.4f}, in {study.folder}"
+    )
+    return score
+
+
+def _run_race(adapter: SeedlabAdapter, race: Race, planned: Planned) -> float | None:
+    """Train a run that only its own curve can stop."""
+    race.begin()
+    while packs := race.packs((), planned.engine.threads, 1):
+        for pack in packs:
+            _train(adapter, pack, planned)
+    log.info(race.outcome_words())
+    return race.reports(planned.engine.score)[planned.spec.run_id]
+
+
+def _train(adapter: SeedlabAdapter, pack: Pack, planned: Planned) -> float | None:
+    """Train the one run of a pack and return its score."""
     outcome = adapter.execute(pack, planned.study, lambda event: None)[planned.spec.run_id]
     if outcome.status == "skipped":
         raise SeedlabError(
-            f"run {planned.spec.run_id} of study '{study.name}' is being trained by another process; "
-            "wait for it, or look with `seedlab status`."
+            f"run {planned.spec.run_id} of study '{Study(planned.study).name}' is being trained by "
+            "another process; wait for it, or look with `seedlab status`."
         )
-    log.info(
-        f"run {planned.spec.run_id} {'was on record' if known else 'finished'}: "
-        f"{planned.engine.score} validation score {outcome.score:.4f}, in {study.folder}"
-    )
     return outcome.score
 
 

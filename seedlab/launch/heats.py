@@ -129,15 +129,42 @@ def make_heats(runs: Sequence[RunSpec], policy: EarlyStoppingSpec, plan: Plan) -
                 )
             return (Heat("all", tuple(runs), (Rung(step, continued),)),)
         case "successive_halving":
-            return (_halving("all", runs, policy.fraction, policy.reduction, plan),)
+            heat = _halving("all", runs, policy.fraction, policy.reduction, plan)
+            return _comparing((heat,), policy)
         case "hyperband":
-            return _hyperband(runs, policy, plan)
+            return _comparing(_hyperband(runs, policy, plan), policy)
         case "median":
+            if len(runs) < policy.least:
+                raise SeedlabError(
+                    f"early_stopping=median stops nothing with fewer than early_stopping.least="
+                    f"{policy.least} runs, and {len(runs)} of one setting are started; start more "
+                    "(seed.init, seed.order), or set a smaller early_stopping.least (at least 2)."
+                )
             first = _evaluation(policy.fraction, plan)
         case _:
             first = _first_idle(policy.patience, plan)
     rungs = tuple(Rung(step, None) for step in _between(plan) if step >= first)
     return (Heat("all", tuple(runs), rungs),)
+
+
+def _comparing(heats: tuple[Heat, ...], policy: EarlyStoppingSpec) -> tuple[Heat, ...]:
+    """Return the heats, or refuse them where none has a rung."""
+    if any(heat.rungs for heat in heats):
+        return heats
+    runs = sum(len(heat.runs) for heat in heats)
+    # Hyperband's brackets have their first rungs at 1 / reduction of training and before.
+    late = policy.policy == "hyperband" and len(heats) == 1
+    remedy = (
+        f"its first comparison would be after 1 / early_stopping.reduction of training; set "
+        f"early_stopping.fraction to at most {1 / policy.reduction:.3g}"
+        if late
+        else "a comparison takes two; start more (seed.init, seed.order), or leave early_stopping out"
+    )
+    raise SeedlabError(
+        f"early_stopping={policy.policy} with early_stopping.fraction={policy.fraction:g}, "
+        f"early_stopping.reduction={policy.reduction} and {runs} "
+        f"{'run' if runs == 1 else 'runs'} of one setting stops nothing: {remedy}."
+    )
 
 
 def _hyperband(runs: Sequence[RunSpec], policy: EarlyStoppingSpec, plan: Plan) -> tuple[Heat, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from seedlab.errors import SeedlabError
 from seedlab.launch.adapter import Race, TaskAdapter, adapter_of
@@ -86,6 +86,8 @@ def launch(
     adapter = adapter_of(task_function)
     plan = plan_batch(hydra_context.config_loader, config, batch, first_number, adapter)
     races = adapter.races([item.plan for item in plan.planned]) if adapter is not None else ()
+    if races:
+        _refuse_batches(config)
     slots = _slots(settings, plan) if len(plan.finished) < len(plan.jobs) else []
     task_name = str(config.hydra.job.name)
     if plan.dry and adapter is not None:
@@ -99,20 +101,18 @@ def launch(
     Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     if adapter is not None:
         _begin(plan, races, adapter)
+    held: Sequence[str] = ()
     if slots:
         stages = Stages(plan, races, slots[0].threads, len(slots))
         session = Session(hydra_context, task_function, Singleton.get_state())
         _train(settings, session, slots, plan, stages, returns, task_name)
-        _report(plan, races, returns, task_name)
+        held = _report(plan, races, stages, returns, task_name)
     else:
         log.info(f"{len(plan.jobs)} runs, all of them on record")
-    failed = [
-        (job, returns[job.position]._return_value)
-        for job in plan.jobs
-        if returns[job.position].status is JobStatus.FAILED
-    ]
-    if failed:
-        _say(failure_report(failed), error=True)
+    errors = _errors(returns)
+    if errors:
+        failed = [(job, errors[job.position]) for job in plan.jobs if job.position in errors]
+        _say("\n".join([failure_report(failed), *held]), error=True)
     return [returns[job.position] for job in plan.jobs]
 
 
@@ -137,7 +137,7 @@ def _train(
     )
     try:
         with executor:
-            while works := stages.next(_failed(returns)):
+            while works := stages.next(_errors(returns)):
                 jobs = sum(len(work.jobs) for work in works)
                 log.info(_headline(plan, works, min(len(slots), len(works))))
                 before = 0 if stages.several else len(plan.finished)
@@ -152,23 +152,44 @@ def _train(
 
 
 def _report(
-    plan: BatchPlan, races: Sequence[Race], returns: dict[int, JobReturn], task_name: str
-) -> None:
-    """Say what came of the races, and let their jobs report what there is."""
+    plan: BatchPlan,
+    races: Sequence[Race],
+    stages: Stages,
+    returns: dict[int, JobReturn],
+    task_name: str,
+) -> list[str]:
+    """Say what came of the races, let their jobs report what there is; return what is put off."""
+    held: list[str] = []
+    errors = _errors(returns)
     for race in races:
         jobs = {item.job.run_id: item for item in plan.planned if item.plan.study == race.study}
         scores = race.reports(plan.planned[0].plan.engine.score)
         for run in race.cells:
             job = jobs[run.run_id].job
-            if run.run_id in scores and job.position not in _failed(returns):
+            if run.run_id in scores and job.position not in errors:
                 returned = returns.get(job.position)
                 if returned is None or returned._return_value != scores[run.run_id]:
                     returns[job.position] = completed_return(job, scores[run.run_id], task_name)
-        log.info(race.outcome_words())
+        if waits := stages.held(race, errors):
+            held += waits
+        else:
+            log.info(race.outcome_words())
+    return held
 
 
-def _failed(returns: Mapping[int, JobReturn]) -> set[int]:
-    return {at for at, job in returns.items() if job.status is JobStatus.FAILED}
+def _errors(returns: Mapping[int, JobReturn]) -> dict[int, BaseException]:
+    return {at: r._return_value for at, r in returns.items() if r.status is JobStatus.FAILED}
+
+
+def _refuse_batches(config: DictConfig) -> None:
+    """Refuse a sweeper that hands over a race in parts: each part would be a race of its own."""
+    size = OmegaConf.select(config, "hydra.sweeper.max_batch_size", default=None)
+    if size is not None:
+        raise SeedlabError(
+            f"hydra.sweeper.max_batch_size={size} hands the jobs over in batches, and early stopping "
+            "would compare the runs of each batch by themselves; with early_stopping it must be null: "
+            "leave it out (packs are made of all runs anyhow)."
+        )
 
 
 def _slots(settings: LauncherSettings, plan: BatchPlan) -> list[Slot]:

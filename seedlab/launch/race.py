@@ -21,6 +21,7 @@ from seedlab.early_stopping import EarlyStoppingSpec
 from seedlab.grid import EngineSpec, Pack, Stage, form_packs, repack
 from seedlab.launch import race_words
 from seedlab.launch.heats import Heat, Rung, draw, make_heats
+from seedlab.launch.holds import hold_at, missing_at
 from seedlab.launch.rules import Curve, best_of, decide, ranking
 from seedlab.spec import RunSpec
 from seedlab.store.checkpoints import Checkpoints
@@ -107,14 +108,15 @@ class Race:
         }
         self._decisions.write("plan", content)
 
-    def packs(self, failed: Collection[str], threads: int, workers: int) -> list[Pack]:
+    def packs(self, failed: Collection[str], threads: int | None, workers: int) -> list[Pack]:
         """Take the decisions that are due and return the packs of the next stage.
 
         Parameters
         ----------
         failed : collection of run ids
-            Runs that can't be trained: nobody waits for them, and they lose.
-        threads : int
+            Runs that could not be trained; a mapping to their errors, where they are known. Within
+            this launch nobody waits for them. They lose, or put the comparison off: see `held`.
+        threads : int or None
             CPU threads per worker, to be recorded.
         workers : int
             How many there are.
@@ -131,6 +133,22 @@ class Race:
             for heat in self.heats
             for pack in self._packs(heat, records, failed, engine, workers)
         ]
+
+    def held(self, failed: Mapping[str, BaseException]) -> list[str]:
+        """Return which comparisons are put off, and why: a sentence for each."""
+        records = self._store.finished()
+        found: list[str] = []
+        for heat in self.heats:
+            alive = list(heat.runs)
+            for rung in heat.rungs:
+                decision = self.decided(heat, rung)
+                if decision is None:
+                    hold = hold_at(rung.step, alive, records, failed)
+                    found += [hold.words(self._store.name)] if hold else []
+                    break
+                going = set(decision["goes_on"])
+                alive = [run for run in alive if run.run_id in going]
+        return found
 
     def decided(self, heat: Heat, rung: Rung) -> dict[str, Any] | None:
         """Return the decision at a rung, if it has been made."""
@@ -197,7 +215,8 @@ class Race:
         late: list[Pack] = []
         for rung in heat.rungs:
             names = tuple(run.run_id for run in alive)
-            waiting = [run for run in alive if not _reached(records, run, rung, failed)]
+            missing = missing_at(rung.step, alive, records)
+            waiting = [run for run in missing if run.run_id not in failed]
             decision = self.decided(heat, rung)
             # After the decision a run that had failed is still owed its row, and no checkpoint.
             keep = rung.keep if decision is None else 0
@@ -210,6 +229,8 @@ class Race:
                     else repack(waiting, engine, stage, workers)
                 )
             if decision is None:
+                if hold_at(rung.step, alive, records, failed):
+                    return late
                 decision = self._decide(heat, rung, alive, records)
             going = set(decision["goes_on"])
             late += form_packs([r for r in waiting if r.run_id not in going], engine, stage)
@@ -265,15 +286,8 @@ class Race:
         if record is None:
             return Curve({}, failed=True)
         scores = self._store.curve(record, rung.step)
-        return Curve(scores, record.status == "diverged" and rung.step not in scores)
-
-
-def _reached(
-    records: Mapping[str, Record], run: RunSpec, rung: Rung, failed: Collection[str]
-) -> bool:
-    if run.run_id in failed:
-        return True
-    return run.run_id in records and records[run.run_id].has_reached(rung.step)
+        over = record.status == "diverged" and rung.step not in scores
+        return Curve(scores, over or not record.has_reached(rung.step))
 
 
 def _key(heat: Heat, rung: Rung) -> str:

@@ -6,7 +6,7 @@ holds the runs that go on.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seedlab.grid import Pack
@@ -43,21 +43,31 @@ class Stages:
         """Whether there may be more than one stage."""
         return bool(self._races)
 
-    def next(self, failed: Collection[int]) -> list[Work]:
+    def next(self, errors: Mapping[int, BaseException]) -> list[Work]:
         """Return the work of the next stage; none when all is done.
 
         Parameters
         ----------
-        failed : collection of int
-            Positions of the jobs that have failed so far.
+        errors : mapping of int to BaseException
+            Of the jobs that have failed so far, by position.
         """
         first, self._first = self._first, False
         works = make_works(self._plan, self._threads, self._workers, self._raced) if first else []
-        ids = {job.run_id for job in self._jobs.values() if job.position in failed}
         for race in self._races:
-            packs = race.packs(ids, self._threads, self._workers)
+            packs = race.packs(self._failed(race, errors), self._threads, self._workers)
             works += [self._work(pack, race.study) for pack in packs]
         return works
+
+    def held(self, race: Race, errors: Mapping[int, BaseException]) -> Sequence[str]:
+        """Return which comparisons of a race are put off, and why; see `next`."""
+        return race.held(self._failed(race, errors))
+
+    def _failed(self, race: Race, errors: Mapping[int, BaseException]) -> dict[str, BaseException]:
+        return {
+            job.run_id: errors[job.position]
+            for (study, _), job in self._jobs.items()
+            if study == race.study and job.position in errors
+        }
 
     def _work(self, pack: Pack, study: Path) -> Work:
         jobs = {run.run_id: self._jobs[study, run.run_id] for run in pack.runs}

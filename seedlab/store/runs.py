@@ -159,12 +159,13 @@ def folder_of(study: Path, record: Record) -> Path:
 def folders(study: Path) -> dict[str, list[Path]]:
     """Return the folders of every run, the most advanced first, sound or not; sorted by id."""
     found: dict[str, list[tuple[float, Path]]] = {}
-    for path in _folders_in(study / "runs"):
-        if RUN_ID.fullmatch(path.name):
-            found.setdefault(path.name, []).append((math.inf, path))
+    # In this order, because runs go from the one place to the other, and never back.
     for path in _folders_in(study / "stopped"):
         if match := _STOPPED.fullmatch(path.name):
             found.setdefault(match[1], []).append((int(match[2]), path))
+    for path in _folders_in(study / "runs"):
+        if RUN_ID.fullmatch(path.name):
+            found.setdefault(path.name, []).append((math.inf, path))
     return {run_id: [p for _, p in sorted(found[run_id], reverse=True)] for run_id in sorted(found)}
 
 

@@ -5,6 +5,7 @@ It holds no open file and no lock between calls, so it can be copied to any proc
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -161,16 +162,37 @@ class Study:
         return runs.load_or_set_aside(self.folder, run_id)
 
     def curve(self, record: Record, latest: int | None = None) -> dict[int, float]:
-        """Return a run's scores by step (of `record.metric` on `record.split`), up to a step."""
+        """Return a run's scores by step (of `record.metric` on `record.split`), up to a step.
+
+        A stopped run's end where its record does, even if it was trained on meanwhile.
+
+        Raises
+        ------
+        FileNotFoundError
+            When nothing is on record of the run any more.
+        """
         from seedlab.store.arrays import from_parquet
 
-        data = (self.folder_of(record) / "evaluations.parquet").read_bytes()
+        own = None if record.is_over else record.steps
+        last = min((step for step in (latest, own) if step is not None), default=math.inf)
         return {
             row["step"]: row["value"]
-            for row in from_parquet(data).to_pylist()
+            for row in from_parquet(self._evaluations(record)).to_pylist()
             if (row["split"], row["metric"]) == (record.split, record.metric)
-            and (latest is None or row["step"] <= latest)
+            and row["step"] <= last
         }
+
+    def _evaluations(self, record: Record) -> bytes:
+        folder = self.folder_of(record)
+        try:
+            return (folder / "evaluations.parquet").read_bytes()
+        except FileNotFoundError:
+            # A stopped run that another process trained on: its new folder, which begins with the
+            # same evaluations, was put beside this one, and who opened the study next removed this.
+            newer = self.record(record.run_id)
+            if newer is None or not (newer.is_over or newer.steps > record.steps):
+                raise
+        return self._evaluations(newer)
 
     def read(self, run_id: str) -> StoredRun:
         """Read a run with its arrays, every file checked by its hash.
