@@ -12,9 +12,9 @@ from pathlib import Path
 
 import launch_toy
 import pytest
-from conftest import Toy, grid
 from hydra.core.utils import JobReturn, JobStatus
 from launch_toy import toy_score
+from toy_bench import Toy, grid
 
 from seedlab.errors import SeedlabError
 from seedlab.launch.failure import RunFailedError, WorkerDiedError

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import launch_toy
 import pytest
-from conftest import Toy, grid
 from hydra.core.utils import JobStatus
 from launch_toy import toy_score
 from omegaconf import OmegaConf
+from toy_bench import Toy, grid
 
 from seedlab.errors import SeedlabError
 

@@ -10,15 +10,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import conftest
 import launch_toy
 import numpy as np
 import optuna
 import pytest
-from conftest import Toy
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from optuna.trial import TrialState
+from toy_bench import Toy, create_hydra, quiet_launcher
 
 # Registers seedlab's configuration before Hydra's fixtures remember what is registered.
 import seedlab.launch.app  # noqa: F401
@@ -36,9 +35,9 @@ TOY = [
 def test_hydra_finds_the_sweeper(toy: Toy) -> None:
     """The whole way through Hydra and the launcher, with its toy application."""
     toy.study.mkdir()
-    hydra = conftest._hydra()
+    hydra = create_hydra()
     try:
-        hydra.multirun("toy", launch_toy.run, [*toy.fixed, *conftest._quiet([]), *TOY])
+        hydra.multirun("toy", launch_toy.run, [*toy.fixed, *quiet_launcher([]), *TOY])
     finally:
         GlobalHydra.instance().clear()
     assert Counter(toy.notes("trained")) == {f"{r},{r}": 3 for r in range(4)}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import launch_toy
 import pytest
-from conftest import Toy, grid
 from hydra.core.utils import JobReturn
+from toy_bench import Toy, grid
 
 from seedlab.cli import main
 from seedlab.launch import process
