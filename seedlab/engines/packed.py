@@ -94,6 +94,8 @@ class PackedEngine:
         if device.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
+            # Nothing here reads memory that was not written; filling it all would be waste.
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         n, threads = len(task.splits["train"]), torch.get_num_threads()
         alone = self.stack == 1 or (self.stack is None and device.type == "cpu")
         slots = None if alone else self.slots
