@@ -84,16 +84,15 @@ def trained_again(stored: StoredRun) -> Weights:
 def _engine_of(record: Record) -> EngineSpec:
     """Return the engine's settings that a run was trained with, dummies in its neighbours' place."""
     own, device = record.provenance, "cpu" if record.device == "cpu" else "cuda"
-    stack: int | None = own.get("stack")
-    filled = stack is not None and stack > 1
+    stack = int(own.get("stack") or 1)
     return EngineSpec(
         record.engine,
-        stack if stack is not None and filled else record.width,
+        stack if stack > 1 else record.width,
         record.threads,
         device,
-        stack=stack,
+        stack=own.get("stack"),
         graphs=bool(own.get("graphs", False)),
-        constant_width=filled,
+        constant_width=stack > 1,
     )
 
 

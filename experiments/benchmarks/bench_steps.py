@@ -21,7 +21,7 @@ from cases import CASES, ceiling, specs, work_per_step
 from seedlab.content import load_encoded
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.crew import Crew
-from seedlab.engines.lane import Execution
+from seedlab.engines.execution import Execution
 from seedlab.engines.serial_trainee import SerialTrainee
 from seedlab.grid import EngineSpec
 from seedlab.launch.execute import load_weights_of, prepare

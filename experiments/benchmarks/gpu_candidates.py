@@ -11,8 +11,8 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.crew import Crew
+from seedlab.engines.execution import Execution
 from seedlab.engines.graphs import CudaGraphs
-from seedlab.engines.lane import Execution
 from seedlab.models.dropout import install
 from seedlab.models.weights import Weights
 from seedlab.recipe_spec import RecipeSpec

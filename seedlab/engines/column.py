@@ -11,9 +11,10 @@ from transformers import PreTrainedModel
 
 from seedlab.engines.anatomy import dissect
 from seedlab.engines.crew import Crew
+from seedlab.engines.execution import Execution
 from seedlab.engines.feed import Feed, Serving
 from seedlab.engines.graphs import Recorder
-from seedlab.engines.lane import Execution, Lane
+from seedlab.engines.lane import Lane
 from seedlab.engines.lower import Lower
 from seedlab.engines.masks import Masks
 from seedlab.engines.member import Setting, member_of

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.constant import ConstantWidth
 from seedlab.engines.crew import Crew
+from seedlab.engines.execution import Execution
 from seedlab.engines.graphs import CudaGraphs, Recorder
-from seedlab.engines.lane import Execution
 from seedlab.engines.memory import PackMemoryError, is_out_of_memory
 from seedlab.grid import EngineSpec
 from seedlab.models.weights import Weights
@@ -63,6 +64,15 @@ class PackedEngine:
         slots = settings.width if settings.constant_width else None
         return cls(settings.stack, slots, recorder=CudaGraphs if settings.graphs else None)
 
+    def circumstances(self, device: str) -> dict[str, Any]:
+        """Return what decides the bits of a run beside the run itself: who is computed with it."""
+        alone = self._alone(device)
+        return {
+            "stack": 1 if alone else self.stack,
+            "slots": None if alone else self.slots,
+            "graphs": self.recorder is not None,
+        }
+
     def train(
         self,
         runs: Sequence[RunSpec],
@@ -97,7 +107,7 @@ class PackedEngine:
             # Nothing here reads memory that was not written; filling it all would be waste.
             torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         n, threads = len(task.splits["train"]), torch.get_num_threads()
-        alone = self.stack == 1 or (self.stack is None and device.type == "cpu")
+        alone = self._alone(device.type)
         slots = None if alone else self.slots
         with Crew(threads if device.type == "cpu" else 1) as crew:
             keeper = watch.keeper
@@ -151,11 +161,15 @@ class PackedEngine:
                 # Before the next column is planned, by what memory is free.
                 del packed, trainee
 
+    def _alone(self, device: str) -> bool:
+        """Whether every run is a stack by itself."""
+        return self.stack == 1 or (self.stack is None and device == "cpu")
+
     def _execution(self, device: torch.device, slots: int) -> Execution:
         """Return how so many slots are computed on a device, where nothing was said."""
-        here = device.type == "cpu"
-        stack = self.stack or (1 if here else slots)
-        return Execution(stack, not here if self.buckets is None else self.buckets, self.recorder)
+        stack = 1 if self._alone(device.type) else self.stack or slots
+        buckets = device.type != "cpu" if self.buckets is None else self.buckets
+        return Execution(stack, buckets, self.recorder)
 
 
 def columns(

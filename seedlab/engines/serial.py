@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -30,6 +31,10 @@ class SerialEngine:
     def of(cls, settings: EngineSpec) -> SerialEngine:
         """Return the engine as a configuration describes it: there is but one way."""
         return cls()
+
+    def circumstances(self, device: str) -> dict[str, Any]:
+        """Return what decides the bits of a run beside the run itself."""
+        return {"threads": torch.get_num_threads()}
 
     def train(
         self,

@@ -105,30 +105,24 @@ def resolve_engine(run: RunSpec, task: EncodedTask, engine: EngineSpec) -> Engin
 def _keeper(study: Study, stage: Stage, task: EncodedTask, engine: EngineSpec) -> StoreKeeper:
     from seedlab.tasks.metrics import METRICS
 
-    metric = METRICS[task.metrics[0]]
+    metric, device = METRICS[task.metrics[0]], prepare(engine)
     return StoreKeeper(
         study,
         stage,
         metric=metric.name,
         higher_is_better=metric.higher_is_better,
-        circumstances=_circumstances(engine),
+        circumstances={
+            "engine": engine.name,
+            "device": device,
+            **_trainer(engine).circumstances(device),
+        },
     )
 
 
-def _circumstances(engine: EngineSpec) -> dict[str, Any]:
-    """Return what decides the bits of an engine's runs: who goes on from a checkpoint must agree."""
-    import torch
-
-    found = {"engine": engine.name, "device": prepare(engine)}
-    if engine.name == "serial":
-        return {**found, "threads": torch.get_num_threads()}
-    alone = engine.stack == 1 or (engine.stack is None and found["device"] == "cpu")
-    return {
-        **found,
-        "stack": 1 if alone else engine.stack,
-        "slots": engine.width if engine.constant_width and not alone else None,
-        "graphs": engine.graphs,
-    }
+def _trainer(engine: EngineSpec) -> Any:
+    """Return the engine that the settings name."""
+    module, _, name = ENGINES[engine.name].partition(":")
+    return getattr(importlib.import_module(module), name).of(engine)
 
 
 def train(
@@ -179,10 +173,8 @@ def train(
     }
     for run in runs:
         on_event(Event("started", run.run_id, total_steps=totals[run.run_id]))
-    module, _, name = ENGINES[engine.name].partition(":")
-    trainer = getattr(importlib.import_module(module), name).of(engine)
     watch = Watch(score, observe, metrics[0].higher_is_better, keeper)
-    yield from trainer.train(runs, task, weights, watch)
+    yield from _trainer(engine).train(runs, task, weights, watch)
 
 
 def load_task_of(run: RunSpec) -> EncodedTask:

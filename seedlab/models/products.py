@@ -1,8 +1,7 @@
 """Matrix products of a stack of runs, in the precision and with the kernels that are fastest.
 
-On a CPU float32 products are oneDNN's where torch has them: they use the widest vectors of any
-processor, where MKL, behind torch's own products, does so on some makers' only
-(experiments/benchmarks/README.md has the numbers).
+On a CPU float32 products are oneDNN's where torch has them: on the processor that was measured they
+take half the time of torch's own, which are MKL's (experiments/benchmarks/README.md).
 """
 
 from __future__ import annotations

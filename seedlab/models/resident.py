@@ -2,8 +2,8 @@
 
 What a GPU does for a batch can be recorded once and repeated (a CUDA graph) if every tensor has
 the shape it had. So the number of tokens is rounded up to a bucket, and places per example are those
-of the split's longest example: attention's rectangle is a hundredth of the work, and one shape
-instead of four means a quarter of the recordings. The tokens that fill a bucket belong to no example: they stand in a place of attention that
+of the split's longest example: attention is little of a large encoder's work, and every
+shape more is another recording. The tokens that fill a bucket belong to no example: they stand in a place of attention that
 is padding, where no gradient comes from, so that they change nothing.
 """
 

@@ -31,25 +31,18 @@ def check_studies(studies: Path, study: str | None) -> None:
     place = studies / (study or "")
     while place != studies and not os.path.lexists(place):
         place = place.parent
-    try:
-        _try(studies)
-    except OSError as error:
-        if error.errno in FULL:
-            raise disk_full(studies, "opening the study", error) from error
-        raise SeedlabError(
-            f"studies_dir={studies} can't hold studies: {_reason(error)}. It must be a folder that "
-            "you can write to, or a place where one can be made; name one with studies_dir=FOLDER."
-        ) from error
-    try:
-        _try(place)
-    except OSError as error:
-        if error.errno in FULL:
-            raise disk_full(place, "opening the study", error) from error
-        raise SeedlabError(
-            f"study={study} can't be written to {place}: {_reason(error)}. It must be a folder that "
-            "you can write to; choose another name with study=NAME, or another folder for studies "
-            "with studies_dir=FOLDER."
-        ) from error
+    _check(
+        studies,
+        "opening the study",
+        f"studies_dir={studies} can't hold studies",
+        "name one, or a place where one can be made, with studies_dir=FOLDER",
+    )
+    _check(
+        place,
+        "opening the study",
+        f"study={study} can't be written to {place}",
+        "choose another name with study=NAME, or another folder for studies with studies_dir=FOLDER",
+    )
 
 
 def check_folder(folder: Path, what: str, remedy: str) -> None:
@@ -68,15 +61,7 @@ def check_folder(folder: Path, what: str, remedy: str) -> None:
     ------
     SeedlabError
     """
-    try:
-        _try(folder)
-    except OSError as error:
-        if error.errno in FULL:
-            raise disk_full(folder, f"writing {what}", error) from error
-        raise SeedlabError(
-            f"{what} can't be written to {folder}: {_reason(error)}. It must be a folder that you "
-            f"can write to; {remedy}."
-        ) from error
+    _check(folder, f"writing {what}", f"{what} can't be written to {folder}", remedy)
 
 
 def explain(error: OSError) -> str | None:
@@ -98,6 +83,17 @@ def explain(error: OSError) -> str | None:
     else:
         remedy = "name a file or folder that is there and can be used"
     return f"{error.filename}: {error.strerror}; {remedy}."
+
+
+def _check(folder: Path, doing: str, refusal: str, remedy: str) -> None:
+    try:
+        _try(folder)
+    except OSError as error:
+        if error.errno in FULL:
+            raise disk_full(folder, doing, error) from error
+        raise SeedlabError(
+            f"{refusal}: {_reason(error)}. It must be a folder that you can write to; {remedy}."
+        ) from error
 
 
 def _try(folder: Path) -> None:

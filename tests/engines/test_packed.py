@@ -14,7 +14,7 @@ import torch
 from seedlab.engines.choice import choose, unpackable
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.crew import Crew
-from seedlab.engines.lane import Execution
+from seedlab.engines.execution import Execution
 from seedlab.engines.packed import PackedEngine, columns
 from seedlab.engines.serial import SerialEngine
 from seedlab.models import products

@@ -12,7 +12,7 @@ from seedlab.engines import column
 from seedlab.engines.choice import choose
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.crew import Crew
-from seedlab.engines.lane import Execution
+from seedlab.engines.execution import Execution
 from seedlab.engines.packed import PackedEngine
 from seedlab.models.stacked import StackedEncoder
 from seedlab.models.weights import Weights

@@ -18,8 +18,8 @@ import torch
 
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.crew import Crew
+from seedlab.engines.execution import Execution
 from seedlab.engines.graphs import Graphs
-from seedlab.engines.lane import Execution
 from seedlab.engines.packed import PackedEngine
 from seedlab.models.stacked_ops import Workspace
 from seedlab.models.weights import Weights

@@ -12,7 +12,7 @@ import torch
 from seedlab.engines import column, memory
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.crew import Crew
-from seedlab.engines.lane import Execution
+from seedlab.engines.execution import Execution
 from seedlab.engines.memory import (
     PackMemoryError,
     Shape,
