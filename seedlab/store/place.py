@@ -11,6 +11,7 @@ from seedlab.errors import SeedlabError
 from seedlab.store.files import FULL, disk_full
 
 _IN_THE_WAY = frozenset({errno.ENOTDIR, errno.EEXIST})
+_ALLOWED = "a folder that you can write to"
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
@@ -35,7 +36,8 @@ def check_studies(studies: Path, study: str | None) -> None:
         studies,
         "opening the study",
         f"studies_dir={studies} can't hold studies",
-        "name one, or a place where one can be made, with studies_dir=FOLDER",
+        "name one with studies_dir=FOLDER",
+        f"{_ALLOWED}, or a place where one can be made",
     )
     _check(
         place,
@@ -85,14 +87,14 @@ def explain(error: OSError) -> str | None:
     return f"{error.filename}: {error.strerror}; {remedy}."
 
 
-def _check(folder: Path, doing: str, refusal: str, remedy: str) -> None:
+def _check(folder: Path, doing: str, refusal: str, remedy: str, allowed: str = _ALLOWED) -> None:
     try:
         _try(folder)
     except OSError as error:
         if error.errno in FULL:
             raise disk_full(folder, doing, error) from error
         raise SeedlabError(
-            f"{refusal}: {_reason(error)}. It must be a folder that you can write to; {remedy}."
+            f"{refusal}: {_reason(error)}. It must be {allowed}; {remedy}."
         ) from error
 
 
