@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
+from seedlab.engines.anatomy import dissect
 from seedlab.engines.column import PackedTrainee
 from seedlab.engines.crew import Crew
 from seedlab.engines.execution import Execution
 from seedlab.engines.graphs import CudaGraphs
+from seedlab.engines.memory import fitting_width, free_bytes
 from seedlab.models.dropout import install
 from seedlab.models.weights import Weights
 from seedlab.recipe_spec import RecipeSpec
@@ -20,13 +23,26 @@ from seedlab.spec import EvaluationSpec, ModelSpec, RunSpec, Seeds
 from seedlab.tasks.encoded import EncodedTask
 from seedlab.train.batches import Batch
 from seedlab.train.plan import make_plan
+from seedlab.train.treatment import treat
 
 SHAPES = {"base": (768, 12, 12, 3072), "large": (1024, 24, 16, 4096), "tiny": (64, 2, 2, 128)}
 ROWS, LONGEST, WORDS = 16, 128, 30522
 
 
+def settle(device: torch.device) -> None:
+    """Set torch for all candidates as the packed engine sets it for itself.
+
+    Deterministic algorithms also fill all new memory. Nobody here reads memory that was not
+    written, so filling would only slow every candidate down, the baselines most.
+    """
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
 def make_model(shape: str, device: torch.device) -> BertForSequenceClassification:
-    """Return a model of BERT's shape with random weights (the values cost nothing)."""
+    """Return a model of BERT's shape with random weights, drawn on the device itself."""
     hidden, layers, heads, wide = SHAPES[shape]
     config = BertConfig(
         vocab_size=WORDS,
@@ -36,8 +52,42 @@ def make_model(shape: str, device: torch.device) -> BertForSequenceClassificatio
         intermediate_size=wide,
         num_labels=2,
     )
-    with torch.random.fork_rng():
-        return BertForSequenceClassification(config).to(device)
+    with torch.random.fork_rng(), device:
+        return BertForSequenceClassification(config)
+
+
+def make_weights(shape: str, device: torch.device) -> Weights:
+    """Return such a model as the packed engine takes it."""
+    model = make_model(shape, device)
+    state = install(model, LONGEST)
+    pretrained = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    return Weights(model, pretrained, ("classifier.weight", "classifier.bias"), state)
+
+
+def make_run(init: int, steps: int) -> RunSpec:
+    """Return one of the runs of a pack; they differ in their initialisation alone."""
+    like = RunSpec(
+        model=ModelSpec(dtype="bfloat16"),
+        recipe=RecipeSpec(max_steps=steps),
+        evaluation=EvaluationSpec(per_epoch=0, at_start=False, batch_size=128),
+    )
+    seeds = Seeds(init, 0).resolved()
+    return RunSpec(like.task, like.model, like.recipe, like.evaluation, seeds)
+
+
+def widest(shape: str, task: EncodedTask, device: torch.device) -> int:
+    """Return how many runs the packed engine lets into a pack, by the memory that is free now.
+
+    The planner asks for shapes alone, which a model without memory has too. What the model and
+    its pre-trained weights will take of the device before the planner looks is left to them.
+    """
+    weights, run = make_weights(shape, torch.device("meta")), make_run(0, 1)
+    plan = make_plan(run.recipe, run.evaluation, len(task.splits["train"]))
+    cut = dissect(weights, task, run, treat(run, plan, weights.model, weights.new))
+    planned = cut.shape(run, room=0, averaged=False, origin=False)
+    taken = 2 * sum(tensor.nbytes for tensor in weights.pretrained.values())
+    free = max(0, free_bytes(device) - taken)
+    return fitting_width(planned, free, 1 if device.type == "cpu" else None)
 
 
 def timed(step: Callable[[int], None], steps: int, device: torch.device, warm: int = 4) -> float:
@@ -91,22 +141,10 @@ def packed(
 
     With stacks of one run and graphs, runs are computed side by side on streams.
     """
-    model = make_model(shape, device)
-    state = install(model, LONGEST)
-    pretrained = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    weights = Weights(model, pretrained, ("classifier.weight", "classifier.bias"), state)
+    weights = make_weights(shape, device)
     warm = len(batches) if graphs else 4
-    recipe = RecipeSpec(max_steps=warm + steps)
-    like = RunSpec(
-        model=ModelSpec(dtype="bfloat16"),
-        recipe=recipe,
-        evaluation=EvaluationSpec(per_epoch=0, at_start=False, batch_size=128),
-    )
-    runs = [
-        RunSpec(like.task, like.model, recipe, like.evaluation, Seeds(init, 0).resolved())
-        for init in range(width)
-    ]
-    plan = make_plan(recipe, like.evaluation, len(task.splits["train"]))
+    runs = [make_run(init, warm + steps) for init in range(width)]
+    plan = make_plan(runs[0].recipe, runs[0].evaluation, len(task.splits["train"]))
     how = Execution(stack, device.type == "cuda", CudaGraphs if graphs else None)
     with Crew(1) as crew:
         trainee = PackedTrainee(runs, [plan] * width, task, weights, crew, how)

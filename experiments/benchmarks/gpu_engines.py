@@ -13,7 +13,8 @@ distributions of RTE, MRPC and CoLA it times an update of
 
 and prints seconds per run, the extrapolated 625-run grid, model FLOP/s on real tokens against
 the measured ceiling of matrix products, the optimiser's bytes per second against that of a copy, scoring,
-and the most memory held. What fails is named and the rest goes on.
+and the most memory held. Packs are as wide as asked, or as wide as fits where that is less. What
+fails or is refused is named and the rest goes on.
 `--device cpu --tiny` checks the script itself where there is no GPU; its numbers mean nothing.
 """
 
@@ -22,12 +23,24 @@ from __future__ import annotations
 import argparse
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from gpu_candidates import LONGEST, ROWS, SHAPES, WORDS, graphed, loop, packed, timed
+from gpu_candidates import (
+    LONGEST,
+    ROWS,
+    SHAPES,
+    WORDS,
+    graphed,
+    loop,
+    packed,
+    settle,
+    timed,
+    widest,
+)
 
+from seedlab.errors import SeedlabError
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.train.batches import Batch, collate, training_batches
 
@@ -67,8 +80,17 @@ def ceilings(device: torch.device, tiny: bool) -> tuple[float, float]:
     return 2.0 * n**3 / product, 2.0 * source.numel() / copy
 
 
+def fitting(asked: Sequence[int], limit: int) -> list[int]:
+    """Return the widths asked for; those that do not fit give way to the widest that does."""
+    return sorted({min(width, limit) for width in asked} - {0})
+
+
 def candidates(
-    shape: str, task: EncodedTask, batches: list[Batch], options: argparse.Namespace
+    shape: str,
+    task: EncodedTask,
+    batches: list[Batch],
+    widths: Sequence[int],
+    options: argparse.Namespace,
 ) -> list[tuple[str, Callable[[], float | tuple[float, float]]]]:
     """Return what is compared, by label."""
     device, steps = torch.device(options.device), options.steps
@@ -82,11 +104,11 @@ def candidates(
         ("loop", lambda: loop(shape, batches, steps, device))
     ]
     if device.type == "cpu":
-        return [*found, *((f"packed {w}", pack(w, 1, False)) for w in options.widths)]
+        return [*found, *((f"packed {w}", pack(w, 1, False)) for w in widths)]
     for k in (1, 4):
         found.append((f"graphed, {k}", lambda k=k: graphed(shape, batches, k, steps, device)))  # type: ignore[misc]
     found += [(f"side by side, {k}", pack(k, 1, True)) for k in (1, 4)]
-    for w in options.widths:
+    for w in widths:
         found += [(f"packed, {w}", pack(w, w, False)), (f"packed, {w}, graphs", pack(w, w, True))]
     return found
 
@@ -108,13 +130,19 @@ def report(shape: str, name: str, options: argparse.Namespace, ends: float) -> N
         f"{'':22}{'ms/step':>9}{'s/run':>8}{'625 runs':>11}{'ratio':>7}{'FLOP':>7}{'bytes':>7}"
         f"{'us/scored':>11}{'GiB':>7}"
     )
-    first = 0.0
-    for label, measure in candidates(shape, task, batches, options):
+    limit = widest(shape, task, device)
+    if limit < max(options.widths):
+        print(f"(at most {limit} runs fit into a pack)")
+    first, widths = 0.0, fitting(options.widths, limit)
+    for label, measure in candidates(shape, task, batches, widths, options):
         if time.perf_counter() > ends:
             print(f"{label:22}  (out of time)")
             continue
         try:
             found = measure()
+        except SeedlabError as refusal:
+            print(f"{label:22}  refused: {refusal}")
+            continue
         except (RuntimeError, MemoryError) as error:
             print(f"{label:22}  {type(error).__name__}: {str(error).splitlines()[0][:90]}")
             continue
@@ -148,7 +176,7 @@ def main() -> None:
         parser.error("torch sees no CUDA device; --device cpu --tiny checks the script itself")
     ends = time.perf_counter() + 60 * options.minutes
     device = torch.device(options.device)
-    torch.use_deterministic_algorithms(True)
+    settle(device)
     options.ceilings = ceilings(device, options.tiny)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     flops, moved = options.ceilings

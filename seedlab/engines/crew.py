@@ -23,7 +23,8 @@ Result = TypeVar("Result")
 class Crew:
     """A pool of threads for stacks; a context manager.
 
-    While it is open, torch uses one thread per operation in this process.
+    While it is open, torch uses one thread per operation in this process. Closed, by an error or
+    not, it holds no memory of stacks.
 
     Parameters
     ----------
@@ -50,11 +51,18 @@ class Crew:
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(self._before)
+        self.release()
 
     def equip(self, make: Callable[[], Gradients]) -> None:
         """Say how a thread gets its memory; what it had before is forgotten."""
-        self._own = threading.local()
+        self.release()
         self._make = make
+
+    def release(self) -> None:
+        """Forget the memory of all threads; `equip` comes before the next job."""
+        self._own = threading.local()
+        # What makes memory refers to the weights of the stacks that it is for.
+        self._make = None
 
     def map(self, work: Callable[[Job, Gradients], Result], jobs: Sequence[Job]) -> list[Result]:
         """Do all jobs and return their results in order."""

@@ -133,7 +133,9 @@ class Feed:
         cuts, shapes = _cut(resident, batch, runs[0].recipe.accumulation)
         place = (tuple(shapes), tuple(sorted({key or () for key in keys})))
         if place[0] not in self._examples:
-            self._examples[place[0]] = [cut.to(self.anatomy.device) for cut in cuts]
+            # A copy on any device: the caller's batch must not change with the next one.
+            device = self.anatomy.device
+            self._examples[place[0]] = [cut.to(device, copy=True) for cut in cuts]
         inputs = self._examples[place[0]]
         for given, cut in zip(inputs, cuts, strict=True):
             given.copy_(cut)

@@ -160,6 +160,7 @@ class PackedEngine:
                     yield trace.result(run, plan, rates, {**shared, **own})
                 # Before the next column is planned, by what memory is free.
                 del packed, trainee
+                crew.release()
 
     def _alone(self, device: str) -> bool:
         """Whether every run is a stack by itself."""
