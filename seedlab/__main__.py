@@ -2,7 +2,7 @@
 
 import sys
 
-from seedlab.cli import main
+from seedlab.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

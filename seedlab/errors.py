@@ -39,3 +39,15 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     """
     matches = difflib.get_close_matches(name, list(allowed), n=1)
     return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+class RunFailedError(SeedlabError):
+    """A run that raised while it was trained; the traceback is in its notes."""
+
+    exit_code = 1
+
+
+class WorkerDiedError(SeedlabError):
+    """A run whose worker process died, alone with it, as often as it was tried."""
+
+    exit_code = 1

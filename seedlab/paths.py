@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -20,3 +21,8 @@ def conf_folder() -> Path:
 def experiments_folder() -> Path:
     """Return the folder of the ready studies, one folder with a study.yaml each."""
     return _folder("experiments")
+
+
+def cache_folder() -> Path:
+    """Return the folder for tokenised tasks and hashes: $SEEDLAB_CACHE or ~/.cache/seedlab."""
+    return Path(os.environ.get("SEEDLAB_CACHE") or Path.home() / ".cache" / "seedlab")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from seedlab.cli import main
-from seedlab.launch.overrides import rewrite
+from seedlab.commands.cli import main
+from seedlab.config.overrides import rewrite
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.data.study import Study, TableError
 from analysis.figures.theme import (
     INK,
     MUTED,
@@ -19,7 +20,6 @@ from analysis.figures.theme import (
     sized,
     styled,
 )
-from analysis.study import Study, TableError
 
 MOST_POINTS = 60
 MOST_BINS = 150

@@ -6,6 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from analysis.data.study import TableError
 from analysis.figures.theme import (
     DASHES,
     INK,
@@ -19,8 +20,7 @@ from analysis.figures.theme import (
     sized,
     styled,
 )
-from analysis.run_similarity import KINDS
-from analysis.study import TableError
+from analysis.training.run_similarity import KINDS
 
 MEASURES = {
     "cka": "CKA (unbiased)",

@@ -8,8 +8,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from analysis.data.study import Study, TableError
 from analysis.figures.theme import CROSS, INK, SCHEME, Chart, rows, sized, styled
-from analysis.study import Study, TableError
 
 Sort = Literal["mean", "best", "failures", "seed"]
 STATES = {"failed": CROSS, "stopped early": "triangle-down", "no run": "circle"}

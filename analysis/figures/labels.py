@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from analysis.study import Group, Study
+from analysis.data.study import Group, Study
 
 
 def group_labels(study: Study) -> dict[Group, str]:

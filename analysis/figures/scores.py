@@ -6,6 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from analysis.data.study import GROUP_COLUMNS, Group, Study, TableError
 from analysis.figures.labels import group_labels
 from analysis.figures.theme import (
     CROSS,
@@ -21,7 +22,6 @@ from analysis.figures.theme import (
     sized,
     styled,
 )
-from analysis.study import GROUP_COLUMNS, Group, Study, TableError
 
 FLOORS = {
     "floor_sd": "between-run floor (mean ± 1 sd)",

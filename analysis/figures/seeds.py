@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.data.study import Study, TableError
 from analysis.figures.theme import (
     INK,
     MUTED,
@@ -20,7 +21,6 @@ from analysis.figures.theme import (
     sized,
     styled,
 )
-from analysis.study import Study, TableError
 
 COMPONENTS = {
     "init": ("init", NAVY, "circle"),

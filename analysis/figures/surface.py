@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.data.study import TableError
 from analysis.figures.theme import INK, SCHEME, Chart, rows, sized, styled
-from analysis.study import TableError
 
 LEVELS = 9
 SIZE = 340

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from analysis.bias_correction import correction_factor
+from analysis.data.study import TableError
 from analysis.figures.theme import (
     CROSS,
     INK,
@@ -22,7 +22,7 @@ from analysis.figures.theme import (
     sized,
     styled,
 )
-from analysis.study import TableError
+from analysis.training.bias_correction import correction_factor
 
 MOST_STEPS = 400
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from analysis.expected_max import expected_max
-from analysis.planner import runs_for_power, runs_for_width
-from analysis.report.results import GroupResults
-from analysis.report.stopped_words import stopped_words
-from analysis.report.wording import (
+from analysis.best_of_n.expected_max import expected_max
+from analysis.data.early_stopped import at_the_decision, is_selected
+from analysis.planning.sample_size import runs_for_power, runs_for_width
+from analysis.report.results.early_stopped import stopped_words
+from analysis.report.results.group_results import GroupResults
+from analysis.report.results.numbers import (
     count,
     digits_for,
     mean_difference,
@@ -21,7 +22,6 @@ from analysis.report.wording import (
     record,
     round_step,
 )
-from analysis.stopped import at_the_decision, is_selected
 
 FACTORS = {"init": "init_seed", "order": "order_seed"}
 

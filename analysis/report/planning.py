@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.best_of_n.target_chance import chance_of_target, runs_for_target
+from analysis.data.early_stopped import is_selected
+from analysis.data.study import Study, TableError
 from analysis.figures.labels import group_labels
-from analysis.planner import budget_table, interval_width, runs_for_power, runs_for_width
-from analysis.report.stopped_words import why_missing
-from analysis.report.wording import count, digits_for, number, percent, record
-from analysis.stopped import is_selected
-from analysis.study import Study, TableError
-from analysis.target_chance import chance_of_target, runs_for_target
+from analysis.planning.sample_size import (
+    budget_table,
+    interval_width,
+    runs_for_power,
+    runs_for_width,
+)
+from analysis.report.results.early_stopped import why_missing
+from analysis.report.results.numbers import count, digits_for, number, percent, record
 
 SHOWN_N = (1, 5, 10, 20, 50)
 

@@ -15,20 +15,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.data.early_stopped import unselected
+from analysis.data.study import Group, Study, TableError
+from analysis.data.warnings import StudyWarning, study_warnings
 from analysis.figures.labels import file_stems, group_labels
 from analysis.figures.theme import save_spec
-from analysis.lint import Finding, lint
-from analysis.report.across import across_sections
 from analysis.report.answer import answer_facts, answer_words, overview, spread_words
-from analysis.report.layer_sections import inner_sections
-from analysis.report.page import Page, heading, render
-from analysis.report.results import PERMUTATIONS, GroupResults, analyse_group
-from analysis.report.section import Section
-from analysis.report.sections import group_sections
-from analysis.report.tables import report_tables, write_tables
-from analysis.report.wording import count
-from analysis.stopped import unselected
-from analysis.study import Group, Study, TableError
+from analysis.report.html.page import Page, heading, render
+from analysis.report.results.group_results import PERMUTATIONS, GroupResults, analyse_group
+from analysis.report.results.numbers import count
+from analysis.report.results.tables import report_tables, write_tables
+from analysis.report.sections.across import across_sections
+from analysis.report.sections.groups import group_sections
+from analysis.report.sections.layers import inner_sections
+from analysis.report.sections.section import Section
 
 Mapper = Callable[..., Iterable[Any]]
 # Below this many evaluations in all, starting a second process takes longer than it saves.
@@ -112,7 +112,7 @@ def _written(
     sections += across
     tables = report_tables(groups) | more | {"runs": study.runs}
     facts = [answer_facts(found) for found in groups]
-    warnings = lint(study)
+    warnings = study_warnings(study)
     page = Page(
         title=heading(list(dict.fromkeys(study.runs["task"]))),
         subtitle=_subtitle(study, source),
@@ -193,7 +193,9 @@ def _subtitle(study: Study, source: str) -> str:
     return (f"{source}: " if source else "") + ", ".join(parts)
 
 
-def gathered(findings: Sequence[Finding], labels: dict[Group, str]) -> list[tuple[str, str, str]]:
+def gathered(
+    findings: Sequence[StudyWarning], labels: dict[Group, str]
+) -> list[tuple[str, str, str]]:
     """Findings as (rule, where, text), equal texts of several groups in one."""
     places: dict[tuple[str, str], list[str]] = {}
     for finding in findings:

@@ -19,11 +19,11 @@ from typing import TypeVar
 import numpy as np
 from opda.nonparametric import EmpiricalDistribution
 
-from analysis.bands import cdf_band
-from analysis.expected_max import expected_max
-from analysis.plans import affordable_plans
-from analysis.stopping_distribution import stopping_distribution
-from analysis.stopping_surface import stopping_surface
+from analysis.best_of_n.bands import cdf_band
+from analysis.best_of_n.expected_max import expected_max
+from analysis.stopping.distribution import stopping_distribution
+from analysis.stopping.expectation import stopping_surface
+from analysis.stopping.plans import affordable_plans
 
 RUNS, EVALUATIONS, BUDGETS, MOST_STARTED, DRAWS = 625, 30, range(1, 31), 200, 50_000
 

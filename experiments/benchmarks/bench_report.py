@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.data.score_table import read_table
 from analysis.report import write_report
-from analysis.table import read_table
 
 TASKS, EVALUATIONS, EXAMPLES, MAJORITY = ("mrpc", "rte", "cola", "sst"), 30, 277, 0.527
 

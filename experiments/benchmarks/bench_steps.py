@@ -18,16 +18,16 @@ from typing import Any
 import torch
 from cases import CASES, ceiling, specs, work_per_step
 
-from seedlab.content import load_encoded
-from seedlab.engines.column import PackedTrainee
-from seedlab.engines.crew import Crew
-from seedlab.engines.execution import Execution
-from seedlab.engines.serial_trainee import SerialTrainee
-from seedlab.grid import EngineSpec
-from seedlab.launch.execute import load_weights_of, prepare
-from seedlab.spec import ModelSpec
-from seedlab.train.batches import collate, training_batches
-from seedlab.train.plan import make_plan
+from seedlab.engines.packed.column import ColumnModel
+from seedlab.engines.packed.cuda_graphs import ComputeOptions
+from seedlab.engines.packed.thread_pool import ThreadPool
+from seedlab.engines.serial.pack_model import SerialModel
+from seedlab.inputs.content import load_encoded
+from seedlab.inputs.loaded import load_weights_of, prepare
+from seedlab.spec.pack import EngineSpec
+from seedlab.spec.run import ModelSpec
+from seedlab.training.batches import collate, training_batches
+from seedlab.training.step_plan import make_plan
 
 WIDTHS = (1, 2, 4, 8, 16, 25)
 
@@ -59,17 +59,19 @@ def steady(
     plan = make_plan(runs[0].recipe, runs[0].evaluation, len(task.splits["train"]))
     examples = training_batches(len(task.splits["train"]), runs[0].recipe.batch_size, 0)
     batches = [collate(task.splits["train"], next(examples), task.pad_id) for _ in range(steps)]
-    with Crew(threads) as crew:
+    with ThreadPool(threads) as thread_pool:
         if engine == "serial":
             torch.set_num_threads(threads)
-            trainee: Any = SerialTrainee(runs[0], task, weights, plan, {})
+            pack_model: Any = SerialModel(runs[0], task, weights, plan, {})
         else:
-            trainee = PackedTrainee(runs, [plan] * width, task, weights, crew, Execution(1))
+            pack_model = ColumnModel(
+                runs, [plan] * width, task, weights, thread_pool, ComputeOptions(1)
+            )
         wall = cpu = 0.0
         for step, batch in enumerate(batches):
             if step == steps // 2:
                 wall, cpu = time.perf_counter(), time.process_time()
-            trainee.update(batch, step, by_depth=False)
+            pack_model.update(batch, step, by_depth=False)
         n = (steps - steps // 2) * (1 if engine == "serial" else width)
         return (time.perf_counter() - wall) / n, (time.process_time() - cpu) / n
 

@@ -12,19 +12,13 @@ from typing import Any
 from bench_steps import steady
 from cases import specs
 
-from seedlab.content import load_encoded
-from seedlab.engines.anatomy import dissect
-from seedlab.grid import EngineSpec
-from seedlab.launch.execute import load_weights_of, prepare
-from seedlab.recipe_spec import (
-    AdapterSpec,
-    FreezeSpec,
-    LayerRatesSpec,
-    MixoutSpec,
-    PriorDecaySpec,
-)
-from seedlab.train.plan import make_plan
-from seedlab.train.treatment import treat
+from seedlab.engines.packed.partition import partition_model
+from seedlab.inputs.content import load_encoded
+from seedlab.inputs.loaded import load_weights_of, prepare
+from seedlab.spec.pack import EngineSpec
+from seedlab.spec.recipe import AdapterSpec, FreezeSpec, LayerRatesSpec, MixoutSpec, PriorDecaySpec
+from seedlab.training.recipe_effects import plan_parameters
+from seedlab.training.step_plan import make_plan
 
 CASES: dict[str, dict[str, Any]] = {
     "none": {},
@@ -45,9 +39,9 @@ def memory(techniques: dict[str, Any]) -> tuple[float, float]:
     task = load_encoded(run.task, run.model, 0)
     weights = load_weights_of(run, task, prepare(EngineSpec(device="cpu")))
     plan = make_plan(run.recipe, run.evaluation, len(task.splits["train"]))
-    treatment = treat(run, plan, weights.model, weights.new)
-    origin = bool(treatment.anchored) or run.recipe.mixout.p > 0.0
-    shape = dissect(weights, task, run, treatment).shape(run, 0, False, origin)
+    parameter_plan = plan_parameters(run, plan, weights.model, weights.new)
+    origin = bool(parameter_plan.anchored) or run.recipe.mixout.p > 0.0
+    shape = partition_model(weights, task, run, parameter_plan).shape(run, 0, False, origin)
     return shape.weights / 2**20, shape.shared / 2**20
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from seedlab.content import load_encoded
-from seedlab.spec import ModelSpec, RunSpec, Seeds, TaskSpec
+from seedlab.inputs.content import load_encoded
+from seedlab.spec.run import ModelSpec, RunSpec, Seeds, TaskSpec
 
 CELLS = 25
 CASES = {"embedded": "embedded task and encoder", "sst2": "MiniLM on 512 sentences of SST-2"}

@@ -10,20 +10,19 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from seedlab.engines.anatomy import dissect
-from seedlab.engines.column import PackedTrainee
-from seedlab.engines.crew import Crew
-from seedlab.engines.execution import Execution
-from seedlab.engines.graphs import CudaGraphs
-from seedlab.engines.memory import fitting_width, free_bytes
-from seedlab.models.dropout import install
-from seedlab.models.weights import Weights
-from seedlab.recipe_spec import RecipeSpec
-from seedlab.spec import EvaluationSpec, ModelSpec, RunSpec, Seeds
+from seedlab.engines.packed.column import ColumnModel
+from seedlab.engines.packed.cuda_graphs import ComputeOptions, CudaGraphCapturer
+from seedlab.engines.packed.memory import fitting_width, free_bytes
+from seedlab.engines.packed.partition import partition_model
+from seedlab.engines.packed.thread_pool import ThreadPool
+from seedlab.models.keyed_dropout import install
+from seedlab.models.pretrained import Weights
+from seedlab.spec.recipe import RecipeSpec
+from seedlab.spec.run import EvaluationSpec, ModelSpec, RunSpec, Seeds
 from seedlab.tasks.encoded import EncodedTask
-from seedlab.train.batches import Batch
-from seedlab.train.plan import make_plan
-from seedlab.train.treatment import treat
+from seedlab.training.batches import Batch
+from seedlab.training.recipe_effects import plan_parameters
+from seedlab.training.step_plan import make_plan
 
 SHAPES = {"base": (768, 12, 12, 3072), "large": (1024, 24, 16, 4096), "tiny": (64, 2, 2, 128)}
 ROWS, LONGEST, WORDS = 16, 128, 30522
@@ -83,8 +82,10 @@ def widest(shape: str, task: EncodedTask, device: torch.device) -> int:
     """
     weights, run = make_weights(shape, torch.device("meta")), make_run(0, 1)
     plan = make_plan(run.recipe, run.evaluation, len(task.splits["train"]))
-    cut = dissect(weights, task, run, treat(run, plan, weights.model, weights.new))
-    planned = cut.shape(run, room=0, averaged=False, origin=False)
+    cut = partition_model(
+        weights, task, run, plan_parameters(run, plan, weights.model, weights.new)
+    )
+    planned = cut.shape(run, room=0, averaged=False, initial_weights=False)
     taken = 2 * sum(tensor.nbytes for tensor in weights.pretrained.values())
     free = max(0, free_bytes(device) - taken)
     return fitting_width(planned, free, 1 if device.type == "cpu" else None)
@@ -145,16 +146,16 @@ def packed(
     warm = len(batches) if graphs else 4
     runs = [make_run(init, warm + steps) for init in range(width)]
     plan = make_plan(runs[0].recipe, runs[0].evaluation, len(task.splits["train"]))
-    how = Execution(stack, device.type == "cuda", CudaGraphs if graphs else None)
-    with Crew(1) as crew:
-        trainee = PackedTrainee(runs, [plan] * width, task, weights, crew, how)
+    how = ComputeOptions(stack, device.type == "cuda", CudaGraphCapturer if graphs else None)
+    with ThreadPool(1) as thread_pool:
+        pack_model = ColumnModel(runs, [plan] * width, task, weights, thread_pool, how)
 
         def step(number: int) -> None:
-            trainee.update(batches[number % len(batches)], number)
+            pack_model.update(batches[number % len(batches)], number)
 
         each = timed(step, steps, device, warm) / width
         dev = task.splits["dev"]
-        score = timed(lambda _: trainee.logits(dev).sum(), 2, device, 1) / width / len(dev)
+        score = timed(lambda _: pack_model.logits(dev).sum(), 2, device, 1) / width / len(dev)
     return each, score
 
 

@@ -42,7 +42,7 @@ from gpu_candidates import (
 
 from seedlab.errors import SeedlabError
 from seedlab.tasks.encoded import EncodedTask, Split
-from seedlab.train.batches import Batch, collate, training_batches
+from seedlab.training.batches import Batch, collate, training_batches
 
 LENGTHS = {"rte": (67.0, 35.0, 2490), "mrpc": (53.0, 14.0, 3668), "cola": (11.3, 4.0, 8551)}
 """Mean and standard deviation of word pieces per example, and training examples (rough)."""

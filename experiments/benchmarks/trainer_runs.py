@@ -21,8 +21,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from seedlab.content import load_encoded
-from seedlab.models.checkpoint import locate
+from seedlab.inputs.content import load_encoded
+from seedlab.models.checkpoint_folder import locate
 
 
 def main(case: str, threads: int, first: int, n: int) -> None:

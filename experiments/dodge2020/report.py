@@ -18,12 +18,12 @@ from analysis import (
     Study,
     best_of_band,
     chance_of_target,
-    expected_max,
     factor_tests,
     read_table,
     seed_spreads,
     variance_components,
 )
+from analysis.best_of_n import expected_max
 
 # Metric, majority baseline and what the paper prints: the best of all runs (table 1),
 # the best published BERT it is compared with, standard deviations (table 3) and F

@@ -11,17 +11,17 @@ import tempfile
 
 import numpy as np
 
-from analysis.compare import compare
-from analysis.exported import read_study
-from analysis.failure import failure_rates
-from analysis.variance import variance_components
-from seedlab.store.export import export
-from seedlab.store.study import Study
+from analysis.comparison.compare import compare
+from analysis.data.exported import read_study
+from analysis.variance.components import variance_components
+from analysis.variance.failure_rates import failure_rates
+from seedlab.store.study import StudyFolder
+from seedlab.store.tables.export import export
 
 
 def main(folder: str) -> None:
     with tempfile.TemporaryDirectory() as place:
-        export(Study(folder), place)
+        export(StudyFolder(folder), place)
         study = read_study(place, score="final")
     runs = study.complete_runs()
     print("| recipe | runs | failed | mean | sd | min | median | max |")

@@ -16,10 +16,11 @@ import sys
 import time
 from pathlib import Path
 
-from seedlab.grid import EngineSpec
-from seedlab.launch.execute import load_task_of, train
-from seedlab.spec import Seeds
-from seedlab.store.study import Study
+from seedlab.execution.train import train
+from seedlab.inputs.loaded import load_task_of
+from seedlab.spec.pack import EngineSpec
+from seedlab.spec.run import Seeds
+from seedlab.store.study import StudyFolder
 
 GRID = ["-m", "experiment=start_many", "engine.threads=1", "hydra.launcher.slots=2"]
 POLICY = ["early_stopping=start_many", "early_stopping.fraction=0.3", "early_stopping.continued=6"]
@@ -38,7 +39,7 @@ def main(place: Path) -> None:
     for name, policy in STUDIES.items():
         before, start = processor_seconds(), time.perf_counter()
         subprocess.run(command(name, policy), cwd=place, check=True)
-        records = Study(place / "studies" / name).finished().values()
+        records = StudyFolder(place / "studies" / name).finished().values()
         measured[name] = {
             "wall": time.perf_counter() - start,
             "processor": processor_seconds() - before,
@@ -56,7 +57,7 @@ def command(study: str, more: list[str]) -> list[str]:
 
 def step_seconds(place: Path, width: int) -> float:
     """Return the processor time of an update of one run, in a column of so many."""
-    record = next(iter(Study(place / "studies" / "start_many").finished().values()))
+    record = next(iter(StudyFolder(place / "studies" / "start_many").finished().values()))
     spec = record.run_spec()
     recipe = dataclasses.replace(spec.recipe, max_steps=STEPS)
     evaluation = dataclasses.replace(spec.evaluation, per_epoch=0, at_start=False)

@@ -17,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.expected_max import expected_max
+from analysis.best_of_n.expected_max import expected_max
 from analysis.figures.theme import NAVY, ORANGE, TEAL, rows, save_figure, sized, styled
-from analysis.policies import best_so_far, start_many
-from analysis.stopping_surface import stopping_surface
-from seedlab.early_stopping import EarlyStoppingSpec
-from seedlab.launch.heats import Rung, draw
-from seedlab.launch.rules import Curve, decide
-from seedlab.spec import RunSpec
-from seedlab.store.study import Study
+from analysis.rules.policies import best_so_far, start_many
+from analysis.stopping.expectation import stopping_surface
+from seedlab.early_stopping.brackets import Rung, draw
+from seedlab.early_stopping.promotion import Curve, decide
+from seedlab.spec.early_stopping import EarlyStoppingSpec
+from seedlab.spec.run import RunSpec
+from seedlab.store.study import StudyFolder
 
 Floats = npt.NDArray[np.float64]
 DRAWS = 20_000
@@ -34,7 +34,7 @@ DRAWS = 20_000
 class Grid:
     """The full grid: runs, and their best scores so far at every evaluation."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: StudyFolder) -> None:
         self.study = study
         records = study.finished(full=True)
         self.runs: dict[str, RunSpec] = {run: r.run_spec() for run, r in records.items()}
@@ -52,9 +52,9 @@ def main() -> None:
     parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
     studies = options.place / "studies"
-    grid = Grid(Study(studies / "start_many"))
+    grid = Grid(StudyFolder(studies / "start_many"))
     for name in ("start_many_live", "best_for_10", "best_for_10_early"):
-        check(grid, Study(studies / name))
+        check(grid, StudyFolder(studies / name))
     measured = options.place / "measured.json"
     if measured.is_file():
         times(json.loads(measured.read_text()))
@@ -64,7 +64,7 @@ def main() -> None:
         save_figure(figure(pd.concat(frames)), options.figure)
 
 
-def check(grid: Grid, study: Study) -> None:
+def check(grid: Grid, study: StudyFolder) -> None:
     """Compare a study under the policy with the grid: bits, decision, best score, cost."""
     records = study.finished(full=True)
     for run in records:

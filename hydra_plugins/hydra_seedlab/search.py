@@ -77,7 +77,7 @@ ConfigStore.instance().store(
 
 
 class SeedlabSearch(Sweeper):
-    """Hydra's view of `seedlab.launch.search.search`.
+    """Hydra's view of `seedlab.search.search.search`.
 
     Parameters
     ----------
@@ -104,11 +104,11 @@ class SeedlabSearch(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Search; see `seedlab.launch.search.search`."""
+        """Search; see `seedlab.search.search.search`."""
         # Hydra imports this module at every start, whichever sweeper is chosen, and Optuna
         # takes half a second.
-        from seedlab.launch.search import search
-        from seedlab.launch.search_settings import read_search_settings
+        from seedlab.search.search import search
+        from seedlab.search.settings import read_search_settings
 
         plain = {
             key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

@@ -37,7 +37,7 @@ class SeedlabSweeper(BasicSweeper):
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Compose one job of every group, to find what can't be composed before any runs."""
-        from seedlab.launch.compose import group_key
+        from seedlab.launch.jobs.job_configs import group_key
 
         groups = {group_key(overrides): overrides for overrides in batch}
         super().validate_batch_is_legal(list(groups.values()))

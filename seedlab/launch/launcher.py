@@ -15,16 +15,16 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from seedlab.errors import SeedlabError
-from seedlab.launch.adapter import Race, TaskAdapter, adapter_of
-from seedlab.launch.command import command
-from seedlab.launch.failure import completed_return, failure_report
-from seedlab.launch.local import LocalExecutor
-from seedlab.launch.messages import Session
-from seedlab.launch.planning import BatchPlan, make_works, plan_batch
-from seedlab.launch.progress import check_mode, make_display
-from seedlab.launch.slots import Slot, make_slots, usable_cores, visible_gpus
+from seedlab.launch.batch_plan import BatchPlan, make_work_items, plan_batch
+from seedlab.launch.display.displays import check_mode, make_display
+from seedlab.launch.jobs.application import CohortProtocol, TaskAdapter, adapter_of
+from seedlab.launch.jobs.slots import Slot, make_slots, usable_cores, visible_gpus
+from seedlab.launch.jobs.work import WorkItem
+from seedlab.launch.repeat_command import command
 from seedlab.launch.stages import Stages
-from seedlab.launch.work import Work
+from seedlab.launch.workers.failures import completed_return, failure_report
+from seedlab.launch.workers.messages import Session
+from seedlab.launch.workers.pool import LocalExecutor
 
 log = logging.getLogger(__name__)
 
@@ -85,13 +85,13 @@ def launch(
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     adapter = adapter_of(task_function)
     plan = plan_batch(hydra_context.config_loader, config, batch, first_number, adapter)
-    races = adapter.races([item.plan for item in plan.planned]) if adapter is not None else ()
-    if races:
+    cohorts = adapter.cohorts([item.plan for item in plan.planned]) if adapter is not None else ()
+    if cohorts:
         _refuse_batches(config)
     slots = _slots(settings, plan) if len(plan.finished) < len(plan.jobs) else []
     task_name = str(config.hydra.job.name)
     if plan.dry and adapter is not None:
-        _say(_described(plan, races, slots, adapter))
+        _say(_described(plan, cohorts, slots, adapter))
         return [completed_return(job, None, task_name) for job in plan.jobs]
     returns = {
         job.position: completed_return(job, plan.finished[job.position], task_name)
@@ -100,19 +100,19 @@ def launch(
     }
     Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     if adapter is not None:
-        _begin(plan, races, adapter)
-    held: Sequence[str] = ()
+        _begin(plan, cohorts, adapter)
+    deferred: Sequence[str] = ()
     if slots:
-        stages = Stages(plan, races, slots[0].threads, len(slots))
+        stages = Stages(plan, cohorts, slots[0].threads, len(slots))
         session = Session(hydra_context, task_function, Singleton.get_state())
         _train(settings, session, slots, plan, stages, returns, task_name)
-        held = _report(plan, races, stages, returns, task_name)
+        deferred = _report(plan, cohorts, stages, returns, task_name)
     else:
         log.info(f"{len(plan.jobs)} runs, all of them on record")
     errors = _errors(returns)
     if errors:
         failed = [(job, errors[job.position]) for job in plan.jobs if job.position in errors]
-        _say("\n".join([failure_report(failed), *held]), error=True)
+        _say("\n".join([failure_report(failed), *deferred]), error=True)
     return [returns[job.position] for job in plan.jobs]
 
 
@@ -137,14 +137,14 @@ def _train(
     )
     try:
         with executor:
-            while works := stages.next(_errors(returns)):
-                jobs = sum(len(work.jobs) for work in works)
-                log.info(_headline(plan, works, min(len(slots), len(works))))
+            while work_items := stages.next(_errors(returns)):
+                jobs = sum(len(work.jobs) for work in work_items)
+                log.info(_headline(plan, work_items, min(len(slots), len(work_items))))
                 before = 0 if stages.several else len(plan.finished)
                 total = jobs + before
                 display = make_display(settings.progress, total, before, settings.heartbeat)
                 with display:
-                    returns.update(executor.run(works, display))
+                    returns.update(executor.run(work_items, display))
     except KeyboardInterrupt:
         kept = "Finished runs are kept; continue" if plan.planned else "Run everything again"
         _say(f"\nInterrupted. {kept} with the same command:\n  {command()}", error=True)
@@ -153,28 +153,28 @@ def _train(
 
 def _report(
     plan: BatchPlan,
-    races: Sequence[Race],
+    cohorts: Sequence[CohortProtocol],
     stages: Stages,
     returns: dict[int, JobReturn],
     task_name: str,
 ) -> list[str]:
     """Say what came of the races, let their jobs report what there is; return what is put off."""
-    held: list[str] = []
+    deferred: list[str] = []
     errors = _errors(returns)
-    for race in races:
-        jobs = {item.job.run_id: item for item in plan.planned if item.plan.study == race.study}
-        scores = race.reports(plan.planned[0].plan.engine.score)
-        for run in race.cells:
+    for cohort in cohorts:
+        jobs = {item.job.run_id: item for item in plan.planned if item.plan.study == cohort.study}
+        scores = cohort.reports(plan.planned[0].plan.engine.score)
+        for run in cohort.cells:
             job = jobs[run.run_id].job
             if run.run_id in scores and job.position not in errors:
                 returned = returns.get(job.position)
                 if returned is None or returned._return_value != scores[run.run_id]:
                     returns[job.position] = completed_return(job, scores[run.run_id], task_name)
-        if waits := stages.held(race, errors):
-            held += waits
+        if waits := stages.deferred(cohort, errors):
+            deferred += waits
         else:
-            log.info(race.outcome_words())
-    return held
+            log.info(cohort.outcome_text())
+    return deferred
 
 
 def _errors(returns: Mapping[int, JobReturn]) -> dict[int, BaseException]:
@@ -218,43 +218,47 @@ def _slots(settings: LauncherSettings, plan: BatchPlan) -> list[Slot]:
     return slots
 
 
-def _begin(plan: BatchPlan, races: Sequence[Race], adapter: TaskAdapter) -> None:
-    idle = {(race.study, run.run_id) for race in races for run in {*race.cells} - {*race.started}}
+def _begin(plan: BatchPlan, cohorts: Sequence[CohortProtocol], adapter: TaskAdapter) -> None:
+    idle = {
+        (cohort.study, run.run_id)
+        for cohort in cohorts
+        for run in {*cohort.cells} - {*cohort.started}
+    }
     for study in dict.fromkeys(item.plan.study for item in plan.planned):
         runs = [item.plan.spec for item in plan.planned if item.plan.study == study]
         adapter.begin(study, [run for run in runs if (study, run.run_id) not in idle])
-    for race in races:
-        race.begin()
+    for cohort in cohorts:
+        cohort.begin()
 
 
 def _described(
-    plan: BatchPlan, races: Sequence[Race], slots: Sequence[Slot], adapter: TaskAdapter
+    plan: BatchPlan, cohorts: Sequence[CohortProtocol], slots: Sequence[Slot], adapter: TaskAdapter
 ) -> str:
-    started = {run.run_id for race in races for run in race.started}
-    raced = {run.run_id for race in races for run in race.cells}
+    started = {run.run_id for cohort in cohorts for run in cohort.started}
+    in_cohorts = {run.run_id for cohort in cohorts for run in cohort.cells}
     specs = [
         item.plan.spec
         for item in plan.planned
-        if item.job.run_id in started or item.job.run_id not in raced
+        if item.job.run_id in started or item.job.run_id not in in_cohorts
     ]
     finished = {job.run_id for job in plan.jobs if job.position in plan.finished}
     threads = slots[0].threads if slots else 1
-    left = [job.position for job in plan.jobs if job.run_id in raced - started]
-    works = make_works(plan, threads, max(1, len(slots)), left)
-    packs = [work.pack for work in works if work.pack is not None]
-    words = [line for race in races for line in ("", *race.plan_words(len(slots)))]
+    left = [job.position for job in plan.jobs if job.run_id in in_cohorts - started]
+    work_items = make_work_items(plan, threads, max(1, len(slots)), left)
+    packs = [work.pack for work in work_items if work.pack is not None]
+    words = [line for cohort in cohorts for line in ("", *cohort.plan_text(len(slots)))]
     return "\n".join([adapter.describe(specs, packs, finished), *words])
 
 
-def _headline(plan: BatchPlan, works: Sequence[Work], workers: int) -> str:
-    jobs = sum(len(work.jobs) for work in works)
+def _headline(plan: BatchPlan, work_items: Sequence[WorkItem], workers: int) -> str:
+    jobs = sum(len(work.jobs) for work in work_items)
     if not plan.planned:
         return f"{jobs} jobs on {workers} workers"
-    until = sorted({w.pack.stage.until for w in works if w.pack and w.pack.stage.until})
+    until = sorted({w.pack.stage.until for w in work_items if w.pack and w.pack.stage.until})
     how_far = f" up to step {' or '.join(map(str, until))}" if until else ""
     return (
         f"{len(plan.jobs)} runs: {len(plan.finished)} on record, {jobs} to train{how_far} in "
-        f"{len(works)} packs on {workers} workers"
+        f"{len(work_items)} packs on {workers} workers"
     )
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from seedlab.grid import Pack
-from seedlab.launch.adapter import Race
-from seedlab.launch.planning import BatchPlan, make_work, make_works
-from seedlab.launch.work import Job, Work
+from seedlab.launch.batch_plan import BatchPlan, make_work_item, make_work_items
+from seedlab.launch.jobs.application import CohortProtocol
+from seedlab.launch.jobs.work import Job, WorkItem
+from seedlab.spec.pack import Pack
 
 
 class Stages:
@@ -21,29 +21,33 @@ class Stages:
     Parameters
     ----------
     plan : BatchPlan
-    races : sequence of Race
+    races : sequence of CohortProtocol
         Under early stopping; no two of them share a run.
     threads, workers : int
         CPU threads per worker, and how many workers there are.
     """
 
-    def __init__(self, plan: BatchPlan, races: Sequence[Race], threads: int, workers: int) -> None:
-        self._plan, self._races = plan, races
+    def __init__(
+        self, plan: BatchPlan, cohorts: Sequence[CohortProtocol], threads: int, workers: int
+    ) -> None:
+        self._plan, self._cohorts = plan, cohorts
         self._threads, self._workers = threads, workers
         self._jobs: dict[tuple[Path, str], Job] = {
             (item.plan.study, item.job.run_id): item.job for item in plan.planned
         }
-        self._raced = {
-            self._jobs[race.study, run.run_id].position for race in races for run in race.cells
+        self._in_cohorts = {
+            self._jobs[cohort.study, run.run_id].position
+            for cohort in cohorts
+            for run in cohort.cells
         }
         self._first = True
 
     @property
     def several(self) -> bool:
         """Whether there may be more than one stage."""
-        return bool(self._races)
+        return bool(self._cohorts)
 
-    def next(self, errors: Mapping[int, BaseException]) -> list[Work]:
+    def next(self, errors: Mapping[int, BaseException]) -> list[WorkItem]:
         """Return the work of the next stage; none when all is done.
 
         Parameters
@@ -52,23 +56,31 @@ class Stages:
             Of the jobs that have failed so far, by position.
         """
         first, self._first = self._first, False
-        works = make_works(self._plan, self._threads, self._workers, self._raced) if first else []
-        for race in self._races:
-            packs = race.packs(self._failed(race, errors), self._threads, self._workers)
-            works += [self._work(pack, race.study) for pack in packs]
-        return works
+        work_items = (
+            make_work_items(self._plan, self._threads, self._workers, self._in_cohorts)
+            if first
+            else []
+        )
+        for cohort in self._cohorts:
+            packs = cohort.packs(self._failed(cohort, errors), self._threads, self._workers)
+            work_items += [self._work(pack, cohort.study) for pack in packs]
+        return work_items
 
-    def held(self, race: Race, errors: Mapping[int, BaseException]) -> Sequence[str]:
+    def deferred(
+        self, cohort: CohortProtocol, errors: Mapping[int, BaseException]
+    ) -> Sequence[str]:
         """Return which comparisons of a race are put off, and why; see `next`."""
-        return race.held(self._failed(race, errors))
+        return cohort.deferred(self._failed(cohort, errors))
 
-    def _failed(self, race: Race, errors: Mapping[int, BaseException]) -> dict[str, BaseException]:
+    def _failed(
+        self, cohort: CohortProtocol, errors: Mapping[int, BaseException]
+    ) -> dict[str, BaseException]:
         return {
             job.run_id: errors[job.position]
             for (study, _), job in self._jobs.items()
-            if study == race.study and job.position in errors
+            if study == cohort.study and job.position in errors
         }
 
-    def _work(self, pack: Pack, study: Path) -> Work:
+    def _work(self, pack: Pack, study: Path) -> WorkItem:
         jobs = {run.run_id: self._jobs[study, run.run_id] for run in pack.runs}
-        return make_work(pack, study, jobs, self._plan.templates)
+        return make_work_item(pack, study, jobs, self._plan.templates)

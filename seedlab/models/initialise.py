@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from seedlab.seeds import normal
+from seedlab.randomness.streams import normal
 
 
 def initialise(model: nn.Module, names: Iterable[str], seed: int, std: float) -> None:

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
 from transformers.utils import logging as transformers_logging
 
-from seedlab.models.dropout import DropoutState
-from seedlab.models.weights import Weights
-from seedlab.recipes.heads import HeadChoice, HeadedModel
+from seedlab.models.heads import HeadChoice, HeadedModel
+from seedlab.models.keyed_dropout import DropoutState
+from seedlab.models.pretrained import Weights
 
 HEAD = "head.safetensors"
 """The file of a head of ours, beside the encoder's."""
@@ -74,3 +78,7 @@ def read_model(folder: Path, head: HeadChoice | None) -> PreTrainedModel | Heade
     own = {name.removeprefix("head."): tensor for name, tensor in tensors.items()}
     model.head.load_state_dict(own, strict=True)
     return model.eval()
+
+
+ABOUT = "seedlab.json"
+"""The file beside the weights that says what the model was trained for."""

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from safetensors.torch import load, save
 
-from seedlab.train.checkpoint import Checkpoint
-from seedlab.train.result import Evaluation, Profile
-from seedlab.train.trace import Trace
+from seedlab.training.checkpoint import Checkpoint
+from seedlab.training.history import History
+from seedlab.training.result import Evaluation, Profile
 
 _TRACE = "trace/"
 
@@ -32,27 +32,27 @@ def to_bytes(checkpoint: Checkpoint, header: Mapping[str, Any]) -> bytes:
     header : mapping of str to plain values
         What a reader may want to know without reading the tensors.
     """
-    trace = checkpoint.trace
+    history = checkpoint.history
     tensors = {
-        f"{_TRACE}losses": _floats(trace.losses),
-        f"{_TRACE}grad_norms": _floats(trace.grad_norms),
-        f"{_TRACE}epochs": _floats([e.epoch for e in trace.evaluations]),
-        f"{_TRACE}values": _floats([e.value for e in trace.evaluations]),
-        f"{_TRACE}best": _floats([] if trace.best is None else [trace.best]),
-        **{f"{_TRACE}profile/{k}": _floats(p.values) for k, p in enumerate(trace.profiles)},
+        f"{_TRACE}losses": _floats(history.losses),
+        f"{_TRACE}grad_norms": _floats(history.grad_norms),
+        f"{_TRACE}epochs": _floats([e.epoch for e in history.evaluations]),
+        f"{_TRACE}values": _floats([e.value for e in history.evaluations]),
+        f"{_TRACE}best": _floats([] if history.best is None else [history.best]),
+        **{f"{_TRACE}profile/{k}": _floats(p.values) for k, p in enumerate(history.profiles)},
         **{
             f"{_TRACE}logits/{split}": torch.from_numpy(np.ascontiguousarray(values))
-            for split, values in trace.logits.items()
+            for split, values in history.logits.items()
         },
     }
     text = {
         **header,
         "step": checkpoint.step,
-        "status": trace.status,
-        "idle": trace.idle,
-        "seconds": trace.seconds,
-        "evaluations": [[e.step, e.split, e.metric] for e in trace.evaluations],
-        "profiles": [[p.step, p.name] for p in trace.profiles],
+        "status": history.status,
+        "idle": history.idle,
+        "seconds": history.seconds,
+        "evaluations": [[e.step, e.split, e.metric] for e in history.evaluations],
+        "profiles": [[p.step, p.name] for p in history.profiles],
     }
     described = json.dumps(text, allow_nan=False)
     return bytes(save({**checkpoint.tensors, **tensors}, {"seedlab": described}))
@@ -66,7 +66,7 @@ def from_bytes(data: bytes) -> Checkpoint:
     evaluations = zip(
         text["evaluations"], seen["epochs"].tolist(), seen["values"].tolist(), strict=True
     )
-    trace = Trace(
+    history = History(
         status=text["status"],
         evaluations=[
             Evaluation(step, epoch, split, metric, value)
@@ -88,7 +88,7 @@ def from_bytes(data: bytes) -> Checkpoint:
         idle=text["idle"],
     )
     rest = {name: t for name, t in tensors.items() if not name.startswith(_TRACE)}
-    return Checkpoint(text["step"], trace, rest)
+    return Checkpoint(text["step"], history, rest)
 
 
 def header_of(data: bytes) -> dict[str, Any]:
@@ -104,11 +104,11 @@ def header_of(data: bytes) -> dict[str, Any]:
     return found
 
 
-def best_so_far(trace: Trace, metric: str, *, higher_is_better: bool) -> float | None:
+def best_so_far(history: History, metric: str, *, higher_is_better: bool) -> float | None:
     """Return the best value of a metric on ``dev``; None where there is none."""
     values = [
         e.value
-        for e in trace.evaluations
+        for e in history.evaluations
         if (e.split, e.metric) == ("dev", metric) and not math.isnan(e.value)
     ]
     if not values:

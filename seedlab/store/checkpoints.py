@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seedlab.store.files import digest, sync_folder, write_synced
-from seedlab.store.runs import workplace
+from seedlab.store.atomic_files import digest, sync_folder, write_synced
+from seedlab.store.run_folders import workplace
 
 if TYPE_CHECKING:
-    from seedlab.train.checkpoint import Checkpoint
+    from seedlab.training.checkpoint import Checkpoint
 
 _NAME = re.compile(r"([0-9a-f]{20})-([0-9]+)\.([0-9a-f]{16})\.safetensors")
 _HEADER_BYTES = 1 << 20

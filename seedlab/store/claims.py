@@ -14,8 +14,8 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from seedlab.errors import SeedlabError
-from seedlab.store.files import FULL, disk_full
-from seedlab.store.locks import study_lock
+from seedlab.store.atomic_files import FULL, disk_full
+from seedlab.store.study_lock import study_lock
 
 
 class Claim:
@@ -52,7 +52,7 @@ class Claim:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        history: TracebackType | None,
     ) -> None:
         self.release()
 

@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from seedlab.store.files import FULL, digest, disk_full, dump_json, replace_file
-from seedlab.store.locks import study_lock
+from seedlab.store.atomic_files import FULL, digest, disk_full, dump_json, replace_file
+from seedlab.store.study_lock import study_lock
 
 SCHEMA_VERSION = 1
 log = logging.getLogger(__name__)

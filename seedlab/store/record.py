@@ -1,6 +1,6 @@
 """`Record`: what is known of a run once it is over: outcome, scores, timings, provenance.
 
-It holds no curves and no logits (see `seedlab.store.arrays`) and reads no files.
+It holds no curves and no logits (see `seedlab.store.run_arrays`) and reads no files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seedlab.errors import SeedlabError
-from seedlab.spec import RunSpec
+from seedlab.spec.run import RunSpec
 
 # Raised whenever a field comes, goes or changes its meaning.
 SCHEMA_VERSION = 1

@@ -1,4 +1,4 @@
-"""`Study`: one multirun's folder, and all that is done with it.
+"""`StudyFolder`: one multirun's folder, and all that is done with it.
 
 It holds no open file and no lock between calls, so it can be copied to any process.
 """
@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedlab.errors import CorruptRunError, SeedlabError, nearest
-from seedlab.spec import RunSpec
-from seedlab.store import claims, runs
+from seedlab.spec.run import RunSpec
+from seedlab.store import claims
+from seedlab.store import run_folders as runs
+from seedlab.store.atomic_files import dump_json
 from seedlab.store.claims import Claim
-from seedlab.store.files import dump_json
-from seedlab.store.judging import make_record
-from seedlab.store.plan import PlannedRun, extend_plan, read_plan
+from seedlab.store.make_record import make_record
 from seedlab.store.record import Record
+from seedlab.store.study_plan import PlannedRun, extend_plan, read_plan
 
 if TYPE_CHECKING:
-    from seedlab.store.arrays import Arrays
+    from seedlab.store.run_arrays import Arrays
     from seedlab.tasks.encoded import EncodedTask
-    from seedlab.train.result import RunResult
+    from seedlab.training.result import RunResult
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class StoredRun:
     arrays: Arrays
 
 
-class Study:
+class StudyFolder:
     """A study's folder.
 
     ``runs/<run_id>/`` holds one run each, ``stopped/<run_id>-<steps>/`` one that was stopped
@@ -122,7 +123,7 @@ class Study:
         SeedlabError
             When the disk is full, or the result does not fit the task.
         """
-        from seedlab.store.arrays import encode
+        from seedlab.store.run_arrays import encode
 
         record = make_record(result, task)
         files = {"config.json": dump_json(record.spec), **encode(result, task)}
@@ -171,7 +172,7 @@ class Study:
         FileNotFoundError
             When nothing is on record of the run any more.
         """
-        from seedlab.store.arrays import from_parquet
+        from seedlab.store.run_arrays import from_parquet
 
         own = None if record.is_over else record.steps
         last = min((step for step in (latest, own) if step is not None), default=math.inf)
@@ -203,7 +204,7 @@ class Study:
             When there is no such run; `CorruptRunError` when it was damaged (it is in
             ``corrupt/`` then).
         """
-        from seedlab.store.arrays import DIAGNOSTICS, NAMES, decode
+        from seedlab.store.run_arrays import DIAGNOSTICS, NAMES, decode
 
         candidates = runs.folders(self.folder).get(run_id)
         if candidates is None:
@@ -252,7 +253,7 @@ class Study:
 
 def find_study(
     name_or_folder: str | os.PathLike[str], studies_dir: str | os.PathLike[str] = "studies"
-) -> Study:
+) -> StudyFolder:
     """Return the study of that name, or in that folder.
 
     Parameters
@@ -269,7 +270,7 @@ def find_study(
     folder, root = Path(name_or_folder), Path(studies_dir)
     for candidate in (root / folder, folder):
         if _is_study(candidate):
-            return Study(candidate)
+            return StudyFolder(candidate)
     names = sorted(p.name for p in root.iterdir() if _is_study(p)) if root.is_dir() else []
     if folder.is_dir():
         problem = f"folder '{folder}' is no study (it has neither study.json nor runs/)"

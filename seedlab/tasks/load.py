@@ -7,18 +7,18 @@ import hashlib
 from pathlib import Path
 
 from seedlab.errors import SeedlabError, nearest
-from seedlab.recipe_spec import TruncationSpec
-from seedlab.spec import TaskSpec
+from seedlab.spec.recipe import TruncationSpec
+from seedlab.spec.run import TaskSpec
 from seedlab.tasks.cache import read_cached, write_cached
-from seedlab.tasks.embedded import embedded_source
+from seedlab.tasks.embedded.task import embedded_source
 from seedlab.tasks.encoded import EncodedTask
-from seedlab.tasks.glue import glue_source
-from seedlab.tasks.hub import hub_source
 from seedlab.tasks.metrics import METRICS
-from seedlab.tasks.raw import Source
+from seedlab.tasks.readers.glue_files import glue_source
+from seedlab.tasks.readers.glue_hub import hub_source
+from seedlab.tasks.readers.raw import Source
+from seedlab.tasks.readers.user_table import table_source
 from seedlab.tasks.splits import resplit
 from seedlab.tasks.subset import subset
-from seedlab.tasks.table import table_source
 from seedlab.tasks.tokenise import encode_task, tokenizer_hash
 
 _READERS = ("embedded", "glue", "table")
@@ -43,7 +43,7 @@ def load_task(
     ----------
     spec : TaskSpec
     tokenizer : str or pathlib.Path
-        A checkpoint folder (`seedlab.models.checkpoint.locate` finds that of a hub name).
+        A checkpoint folder (`seedlab.models.checkpoint_folder.locate` finds that of a hub name).
     max_positions : int, optional
         The longest input that the model takes, in tokens.
     subsample_seed : int

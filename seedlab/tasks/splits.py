@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seedlab.errors import SeedlabError
-from seedlab.seeds import permutation
-from seedlab.spec import TaskSpec
-from seedlab.tasks.raw import RawSplit, RawTask
+from seedlab.randomness.streams import permutation
+from seedlab.spec.run import TaskSpec
+from seedlab.tasks.readers.raw import RawSplit, RawTask
 
 # Subsets draw from block 0 of the same stream.
 _BLOCK = 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from seedlab.errors import SeedlabError
-from seedlab.seeds import permutation
-from seedlab.tasks.raw import RawSplit
+from seedlab.randomness.streams import permutation
+from seedlab.tasks.readers.raw import RawSplit
 
 
 def subset(split: RawSplit, size: int, label_names: tuple[str, ...], seed: int) -> RawSplit:

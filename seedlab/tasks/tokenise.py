@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from seedlab.errors import SeedlabError
-from seedlab.recipe_spec import TruncationSpec
+from seedlab.spec.recipe import TruncationSpec
 from seedlab.tasks.encoded import EncodedTask, Split
-from seedlab.tasks.raw import RawTask
+from seedlab.tasks.readers.raw import RawTask
 from seedlab.tasks.truncate import kept
 
 _VOCABULARIES = (

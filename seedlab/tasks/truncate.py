@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedlab.errors import SeedlabError
-from seedlab.recipe_spec import TruncationSpec
+from seedlab.spec.recipe import TruncationSpec
 
 
 def kept(

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from made_grids import dodge2020
 
-from analysis.permutation import dodge2020_tests, restricted_test, two_way_f_test
-from analysis.variance import seed_spreads, variance_components
+from analysis.variance.components import seed_spreads, variance_components
+from analysis.variance.permutation import dodge2020_tests, restricted_test, two_way_f_test
+from tests.suites.made_grids import dodge2020
 
 pytestmark = pytest.mark.data
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_grid import GRID
 
-from seedlab.cli import main
+from seedlab.commands.cli import main
+from tests.suites.small_grid import GRID
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_grid import GRID, logits_of, records
 
-from seedlab.cli import main
-from seedlab.store.study import Study, find_study
+from seedlab.commands.cli import main
+from seedlab.store.study import StudyFolder, find_study
+from tests.suites.small_grid import GRID, logits_of, records
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_kill_9_loses_nothing_and_the_same_command_continues(place: Path, victim
     longer = ["recipe.max_steps=60" if a.startswith("recipe.max") else a for a in GRID]
     longer[1] = f"study={name}"
     process = spawn(*longer, cwd=place)
-    study = Study(place / "studies" / name)
+    study = StudyFolder(place / "studies" / name)
     wait_for(lambda: study.claimed() or process.poll() is not None)
     owner = next(iter(study.owners().values()))
     pid = int(owner.split()[1]) if victim == "worker" else process.pid

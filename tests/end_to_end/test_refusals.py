@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seedlab.cli import main
+from seedlab.commands.cli import main
 from tests.suites.command_line import SMALL
 
 

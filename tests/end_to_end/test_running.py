@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_grid import GRID, logits_of, records
 
-from seedlab.cli import main
+from seedlab.commands.cli import main
 from seedlab.store.study import find_study
 from tests.suites.command_line import SMALL
+from tests.suites.small_grid import GRID, logits_of, records
 
 
 def test_a_grid_leaves_a_record_per_cell(place: Path) -> None:

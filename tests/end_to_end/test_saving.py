@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from small_grid import records
 
-from seedlab.cli import main
+from seedlab.commands.cli import main
 from seedlab.store.study import find_study
 from tests.suites.command_line import SMALL
+from tests.suites.small_grid import records
 
 
 def test_export_writes_the_tidy_tables(place: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_saved_model_predicts_the_recorded_logits(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Loaded by transformers alone, with its own attention: equal to float32 rounding."""
-    from seedlab.launch.execute import load_task_of
+    from seedlab.inputs.loaded import load_task_of
     from tests.suites.reference import forward
 
     assert main(["save", "small", "best", "best-model"]) == 0

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_grid import records
 
-from seedlab.cli import main
+from seedlab.commands.cli import main
 from seedlab.store.study import find_study
 from tests.suites.command_line import SMALL
+from tests.suites.small_grid import records
 
 
 def test_verify_finds_a_run_bitwise_equal(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,7 +37,8 @@ def test_a_run_of_a_stack_of_several_is_verified_among_dummies(
 def test_verify_says_from_which_step_on_a_run_differs(place: Path) -> None:
     from dataclasses import replace
 
-    from seedlab.verify import compare, explain, repeat
+    from seedlab.reproduce.compare import compare, explain
+    from seedlab.reproduce.retrain import repeat
 
     study = find_study("small")
     stored = study.read(next(iter(study.finished())))
@@ -56,7 +57,7 @@ def test_a_checkpoint_in_pickle_format_is_verified_as_it_was_trained(place: Path
     import torch
     from safetensors.torch import load_file
 
-    from seedlab.models.checkpoint import EMBEDDED
+    from seedlab.models.checkpoint_folder import EMBEDDED
 
     shutil.copytree(EMBEDDED, "pickled")
     torch.save(load_file("pickled/model.safetensors"), "pickled/pytorch_model.bin")

@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 import torch
 
-from seedlab.engines.graphs import CudaGraphs
-from seedlab.engines.packed import PackedEngine
-from seedlab.engines.serial import SerialEngine
-from seedlab.models.ragged_dropout import Site, draw_mask
-from seedlab.recipe_spec import OptimizerSpec
-from seedlab.spec import ModelSpec, RunSpec
-from seedlab.train.result import RunResult
-from tests.suites.runs import RECIPE, assert_same, make_run, watch
+from seedlab.engines.packed.cuda_graphs import CudaGraphCapturer
+from seedlab.engines.packed.encoder.ragged_dropout import Site, draw_mask
+from seedlab.engines.packed.engine import PackedEngine
+from seedlab.engines.serial.engine import SerialEngine
+from seedlab.spec.recipe import OptimizerSpec
+from seedlab.spec.run import ModelSpec, RunSpec
+from seedlab.training.result import RunResult
+from tests.suites.runs import RECIPE, assert_same, callbacks, make_run
 from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 
 pytestmark = [
@@ -41,7 +41,7 @@ def train(runs: list[RunSpec], folder: Path, architecture: str = "bert", **load:
     engine = load.pop("engine", PackedEngine())
     weights = tiny_weights(folder, architecture, **load)
     weights.model.to("cuda")
-    results = engine.train(runs, tiny_task(), weights, watch(tiny_task()))
+    results = engine.train(runs, tiny_task(), weights, callbacks(tiny_task()))
     by_id: dict[str, RunResult] = {result.spec.run_id: result for result in results}
     return [by_id[run.run_id] for run in runs]
 
@@ -79,7 +79,7 @@ def test_graphs_give_the_bits_of_plain_steps(
     """In one stack, and in several side by side on streams."""
     runs = [make_run(init, 5, model=ModelSpec(dtype=dtype)) for init in range(4)]
     plain = train(runs, tmp_path, architecture, engine=PackedEngine(stack))
-    engine = PackedEngine(stack, recorder=CudaGraphs)
+    engine = PackedEngine(stack, capturer=CudaGraphCapturer)
     for a, b in zip(plain, train(runs, tmp_path, architecture, engine=engine), strict=True):
         assert_same(a, b)
         assert b.provenance["graphs"] is True
@@ -88,15 +88,15 @@ def test_graphs_give_the_bits_of_plain_steps(
 @pytest.mark.parametrize("graphs", [False, True])
 def test_a_run_among_dummies(graphs: bool, tmp_path: Path) -> None:
     """Constant width: alone, in a pack, and beside a neighbour that leaves, the same bits."""
-    recorder = CudaGraphs if graphs else None
+    capturer = CudaGraphCapturer if graphs else None
     runs = [make_run(init, 2) for init in range(3)]
-    together = train(runs, tmp_path, engine=PackedEngine(slots=3, recorder=recorder))
+    together = train(runs, tmp_path, engine=PackedEngine(slots=3, capturer=capturer))
     for run, result in zip(runs, together, strict=True):
-        (alone,) = train([run], tmp_path, engine=PackedEngine(slots=3, recorder=recorder))
+        (alone,) = train([run], tmp_path, engine=PackedEngine(slots=3, capturer=capturer))
         assert_same(alone, result)
     wild = make_run(0, 2, recipe=WILD)
     gone, *others = train(
-        [wild, *runs[1:]], tmp_path, engine=PackedEngine(slots=3, recorder=recorder)
+        [wild, *runs[1:]], tmp_path, engine=PackedEngine(slots=3, capturer=capturer)
     )
     assert gone.status == "diverged"
     for a, b in zip(others, together[1:], strict=True):
@@ -107,7 +107,7 @@ def test_a_run_that_is_dropped_from_its_graphs(tmp_path: Path) -> None:
     """What was recorded with it is void; the others go on, at another width."""
     runs = [make_run(0), make_run(1, recipe=WILD), make_run(2)]
     plain = train(runs, tmp_path)
-    found = train(runs, tmp_path, engine=PackedEngine(recorder=CudaGraphs))
+    found = train(runs, tmp_path, engine=PackedEngine(capturer=CudaGraphCapturer))
     for a, b in zip(plain, found, strict=True):
         assert_same(a, b)
     assert found[0].provenance["narrowed"] is True
@@ -123,7 +123,7 @@ def test_float64_equals_the_serial_engine(architecture: str, tmp_path: Path) -> 
 
 
 def test_masks_are_the_same_on_both_devices(tmp_path: Path) -> None:
-    from seedlab.models.ragged import make_tables
+    from seedlab.engines.packed.encoder.ragged_batch import make_tables
 
     tables, _, _ = make_tables(torch.arange(20), 20, 9, 0, False)
     mask = (torch.arange(9) < torch.tensor([[4], [9], [6]])).long()

@@ -10,14 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import launch_toy
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
-from launch_toy import toy_score
-from toy_bench import Toy, grid
 
-from seedlab.errors import SeedlabError
-from seedlab.launch.failure import RunFailedError, WorkerDiedError
+from seedlab.errors import RunFailedError, SeedlabError, WorkerDiedError
+from tests.suites import launch_toy
+from tests.suites.launch_toy import toy_score
+from tests.suites.toy_bench import Toy, grid
 
 # What a pack of eight is cut into until the guilty run, the sixth, is alone.
 FALL_OF_SIX = [
@@ -133,7 +132,7 @@ def test_a_refusal_fails_the_whole_pack_without_a_search(toy: Toy) -> None:
 def test_a_run_that_another_process_trains_is_asked_for_again(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seedlab.launch.local._CLAIM_SECONDS", 0.1)
+    monkeypatch.setattr("seedlab.launch.workers.pool._CLAIM_SECONDS", 0.1)
     toy.poison(i1_o0=("claimed", 2))
     returns = toy.launch(grid(3, 1))
     assert [job.return_value for job in returns] == [toy_score(i, 0) for i in range(3)]
@@ -161,7 +160,9 @@ def test_a_foreign_job_that_dies_is_lost_alone(toy: Toy) -> None:
 def test_workers_that_cannot_start_are_told_with_what_they_wrote(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seedlab.launch.process._START", "raise SystemExit('no such library')")
+    monkeypatch.setattr(
+        "seedlab.launch.workers.process._START", "raise SystemExit('no such library')"
+    )
     with pytest.raises(
         SeedlabError, match=r"(?s)die before they are ready.*status 1.*no such library"
     ):
@@ -171,7 +172,7 @@ def test_workers_that_cannot_start_are_told_with_what_they_wrote(
 def test_a_worker_that_is_not_ready_in_time_is_told(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seedlab.launch.process._START", "import time; time.sleep(60)")
+    monkeypatch.setattr("seedlab.launch.workers.process._START", "import time; time.sleep(60)")
     with pytest.raises(SeedlabError, match=r"not ready after 0\.5 seconds"):
         toy.launch(grid(1, 1), "hydra.launcher.start_timeout=0.5")
 

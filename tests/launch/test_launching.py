@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
-import launch_toy
 import pytest
 from hydra.core.utils import JobStatus
-from launch_toy import toy_score
 from omegaconf import OmegaConf
-from toy_bench import Toy, grid
 
 from seedlab.errors import SeedlabError
+from tests.suites import launch_toy
+from tests.suites.launch_toy import toy_score
+from tests.suites.toy_bench import Toy, grid
 
 
 def test_every_job_returns_its_score_in_order(toy: Toy) -> None:
@@ -93,7 +93,7 @@ def test_callbacks_are_fired_around_the_pack_in_the_worker(toy: Toy, tmp_path: P
     file = tmp_path / "callbacks.txt"
     toy.sweep(
         "seed.init=range(0,3)",
-        "+hydra.callbacks.recorder._target_=launch_toy.Recorder",
+        "+hydra.callbacks.recorder._target_=tests.suites.launch_toy.Recorder",
         f"+hydra.callbacks.recorder.file={file}",
     )
     lines = [line.split() for line in file.read_text().splitlines()]

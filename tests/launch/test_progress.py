@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console
 
-from seedlab.grid import EngineSpec, Pack
-from seedlab.launch.display import Display
-from seedlab.launch.events import Event, Kind
-from seedlab.launch.progress import LineDisplay, LiveDisplay, make_display, summary
-from seedlab.launch.slots import Slot
-from seedlab.launch.tally import Tally, duration
-from seedlab.launch.work import Job, Work
-from seedlab.spec import RunSpec, Seeds
+from seedlab.execution.events import Event, Kind
+from seedlab.launch.display.base import Display
+from seedlab.launch.display.displays import LineDisplay, LiveDisplay, make_display, summary
+from seedlab.launch.display.progress import ProgressState, duration
+from seedlab.launch.jobs.slots import Slot
+from seedlab.launch.jobs.work import Job, WorkItem
+from seedlab.spec.pack import EngineSpec, Pack
+from seedlab.spec.run import RunSpec, Seeds
 
 CPU, GPU = Slot(0, 1), Slot(1, 1, "3")
 
@@ -30,10 +30,10 @@ class Clock:
         return self.now
 
 
-def work(inits: Sequence[int], order: int = 0, total_seed: int = 0) -> Work:
+def work(inits: Sequence[int], order: int = 0, total_seed: int = 0) -> WorkItem:
     runs = tuple(RunSpec(seeds=Seeds(init=i, order=order, mask=total_seed)) for i in inits)
     jobs = tuple(Job(at, at, (f"seed.init={at}",), run.run_id, 0) for at, run in enumerate(runs))
-    return Work(jobs, {}, Pack(runs, EngineSpec()))
+    return WorkItem(jobs, {}, Pack(runs, EngineSpec()))
 
 
 def tell(
@@ -48,14 +48,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def tally(clock: Clock) -> Tally:
-    return Tally(total=10, before=2, clock=clock)
+def progress(clock: Clock) -> ProgressState:
+    return ProgressState(total=10, before=2, clock=clock)
 
 
 @pytest.fixture
-def lines(tally: Tally) -> tuple[LineDisplay, io.StringIO]:
+def lines(progress: ProgressState) -> tuple[LineDisplay, io.StringIO]:
     stream = io.StringIO()
-    return LineDisplay(tally, heartbeat=60, stream=stream), stream
+    return LineDisplay(progress, heartbeat=60, stream=stream), stream
 
 
 def test_one_line_for_every_run_that_ends(lines: tuple[LineDisplay, io.StringIO]) -> None:
@@ -80,7 +80,7 @@ def test_an_end_that_is_told_twice_counts_once(lines: tuple[LineDisplay, io.Stri
     for _ in range(2):
         tell(display, CPU, pack.jobs[0], "finished", 100, 0.75)
     assert len(stream.getvalue().splitlines()) == 1
-    assert display.tally.done == 3
+    assert display.progress.done == 3
 
 
 def test_a_heartbeat_when_nothing_ends(
@@ -99,46 +99,48 @@ def test_a_heartbeat_when_nothing_ends(
     ]
 
 
-def test_the_quiet_display_shows_nothing_but_the_workers_output(tally: Tally) -> None:
+def test_the_quiet_display_shows_nothing_but_the_workers_output(progress: ProgressState) -> None:
     stream = io.StringIO()
-    with LineDisplay(tally, 60, stream, quiet=True) as display:
+    with LineDisplay(progress, 60, stream, quiet=True) as display:
         display.note("a worker died")
         display.output(["from a worker"])
     assert stream.getvalue() == "from a worker\n"
 
 
-def test_the_summary_says_what_there_is_to_say(tally: Tally, clock: Clock) -> None:
-    assert summary(tally) == "2/10 done | 0:00:00 | left unknown"
+def test_the_summary_says_what_there_is_to_say(progress: ProgressState, clock: Clock) -> None:
+    assert summary(progress) == "2/10 done | 0:00:00 | left unknown"
     pack = work(range(8))
-    tally.assigned(CPU, pack)
+    progress.assigned(CPU, pack)
     clock.now = 40.0
     for at, job in enumerate(pack.jobs[:4]):
-        tally.count(CPU, Event("finished", job.run_id, score=0.6 + 0.1 * at))
-    assert summary(tally) == "6/10 done | best 0.9, median 0.75 | 0:00:40 | left 0:00:40"
-    tally.count(CPU, Event("failed", pack.jobs[4].run_id))
-    assert "6/10 done | 1 failed" in summary(tally)
+        progress.count(CPU, Event("finished", job.run_id, score=0.6 + 0.1 * at))
+    assert summary(progress) == "6/10 done | best 0.9, median 0.75 | 0:00:40 | left 0:00:40"
+    progress.count(CPU, Event("failed", pack.jobs[4].run_id))
+    assert "6/10 done | 1 failed" in summary(progress)
 
 
-def test_a_metric_that_is_to_be_small_has_its_smallest_score_as_the_best(tally: Tally) -> None:
+def test_a_metric_that_is_to_be_small_has_its_smallest_score_as_the_best(
+    progress: ProgressState,
+) -> None:
     pack = work(range(3))
-    tally.assigned(CPU, pack)
+    progress.assigned(CPU, pack)
     for job, score in zip(pack.jobs, (0.5, 0.2, math.nan), strict=True):
         event = Event("finished", job.run_id, score=score)
-        tally.count(CPU, dataclasses.replace(event, higher_is_better=False))
-    assert (tally.best, tally.median) == (0.2, 0.35)  # NaN is a diverged run's
-    assert tally.done == 5
+        progress.count(CPU, dataclasses.replace(event, higher_is_better=False))
+    assert (progress.best, progress.median) == (0.2, 0.35)  # NaN is a diverged run's
+    assert progress.done == 5
 
 
 def test_the_summary_of_625_runs_fits_80_columns(clock: Clock) -> None:
-    tally = Tally(625, 0, clock)
+    progress = ProgressState(625, 0, clock)
     pack = work(range(400))
-    tally.assigned(CPU, pack)
+    progress.assigned(CPU, pack)
     clock.now = 40000.0
     for job in pack.jobs[:300]:
-        tally.count(CPU, Event("finished", job.run_id, score=0.87654321))
+        progress.count(CPU, Event("finished", job.run_id, score=0.87654321))
     for job in pack.jobs[300:]:
-        tally.count(CPU, Event("failed", job.run_id))
-    assert len(summary(tally)) <= 80
+        progress.count(CPU, Event("failed", job.run_id))
+    assert len(summary(progress)) <= 80
 
 
 def shown(display: LiveDisplay, width: int = 80) -> list[str]:
@@ -147,14 +149,16 @@ def shown(display: LiveDisplay, width: int = 80) -> list[str]:
     return console.export_text().splitlines()
 
 
-def live(tally: Tally) -> tuple[LiveDisplay, io.StringIO]:
+def live(progress: ProgressState) -> tuple[LiveDisplay, io.StringIO]:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=80, color_system=None)
-    return LiveDisplay(tally, console), stream
+    return LiveDisplay(progress, console), stream
 
 
-def test_the_live_display_shows_counts_and_a_line_per_slot(tally: Tally, clock: Clock) -> None:
-    display, _ = live(tally)
+def test_the_live_display_shows_counts_and_a_line_per_slot(
+    progress: ProgressState, clock: Clock
+) -> None:
+    display, _ = live(progress)
     first, second = work(range(5)), work([7], order=3)
     display.assigned(GPU, second)
     display.assigned(CPU, first)
@@ -173,8 +177,8 @@ def test_the_live_display_shows_counts_and_a_line_per_slot(tally: Tally, clock: 
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_no_line_is_wrapped(tally: Tally, width: int) -> None:
-    display, _ = live(tally)
+def test_no_line_is_wrapped(progress: ProgressState, width: int) -> None:
+    display, _ = live(progress)
     slots = [Slot(index, 1) for index in range(12)]
     for slot in slots:
         pack = work(range(25), order=1000 + slot.index)
@@ -189,9 +193,9 @@ def test_no_line_is_wrapped(tally: Tally, width: int) -> None:
 
 
 def test_the_live_display_is_redrawn_four_times_a_second_at_most(
-    tally: Tally, clock: Clock
+    progress: ProgressState, clock: Clock
 ) -> None:
-    display, stream = live(tally)
+    display, stream = live(progress)
     with display:
         display.tick()
         drawn = len(stream.getvalue())
@@ -203,8 +207,8 @@ def test_the_live_display_is_redrawn_four_times_a_second_at_most(
         assert len(stream.getvalue()) > drawn
 
 
-def test_workers_output_and_failures_stand_above_the_live_display(tally: Tally) -> None:
-    display, stream = live(tally)
+def test_workers_output_and_failures_stand_above_the_live_display(progress: ProgressState) -> None:
+    display, stream = live(progress)
     pack = work([0])
     with display:
         display.assigned(CPU, pack)
@@ -217,7 +221,7 @@ def test_workers_output_and_failures_stand_above_the_live_display(tally: Tally) 
     assert "[3/10] init 0 order 0 FAILED: it broke" in text
     # What stays on the screen are the counts, without the packs.
     assert "2/10 done | 1 failed" in text.rpartition("it broke")[2]
-    assert tally.packs == {}
+    assert progress.packs == {}
 
 
 def test_a_display_is_chosen_by_name_and_by_what_the_output_is() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from seedlab.errors import SeedlabError
-from seedlab.launch.slots import Slot, make_slots, visible_gpus
+from seedlab.launch.jobs.slots import Slot, make_slots, visible_gpus
 
 
 def slots(**changed: Any) -> list[Slot]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import launch_toy
 import pytest
 from hydra.core.utils import JobReturn
-from toy_bench import Toy, grid
 
-from seedlab.cli import main
-from seedlab.launch import process
-from seedlab.launch.failure import WorkerDiedError
+from seedlab.commands.cli import main
+from seedlab.errors import WorkerDiedError
+from seedlab.launch.workers import process
+from tests.suites import launch_toy
 from tests.suites.command_line import SMALL
+from tests.suites.toy_bench import Toy, grid
 
 TWO = ["study=ends", *SMALL, "seed.init=0,1"]
 
@@ -60,7 +60,7 @@ def test_a_broken_connection_of_a_jobs_own_is_told(
 ) -> None:
     """Not every part of a job is within Hydra's reach: what escapes must not look like an end."""
     broken = (
-        "import seedlab.launch.jobs as jobs\n"
+        "import seedlab.launch.workers.run_jobs as jobs\n"
         "def run_work(*_, **__): raise ConnectionResetError('the log server is gone')\n"
         "jobs.run_work = run_work\n"
     )

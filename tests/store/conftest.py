@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from store_cases import make_task
 
-from seedlab.store import Study
+from seedlab.store import StudyFolder
 from seedlab.tasks.encoded import EncodedTask
+from tests.suites.store_cases import make_task
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def task() -> EncodedTask:
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
-    return Study(tmp_path / "studies" / "grid")
+def study(tmp_path: Path) -> StudyFolder:
+    return StudyFolder(tmp_path / "studies" / "grid")
 
 
 @pytest.fixture

@@ -11,22 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from store_cases import make_result, make_task
 
-from seedlab.store import Study
+from seedlab.store import StudyFolder
 from seedlab.store.checkpoint_file import best_so_far, from_bytes, header_of, to_bytes
 from seedlab.store.checkpoints import Checkpoints
 from seedlab.store.decisions import Decisions
-from seedlab.train.checkpoint import Checkpoint
-from seedlab.train.result import Evaluation, Profile
-from seedlab.train.trace import Trace
+from seedlab.training.checkpoint import Checkpoint
+from seedlab.training.history import History
+from seedlab.training.result import Evaluation, Profile
+from tests.suites.store_cases import make_result, make_task
 
 RUN = "0123456789abcdef0123"
 ODD = [0.1, -0.0, 1e-310, math.pi, math.nan, math.inf]
 
 
 def checkpoint(step: int = 7) -> Checkpoint:
-    trace = Trace(
+    trace = History(
         evaluations=[Evaluation(3, 0.3, "dev", "accuracy", v) for v in ODD],
         losses=ODD,
         grad_norms=ODD[::-1],
@@ -56,7 +56,7 @@ def test_a_checkpoint_comes_back_with_all_its_bits() -> None:
     for name, tensor in before.tensors.items():
         assert after.tensors[name].dtype == tensor.dtype
         assert torch.equal(after.tensors[name], tensor)
-    a, b = before.trace, after.trace
+    a, b = before.history, after.history
     assert bits(a.losses) == bits(b.losses)
     assert bits(a.grad_norms) == bits(b.grad_norms)
     assert bits([e.value for e in a.evaluations]) == bits([e.value for e in b.evaluations])
@@ -80,7 +80,7 @@ def test_the_header_is_read_without_the_tensors() -> None:
 
 
 def test_the_best_so_far_is_of_the_deciding_metric_and_passes_nan_over() -> None:
-    trace = Trace(
+    trace = History(
         evaluations=[
             Evaluation(0, 0.0, "dev", "accuracy", 0.5),
             Evaluation(1, 1.0, "dev", "accuracy", math.nan),
@@ -89,7 +89,7 @@ def test_the_best_so_far_is_of_the_deciding_metric_and_passes_nan_over() -> None
         ]
     )
     assert best_so_far(trace, "accuracy", higher_is_better=True) == 0.5
-    assert best_so_far(Trace(), "accuracy", higher_is_better=True) is None
+    assert best_so_far(History(), "accuracy", higher_is_better=True) is None
 
 
 def test_the_newest_sound_checkpoint_is_taken(
@@ -135,7 +135,7 @@ def test_a_decision_is_made_once(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 
 def test_the_most_advanced_sound_folder_of_a_run_counts(
-    study: Study, caplog: pytest.LogCaptureFixture
+    study: StudyFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Stopped at 3, then at 6, then finished; every step may be the last one before a kill."""
     task = make_task()
@@ -176,7 +176,7 @@ def test_the_most_advanced_sound_folder_of_a_run_counts(
     assert [p.name for p in (study.folder / "stopped").iterdir()] == [f"{run_id}-6"]
 
 
-def test_a_stopped_folder_under_another_name_is_damaged(study: Study) -> None:
+def test_a_stopped_folder_under_another_name_is_damaged(study: StudyFolder) -> None:
     task = make_task()
     result = dataclasses.replace(make_result(task), status="paused")
     record = study.write(result, task)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_cases import make_result, make_spec, make_task
 
 from seedlab.errors import SeedlabError
 from seedlab.store import Record, make_record
-from seedlab.store.judging import is_constant
+from seedlab.store.make_record import is_constant
 from seedlab.store.record import plain
+from tests.suites.store_cases import make_result, make_spec, make_task
 
 TASK = make_task()
 # 20 dev labels: a quarter set to class 0, the rest alternating, which makes 12 zeros.

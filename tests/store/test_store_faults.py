@@ -13,19 +13,19 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from store_cases import make_result, make_spec, make_task
 
 from seedlab.errors import SeedlabError
-from seedlab.store import Study
-from seedlab.store.export import export
+from seedlab.store import StudyFolder
+from seedlab.store.tables.export import export
 from tests.suites.disk import small_disk
+from tests.suites.store_cases import make_result, make_spec, make_task
 
-STAGE = Path(__file__).with_name("store_stage.py")
+STAGE = Path(__file__).parents[1] / "suites" / "store_stage.py"
 Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def start(study: Study) -> Iterator[Start]:
+def start(study: StudyFolder) -> Iterator[Start]:
     """Start a role of store_stage.py on the study; whatever still runs at the end is killed."""
     started = []
 
@@ -145,7 +145,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_refused_and_harms_nothing(tiny_disk):
-    study, task = Study(tiny_disk / "grid"), make_task(dev=3000)
+    study, task = StudyFolder(tiny_disk / "grid"), make_task(dev=3000)
     study.plan(make_spec(init) for init in range(100))
     written = {}
 

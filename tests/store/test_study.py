@@ -7,11 +7,11 @@ import logging
 import threading
 
 import pytest
-from store_cases import make_result, make_spec
 
 from seedlab.errors import SeedlabError
-from seedlab.store import Study, find_study
-from seedlab.store.locks import study_lock
+from seedlab.store import StudyFolder, find_study
+from seedlab.store.study_lock import study_lock
+from tests.suites.store_cases import make_result, make_spec
 
 
 def test_the_plan_grows_and_keeps_its_order(study):
@@ -142,4 +142,4 @@ def test_a_study_that_is_not_there_is_refused_with_the_nearest_name(study, tmp_p
     (root / "other").mkdir()
     with pytest.raises(SeedlabError, match=r"is no study \(it has neither study.json nor runs/\)"):
         find_study(root / "other", root)
-    assert isinstance(find_study("grid", root), Study)
+    assert isinstance(find_study("grid", root), StudyFolder)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from seedlab.recipe_spec import ClipSpec, OptimizerSpec, ScheduleSpec
-from seedlab.spec import DiagnosticsSpec, EvaluationSpec, RunSpec, Seeds
+from seedlab.spec.recipe import ClipSpec, OptimizerSpec, ScheduleSpec
+from seedlab.spec.run import DiagnosticsSpec, EvaluationSpec, RunSpec, Seeds
 from seedlab.tasks.encoded import EncodedTask
-from seedlab.train.checkpoint import Keeper
-from seedlab.train.result import RunResult
-from tests.suites.runs import RECIPE, MemoryKeeper, assert_same, make_run, watch
-from tests.suites.techniques import STATEFUL, TECHNIQUES, structure, unknown_to_the_engine
+from seedlab.training.checkpoint import CheckpointManager
+from seedlab.training.result import RunResult
+from tests.suites.runs import RECIPE, MemoryCheckpointManager, assert_same, callbacks, make_run
+from tests.suites.techniques import STATEFUL, TECHNIQUES, model_options, unknown_to_the_engine
 from tests.suites.tiny import tiny_task, tiny_weights
 
 
@@ -37,13 +37,15 @@ class BitsSuite:
         folder: Path,
         architecture: str = "bert",
         task: EncodedTask | None = None,
-        keeper: Keeper | None = None,
+        checkpoint_manager: CheckpointManager | None = None,
         **load: Any,
     ) -> list[RunResult]:
         """Train runs and return their results in the order of the runs."""
         task = task or tiny_task()
         weights = tiny_weights(folder, architecture, n_labels=task.n_labels, **load)
-        results = list(self.engine().train(runs, task, weights, watch(task, keeper)))
+        results = list(
+            self.engine().train(runs, task, weights, callbacks(task, checkpoint_manager))
+        )
         by_id = {result.spec.run_id: result for result in results}
         assert len(by_id) == len(runs)
         return [by_id[run.run_id] for run in runs]
@@ -66,7 +68,7 @@ class BitsSuite:
         weights = tiny_weights(tmp_path)
         states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
         engine = self.engine()
-        list(engine.train([make_run()], tiny_task(), weights, watch(tiny_task())))
+        list(engine.train([make_run()], tiny_task(), weights, callbacks(tiny_task())))
         after = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
         assert torch.equal(states[0], after[0])
         assert all(np.array_equal(x, y) for x, y in zip(states[1], after[1], strict=True))
@@ -110,26 +112,34 @@ class BitsSuite:
         runs = [make_run(init, 2, recipe=recipe) for init in range(3)]
         if reason := unknown_to_the_engine(self.engine(), runs[0]):
             pytest.skip(reason)
-        whole = self.train(runs, tmp_path, **structure(recipe))
-        keeper = MemoryKeeper(pause=12)
-        paused = self.train(runs, tmp_path, keeper=keeper, **structure(recipe))
+        whole = self.train(runs, tmp_path, **model_options(recipe))
+        checkpoint_manager = MemoryCheckpointManager(pause=12)
+        paused = self.train(
+            runs, tmp_path, checkpoint_manager=checkpoint_manager, **model_options(recipe)
+        )
         assert {result.status for result in paused} == {"paused"}
         assert {len(result.losses) for result in paused} == {12}
-        keeper.pause = None
+        checkpoint_manager.pause = None
         for chosen in [(2,), (0,)] if self.narrowest == 1 else [(2, 0)]:
             some = [runs[at] for at in chosen]
-            late = self.train(some, tmp_path, keeper=keeper, **structure(recipe))
+            late = self.train(
+                some, tmp_path, checkpoint_manager=checkpoint_manager, **model_options(recipe)
+            )
             for at, result in zip(chosen, late, strict=True):
                 assert_same(result, whole[at])
 
     def test_checkpoints_on_the_way_change_nothing(self, tmp_path: Path) -> None:
         """Every 5 of 20 steps; what goes on from the last of them ends with the same bits."""
         runs = [make_run(0), make_run(1)]
-        whole, keeper = self.train(runs, tmp_path), MemoryKeeper(every=5)
-        for a, b in zip(whole, self.train(runs, tmp_path, keeper=keeper), strict=True):
+        whole, checkpoint_manager = self.train(runs, tmp_path), MemoryCheckpointManager(every=5)
+        for a, b in zip(
+            whole, self.train(runs, tmp_path, checkpoint_manager=checkpoint_manager), strict=True
+        ):
             assert_same(a, b)
-        assert {c.step for c in keeper.kept.values()} == {15}
-        for a, b in zip(whole, self.train(runs, tmp_path, keeper=keeper), strict=True):
+        assert {c.step for c in checkpoint_manager.kept.values()} == {15}
+        for a, b in zip(
+            whole, self.train(runs, tmp_path, checkpoint_manager=checkpoint_manager), strict=True
+        ):
             assert_same(a, b)
 
     def test_a_run_whose_patience_is_over_ends_alone(self, tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from seedlab.engines.serial import SerialEngine
-from seedlab.recipe_spec import ClipSpec, OptimizerSpec
-from seedlab.spec import DiagnosticsSpec, ModelSpec, Seeds
+from seedlab.engines.serial.engine import SerialEngine
+from seedlab.spec.recipe import ClipSpec, OptimizerSpec
+from seedlab.spec.run import DiagnosticsSpec, ModelSpec, Seeds
 from tests.suites.bits import BitsSuite
 from tests.suites.reference import reference_run
-from tests.suites.runs import RECIPE, assert_same, make_run, watch
-from tests.suites.techniques import TECHNIQUES, structure, unknown_to_the_engine
+from tests.suites.runs import RECIPE, assert_same, callbacks, make_run
+from tests.suites.techniques import TECHNIQUES, model_options, unknown_to_the_engine
 from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 
 
@@ -98,12 +98,12 @@ class EngineSuite(BitsSuite):
             pytest.skip("it is the specification: tests/recipes compares it with plain loops")
         if reason := unknown_to_the_engine(self.engine(), runs[0]):
             pytest.skip(reason)
-        load = {"dtype": torch.float64, **structure(recipe)}
+        load = {"dtype": torch.float64, **model_options(recipe)}
         results = self.train(runs, tmp_path, **load)
         weights = tiny_weights(tmp_path, **load)
         task = tiny_task()
         for result, other in zip(
-            results, SerialEngine().train(runs, task, weights, watch(task)), strict=True
+            results, SerialEngine().train(runs, task, weights, callbacks(task)), strict=True
         ):
             np.testing.assert_allclose(result.losses, other.losses, rtol=1e-8, atol=1e-11)
             np.testing.assert_allclose(result.grad_norms, other.grad_norms, rtol=1e-6, atol=1e-9)
@@ -123,7 +123,7 @@ class EngineSuite(BitsSuite):
             pytest.skip(reason)
         (result,) = self.train([run], tmp_path, task=task, dtype=torch.float64)
         weights = tiny_weights(tmp_path, n_labels=1, dtype=torch.float64)
-        (other,) = SerialEngine().train([run], task, weights, watch(task))
+        (other,) = SerialEngine().train([run], task, weights, callbacks(task))
         np.testing.assert_allclose(result.losses, other.losses, rtol=1e-8, atol=1e-11)
         np.testing.assert_allclose(result.grad_norms, other.grad_norms, rtol=1e-6)
         plain = dataclasses.replace(run, recipe=RECIPE)
@@ -140,11 +140,11 @@ class EngineSuite(BitsSuite):
             pytest.skip("it is the specification")
         if reason := unknown_to_the_engine(self.engine(), runs[0]):
             pytest.skip(reason)
-        load = {"dtype": torch.float64, **structure(recipe)}
+        load = {"dtype": torch.float64, **model_options(recipe)}
         results = self.train(runs, tmp_path, **load)
         weights, task = tiny_weights(tmp_path, **load), tiny_task()
         for result, other in zip(
-            results, SerialEngine().train(runs, task, weights, watch(task)), strict=True
+            results, SerialEngine().train(runs, task, weights, callbacks(task)), strict=True
         ):
             assert len(result.profiles) == len(other.profiles) > 8
             for a, b in zip(result.profiles, other.profiles, strict=True):

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from seedlab.seeds import normal, permutation
-from seedlab.spec import RunSpec
+from seedlab.randomness.streams import normal, permutation
+from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask, Split
 
 HEADS = {

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from seedlab.models.dropout import site_number
-from seedlab.recipes.mixout import keep_mask
-from seedlab.seeds import normal, permutation, philox_key
-from seedlab.spec import RunSpec
+from seedlab.models.keyed_dropout import site_number
+from seedlab.randomness.streams import normal, permutation, philox_key
+from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask
+from seedlab.training.techniques.mixout import keep_mask
 from tests.suites.reference import adam, clip, forward
 
 DTYPE = torch.float64

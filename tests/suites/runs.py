@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from seedlab.recipe_spec import OptimizerSpec, RecipeSpec, ScheduleSpec
-from seedlab.spec import EvaluationSpec, RunSpec, Seeds
+from seedlab.spec.recipe import OptimizerSpec, RecipeSpec, ScheduleSpec
+from seedlab.spec.run import EvaluationSpec, RunSpec, Seeds
 from seedlab.tasks.encoded import EncodedTask, Split
-from seedlab.train.checkpoint import Checkpoint, Keeper
-from seedlab.train.loop import Watch
-from seedlab.train.result import RunResult
+from seedlab.training.checkpoint import Checkpoint, CheckpointManager
+from seedlab.training.loop import Callbacks
+from seedlab.training.result import RunResult
 
 RECIPE = RecipeSpec(
     name="suite",
@@ -40,7 +40,7 @@ def accuracy(logits: np.ndarray, split: Split) -> dict[str, float]:
     return {"accuracy": float(np.mean(logits.argmax(1) == split.labels))}
 
 
-class MemoryKeeper:
+class MemoryCheckpointManager:
     """Keeps checkpoints in memory, as bytes would be kept: copies, not references."""
 
     def __init__(self, every: int | None = None, pause: int | None = None) -> None:
@@ -56,9 +56,11 @@ class MemoryKeeper:
         self.kept[run_id] = copy.deepcopy(checkpoint)
 
 
-def watch(task: EncodedTask, keeper: Keeper | None = None) -> Watch:
+def callbacks(task: EncodedTask, checkpoint_manager: CheckpointManager | None = None) -> Callbacks:
     """Return the suite's scoring, and somebody who listens to nothing."""
-    return Watch(accuracy, lambda run_id, step, value: None, not task.is_regression, keeper)
+    return Callbacks(
+        accuracy, lambda run_id, step, value: None, not task.is_regression, checkpoint_manager
+    )
 
 
 def assert_same(a: RunResult, b: RunResult) -> None:

@@ -22,7 +22,7 @@ _WAIT = {"_local_scalar_dense", "nonzero", "item", "masked_select", "_unique2", 
 
 
 class Tape:
-    """A `seedlab.engines.graphs.Recorder` for CPUs."""
+    """A `seedlab.engines.packed.cuda_graphs.GraphCapturer` for CPUs."""
 
     stream = None
 

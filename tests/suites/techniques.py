@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from seedlab.engines.choice import unpackable
-from seedlab.recipe_spec import (
+from seedlab.engines.choose import unpackable
+from seedlab.spec.recipe import (
     AdapterSpec,
     AveragingSpec,
     FeaturesSpec,
@@ -18,8 +18,8 @@ from seedlab.recipe_spec import (
     ReinitSpec,
     ScheduleSpec,
 )
-from seedlab.spec import RunSpec
-from seedlab.train.structure import structure_of
+from seedlab.spec.run import RunSpec
+from seedlab.training.recipe_effects import model_options_of
 
 TECHNIQUES: dict[str, dict[str, Any]] = {
     "zhang": {"layer_rates": LayerRatesSpec("zhang", decay=0.8)},
@@ -67,10 +67,12 @@ STATEFUL = ("mixout", "prior decay", "freeze", "averaging", "lora", "Chang's ful
 """Those of which something must survive an interruption, or be made again after it."""
 
 
-def structure(recipe: RecipeSpec) -> dict[str, Any]:
+def model_options(recipe: RecipeSpec) -> dict[str, Any]:
     """Return what a recipe changes in the model itself, for `tiny_weights`."""
     return {
-        name: value for name, value in structure_of(recipe)._asdict().items() if value is not None
+        name: value
+        for name, value in model_options_of(recipe)._asdict().items()
+        if value is not None
     }
 
 

@@ -19,7 +19,7 @@ from transformers import (
     RobertaModel,
 )
 
-from seedlab.models.weights import Weights, load_weights
+from seedlab.models.pretrained import Weights, load_weights
 from seedlab.tasks.encoded import EncodedTask, Split
 
 ARCHITECTURES = ("bert", "roberta", "distilbert", "electra")
@@ -109,7 +109,7 @@ def tiny_weights(
     n_labels: int = 2,
     dtype: torch.dtype = torch.float32,
     dropout: float | None = None,
-    **structure: Any,
+    **model_options: Any,
 ) -> Weights:
     """Return a small random checkpoint, loaded."""
     where = folder / architecture
@@ -122,5 +122,5 @@ def tiny_weights(
         max_length=MAX_LENGTH,
         dtype=dtype,
         dropout=dropout,
-        **structure,
+        **model_options,
     )

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from seedlab.errors import SeedlabError
-from seedlab.seeds import permutation
-from seedlab.spec import TaskSpec
+from seedlab.randomness.streams import permutation
+from seedlab.spec.run import TaskSpec
 from seedlab.tasks import cache, load
 from seedlab.tasks.encoded import EncodedTask
 from seedlab.tasks.load import load_task
@@ -206,7 +206,7 @@ def test_a_warm_cache_is_fast_and_imports_no_tokenizer_library(
     assert time.perf_counter() - start < 0.5
     code = (
         "import sys; from pathlib import Path; from seedlab.tasks.load import load_task;"
-        "from seedlab.spec import TaskSpec;"
+        "from seedlab.spec.run import TaskSpec;"
         f"t = load_task(TaskSpec(name='rte', reader='glue', path={spec.path!r}),"
         f"tokenizer={str(model)!r}, max_positions=512, subsample_seed=0,"
         f"cache_dir=Path({str(tmp_path)!r}));"
@@ -228,7 +228,7 @@ def test_the_same_content_in_another_process(tokenizer_folder: Path) -> None:
         for name in names
     ]
     code = (
-        "from seedlab.tasks.load import load_task; from seedlab.spec import TaskSpec;"
+        "from seedlab.tasks.load import load_task; from seedlab.spec.run import TaskSpec;"
         "print([load_task(TaskSpec(name=n, examples=40, dev_examples=20, train_size=20),"
         f"tokenizer={str(tokenizer_folder)!r}, max_positions=None, subsample_seed=1,"
         f"cache_dir=None).content_hash() for n in {names}])"

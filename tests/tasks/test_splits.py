@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold
 
 from seedlab.errors import SeedlabError
-from seedlab.spec import TaskSpec
+from seedlab.spec.run import TaskSpec
 from seedlab.tasks.load import find_source, load_task
-from seedlab.tasks.raw import RawSplit, RawTask
+from seedlab.tasks.readers.raw import RawSplit, RawTask
 from seedlab.tasks.splits import bins, resplit, stratified_folds
 
 NAMES = ("a", "b", "c")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedlab.errors import SeedlabError
-from seedlab.tasks.raw import RawSplit
+from seedlab.tasks.readers.raw import RawSplit
 from seedlab.tasks.subset import subset
 
 NAMES = ("a", "b", "c")

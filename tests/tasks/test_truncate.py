@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedlab.errors import SeedlabError
-from seedlab.models.checkpoint import EMBEDDED
-from seedlab.recipe_spec import TruncationSpec
-from seedlab.spec import TaskSpec
+from seedlab.models.checkpoint_folder import EMBEDDED
+from seedlab.spec.recipe import TruncationSpec
+from seedlab.spec.run import TaskSpec
 from seedlab.tasks.encoded import EncodedTask
 from seedlab.tasks.load import load_task
 from seedlab.tasks.tokenise import load_tokenizer, tokenise

@@ -1,0 +1,116 @@
+"""The table of the best of n runs: one row per task, recipe, schedule and n."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.best_of_n.bands import BandMethod, best_of_band
+from analysis.best_of_n.expected_max import best_of_median, best_of_spread, expected_max
+from analysis.data.schedules import GROUP, Schedule, schedule_scores
+
+COLUMNS = [
+    "task",
+    "recipe",
+    "schedule",
+    "n",
+    "unbiased",
+    "plugin",
+    "spread",
+    "median",
+    "band_lower",
+    "band_upper",
+    "band_method",
+    "band_level",
+]
+
+
+def expected_max_table(
+    runs: pd.DataFrame,
+    curves: pd.DataFrame | None = None,
+    *,
+    schedules: Sequence[Schedule] = ("final", "epoch", "every"),
+    epochs: float | None = None,
+    ns: npt.ArrayLike | None = None,
+    band_method: BandMethod = "ld_highest_density",
+    band_level: float = 0.95,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+    lower_is_better: bool = False,
+) -> pd.DataFrame:
+    """Expected maximum, its spread, the median and its band, for every n.
+
+    Parameters
+    ----------
+    runs, curves, schedules, epochs
+        As for :func:`analysis.data.schedules.schedule_scores`: ``task, recipe, run,
+        score`` (at the end), and ``run, fraction, score[, epoch]``. Pass failed
+        runs, too: leaving them out makes every n look better than it is.
+    ns : array of positive integers, optional
+        Which n to tabulate, by default all from 1 to the number of runs B of
+        the group. Larger ones than B are left out.
+    band_method, band_level, bounds
+        As for :func:`analysis.best_of_n.bands.best_of_band`.
+    lower_is_better : bool
+        The best score is the smallest; "maximum" then reads "minimum".
+
+    Returns
+    -------
+    DataFrame
+        ``task, recipe, schedule, n, unbiased, plugin, spread, median, band_lower,
+        band_upper, band_method, band_level``: the two estimates of the expected
+        best of n, the standard deviation of the best (plug-in), the median best
+        and its simultaneous band. The four band columns are empty beyond the
+        informative range, where the data say nothing on how good the best of n
+        may be.
+
+    Raises
+    ------
+    TableError, ValueError
+        As the functions above.
+    """
+    scores = schedule_scores(
+        runs, curves, schedules=schedules, epochs=epochs, lower_is_better=lower_is_better
+    )
+    frames = []
+    for (task, recipe, schedule), group in scores.groupby([*GROUP, "schedule"], sort=False):
+        values = group["score"].to_numpy(np.float64)
+        sizes = np.arange(1, len(values) + 1) if ns is None else np.unique(np.asarray(ns))
+        sizes = sizes[sizes <= len(values)]
+        band = best_of_band(
+            values,
+            sizes,
+            method=band_method,
+            level=band_level,
+            bounds=bounds,
+            lower_is_better=lower_is_better,
+        )
+        told = sizes <= band.informative
+        frames.append(
+            pd.DataFrame(
+                {
+                    "task": task,
+                    "recipe": recipe,
+                    "schedule": schedule,
+                    "n": sizes,
+                    "unbiased": expected_max(values, sizes, lower_is_better=lower_is_better),
+                    "plugin": expected_max(
+                        values, sizes, estimator="plugin", lower_is_better=lower_is_better
+                    ),
+                    "spread": best_of_spread(values, sizes, lower_is_better=lower_is_better),
+                    "median": best_of_median(values, sizes, lower_is_better=lower_is_better),
+                    "band_lower": np.where(told, band.lower, np.nan),
+                    "band_upper": np.where(told, band.upper, np.nan),
+                    "band_method": pd.Series(
+                        [band_method if known else None for known in told], dtype="str"
+                    ),
+                    "band_level": np.where(told, band_level, np.nan),
+                }
+            )
+        )
+    return (
+        pd.concat(frames, ignore_index=True)[COLUMNS] if frames else pd.DataFrame(columns=COLUMNS)
+    )

@@ -1,0 +1,1 @@
+"""Comparison of recipes: paired, by distribution, by prediction."""

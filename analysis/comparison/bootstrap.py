@@ -1,0 +1,212 @@
+"""The multi-bootstrap: seeds and examples resampled together.
+
+After Sellam et al. 2022 (MultiBERTs): the answer is about the training
+procedure on the distribution of examples, not about these runs on these examples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.comparison.pairing import Factor, contrasts
+from analysis.data.predictions import predictions_of
+from analysis.data.study import Study
+
+Floats = npt.NDArray[np.float64]
+Seeds = npt.NDArray[np.generic]
+SEED_UNITS = ("init_seed", "order_seed", "run")
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiBootstrap:
+    """A difference (B minus A) in the mean per-example score, with both kinds of luck counted.
+
+    ``p_value`` is one-sided, for "B is no better than A"; it cannot fall below
+    ``p_floor`` = 1/(resamples + 1).
+    """
+
+    difference: float
+    lower: float
+    upper: float
+    p_value: float
+    p_floor: float
+    n_seeds_a: int
+    n_seeds_b: int
+    n_examples: int
+    paired: bool
+
+
+def multi_bootstrap(
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    generator: np.random.Generator,
+    *,
+    seeds_a: npt.ArrayLike | None = None,
+    seeds_b: npt.ArrayLike | None = None,
+    paired: bool = True,
+    level: float = 0.95,
+    resamples: int = 1_000,
+) -> MultiBootstrap:
+    """Difference of two groups of runs under resampled seeds and examples.
+
+    Parameters
+    ----------
+    a, b : floats, shapes (R_a, N) and (R_b, N)
+        Per-example scores (for instance 1.0 where the run is right), higher
+        better; column i is the same example in both.
+    generator : numpy Generator
+    seeds_a, seeds_b : arrays of R_a and R_b labels, optional
+        The seed of every run; runs of one seed are averaged first, so that the
+        seed is what is resampled. By default every run is its own seed.
+    paired : bool
+        Resample the seeds of both groups together; both must have the same ones.
+    level : float in (0, 1)
+        Nominal coverage of the percentile interval.
+    resamples : int
+        At least 100.
+
+    Notes
+    -----
+    A resample weighs seeds and examples by multinomial counts w and v, and the
+    difference is w' M v / (S N): all resamples are two matrix products.
+    p = (1 + #{difference <= 0})/(resamples + 1).
+    """
+    if resamples < 100:
+        raise ValueError(f"resamples is {resamples}; allowed: 100 or more.")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level is {level}; allowed: between 0 and 1, for instance 0.95.")
+    names_a, x = _by_seed(a, seeds_a, "a")
+    names_b, y = _by_seed(b, seeds_b, "b")
+    n = x.shape[1]
+    if y.shape[1] != n:
+        raise ValueError(
+            f"a has {n} examples and b {y.shape[1]}; both must be scored on the same examples."
+        )
+    if paired and (len(names_a) != len(names_b) or (names_a != names_b).any()):
+        raise ValueError(
+            f"a and b have different seeds ({len(names_a)} and {len(names_b)}); pairs need the "
+            "same ones. Keep the common seeds, or set paired=False."
+        )
+    examples = generator.multinomial(n, np.full(n, 1 / n), size=resamples) / n
+    if paired:
+        draws = _means(y - x, examples, generator)
+    else:
+        draws = _means(y, examples, generator) - _means(x, examples, generator)
+    lower, upper = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
+    # A difference of 0 may come out as rounding of either sign.
+    none_better = int((draws <= 1e-12).sum())
+    return MultiBootstrap(
+        difference=float(y.mean() - x.mean()),
+        lower=float(lower),
+        upper=float(upper),
+        p_value=(1 + none_better) / (resamples + 1),
+        p_floor=1 / (resamples + 1),
+        n_seeds_a=len(x),
+        n_seeds_b=len(y),
+        n_examples=n,
+        paired=paired,
+    )
+
+
+def compare_predictions(
+    study: Study,
+    generator: np.random.Generator,
+    *,
+    by: Factor = "recipe",
+    baseline: str | None = None,
+    unit: str = "init_seed",
+    level: float = 0.95,
+    resamples: int = 1_000,
+) -> pd.DataFrame:
+    """The multi-bootstrap for every two recipes (or models) with stored predictions.
+
+    The score of an example is 1 where it is classified correctly (accuracy),
+    or minus the squared error for regression.
+
+    Parameters
+    ----------
+    unit : {"init_seed", "order_seed", "run"}
+        What is resampled; runs that share it are averaged first. Paired where
+        both sides have common values of it (only those are used), except for "run".
+
+    Returns
+    -------
+    DataFrame
+        ``task``, ``model`` (or ``recipe``), ``a, b, measure, difference, lower,
+        upper, p_value, p_floor, n_seeds_a, n_seeds_b, n_examples, paired, unit``.
+    """
+    if unit not in SEED_UNITS:
+        raise ValueError(f"unit is {unit!r}; allowed: {', '.join(SEED_UNITS)}.")
+    rows = []
+    for contrast in contrasts(study, by=by, baseline=baseline):
+        sides = []
+        for level_name in (contrast.a, contrast.b):
+            model, recipe = (
+                (contrast.fixed, level_name) if by == "recipe" else (level_name, contrast.fixed)
+            )
+            sides.append(
+                predictions_of(study.subset(task=contrast.task, model=model, recipe=recipe))
+            )
+        left, right = sides
+        if left is None or right is None:
+            continue
+        if len(left.examples) != len(right.examples) or (left.examples != right.examples).any():
+            raise ValueError(
+                f"{contrast.a} and {contrast.b} on {contrast.task} predict different examples; "
+                "compare runs that were scored on the same data."
+            )
+        measure = "accuracy" if left.is_classification else "negative squared error"
+        seeds = [side.runs[unit].to_numpy() for side in (left, right)]
+        scores = [
+            side.correct if side.is_classification else -((side.logits[:, :, 0] - side.labels) ** 2)
+            for side in (left, right)
+        ]
+        common = np.intersect1d(seeds[0], seeds[1]) if unit != "run" else np.array([])
+        paired = len(common) >= 2
+        if paired:
+            keep = [np.isin(labels, common) for labels in seeds]
+            scores = [part[mask] for part, mask in zip(scores, keep, strict=True)]
+            seeds = [labels[mask] for labels, mask in zip(seeds, keep, strict=True)]
+        found = multi_bootstrap(
+            scores[0],
+            scores[1],
+            generator,
+            seeds_a=seeds[0],
+            seeds_b=seeds[1],
+            paired=paired,
+            level=level,
+            resamples=resamples,
+        )
+        rows.append(
+            contrast.labels(by) | {"measure": measure} | dataclasses.asdict(found) | {"unit": unit}
+        )
+    return pd.DataFrame(rows)
+
+
+def _by_seed(values: npt.ArrayLike, seeds: npt.ArrayLike | None, name: str) -> tuple[Seeds, Floats]:
+    matrix = np.asarray(values, dtype=np.float64)
+    if matrix.ndim != 2 or not matrix.size or not np.isfinite(matrix).all():
+        raise ValueError(
+            f"{name} must hold finite scores of the shape (runs, examples), got {matrix.shape}."
+        )
+    labels: Seeds = np.arange(len(matrix)) if seeds is None else np.asarray(seeds)
+    if labels.shape != (len(matrix),):
+        raise ValueError(
+            f"seeds_{name} has the shape {labels.shape}; allowed: one seed per run, "
+            f"({len(matrix)},)."
+        )
+    names, codes = np.unique(labels, return_inverse=True)
+    sums = np.zeros((len(names), matrix.shape[1]))
+    np.add.at(sums, codes, matrix)
+    return names, sums / np.bincount(codes)[:, None]
+
+
+def _means(matrix: Floats, examples: Floats, generator: np.random.Generator) -> Floats:
+    """Means of resampled seeds (drawn here) over resampled examples, one per resample."""
+    size = len(matrix)
+    seeds = generator.multinomial(size, np.full(size, 1 / size), size=len(examples)) / size
+    return np.asarray(((seeds @ matrix) * examples).sum(axis=1))

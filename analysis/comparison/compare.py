@@ -1,0 +1,232 @@
+"""Recipes or models over seeds, compared in every way that holds up, in one table.
+
+Runs are paired by (init, order) where both grids have the cell. Failed runs
+count with their scores: a recipe that fails less often is better for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import levene
+from scipy.stats import t as student
+
+from analysis.best_of_n.curve_crossings import best_of_n_crossings
+from analysis.comparison.improvement import Improvement, probability_of_improvement
+from analysis.comparison.pairing import Contrast, Factor, contrasts
+from analysis.comparison.stochastic_order import almost_stochastic_order
+from analysis.data.study import Study
+
+Floats = npt.NDArray[np.float64]
+MINIMUM_PAIRS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanDifference:
+    """A difference of means (B minus A) with its interval and two-sided p-value.
+
+    NaN where there are fewer than two runs on a side (or two pairs), or where
+    no score varies, so that there is no error to judge by.
+    """
+
+    difference: float
+    lower: float
+    upper: float
+    p_value: float
+    df: float
+
+
+def compare(
+    study: Study,
+    generator: np.random.Generator,
+    *,
+    by: Factor = "recipe",
+    baseline: str | None = None,
+    value: str = "score",
+    level: float = 0.95,
+    gamma: float = 0.75,
+) -> pd.DataFrame:
+    """Every comparison that scores alone allow, one row per pair of recipes (or models).
+
+    Parameters
+    ----------
+    study : Study
+        Only its complete runs are used.
+    generator : numpy Generator
+        For the bootstrap of the stochastic order.
+    by, baseline, value
+        As in `pairing.contrasts`.
+    level : float in (0, 1)
+        Nominal coverage of the intervals, before any correction for many.
+    gamma : float in (0.5, 1)
+        Threshold of a meaningful probability of improvement.
+
+    Returns
+    -------
+    DataFrame
+        ``task``, ``model`` (or ``recipe``), ``a, b, n_a, n_b, n_failed_a,
+        n_failed_b, n_pairs, mean_a, mean_b``; ``welch_*`` and ``paired_*``
+        (``difference, lower, upper, p, holm``), in the metric's own units, B
+        minus A; ``improvement*`` (P(B beats A), higher is B better whatever the
+        metric's direction; paired if there are two pairs or more);
+        ``meaningful``; ``violation_ratio`` and ``epsilon_min`` of "B dominates A", and
+        ``epsilon_min_reverse`` of "A dominates B"; ``levene_p`` (mean-centred),
+        ``brown_forsythe_p`` (median-centred) and its ``holm``; ``crossings``
+        (numbers of runs n from which the other best-of-n curve leads, as text).
+        Holm's correction is over all rows of the table.
+
+    Notes
+    -----
+    The t-tests take runs (or pairs of runs) as independent. Runs of a grid
+    that share a seed are not when that seed matters; where the variance shares
+    of init or order are large, trust differences over few seeds less.
+    """
+    rows = []
+    for contrast in contrasts(study, by=by, baseline=baseline, value=value):
+        rows.append(_row(contrast, by, generator, level, gamma))
+    table = pd.DataFrame(rows)
+    for column in ("welch", "paired", "brown_forsythe"):
+        if len(table):
+            table[f"{column}_holm"] = holm(table[f"{column}_p"].to_numpy(dtype=np.float64))
+    return table
+
+
+def welch_difference(a: npt.ArrayLike, b: npt.ArrayLike, *, level: float = 0.95) -> MeanDifference:
+    """Difference of means of two independent samples by Welch's t-test."""
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if len(x) < 2 or len(y) < 2:
+        return _unknown(x, y)
+    parts = np.array([x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)])
+    error = parts.sum()
+    if _negligible(error, x, y):
+        return _unknown(x, y)
+    df = float(error**2 / (parts**2 / (np.array([len(x), len(y)]) - 1)).sum())
+    return _difference(float(y.mean() - x.mean()), float(error) ** 0.5, df, level)
+
+
+def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike, *, level: float = 0.95) -> MeanDifference:
+    """Mean of the differences within pairs by the paired t-test."""
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if len(x) != len(y):
+        raise ValueError(f"pairs need equal lengths, got {len(x)} and {len(y)}.")
+    if len(x) < MINIMUM_PAIRS:
+        return _unknown(x, y)
+    gaps = y - x
+    error = gaps.var(ddof=1) / len(gaps)
+    if _negligible(error, x, y):
+        return _unknown(x, y)
+    return _difference(float(gaps.mean()), float(error) ** 0.5, len(gaps) - 1.0, level)
+
+
+def holm(p_values: npt.ArrayLike) -> Floats:
+    """Holm's adjusted p-values; NaN entries are no tests and stay NaN.
+
+    Parameters
+    ----------
+    p_values : 1D array of floats in [0, 1] or NaN
+
+    Returns
+    -------
+    array of float64
+        Each at least its p-value; those at most alpha are significant with a
+        familywise error of at most alpha.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1.0)
+    return adjusted
+
+
+def _row(
+    contrast: Contrast, by: Factor, generator: np.random.Generator, level: float, gamma: float
+) -> dict[str, object]:
+    a, b = contrast.scores_a, contrast.scores_b
+    pair_a = contrast.pairs["a"].to_numpy(dtype=np.float64)
+    pair_b = contrast.pairs["b"].to_numpy(dtype=np.float64)
+    sign = contrast.sign
+    row = contrast.labels(by) | {
+        "n_a": len(a),
+        "n_b": len(b),
+        "n_failed_a": int(contrast.runs_a["failed"].sum()),
+        "n_failed_b": int(contrast.runs_b["failed"].sum()),
+        "n_pairs": len(pair_a),
+        "mean_a": sign * float(a.mean()),
+        "mean_b": sign * float(b.mean()),
+    }
+    row |= _named("welch", welch_difference(sign * a, sign * b, level=level))
+    row |= _named("paired", paired_difference(sign * pair_a, sign * pair_b, level=level))
+    paired = len(pair_a) >= MINIMUM_PAIRS
+    samples = (pair_a, pair_b) if paired else (a, b)
+    gain = probability_of_improvement(*samples, paired=paired, level=level, gamma=gamma)
+    row |= _gain(gain)
+    forward = almost_stochastic_order(b, a, generator, level=level)
+    back = almost_stochastic_order(a, b, generator, level=level)
+    row["violation_ratio"] = forward.violation_ratio
+    row["epsilon_min"] = forward.epsilon_min
+    row["epsilon_min_reverse"] = back.epsilon_min
+    row["levene_p"] = spread_test(a, b, center="mean")
+    row["brown_forsythe_p"] = spread_test(a, b, center="median")
+    row["crossings"] = ", ".join(str(n) for n in best_of_n_crossings(a, b))
+    return row
+
+
+def spread_test(a: Floats, b: Floats, *, center: str) -> float:
+    """P-value of Levene's test ("mean") or Brown and Forsythe's ("median") of equal spread.
+
+    NaN with fewer than two scores on a side, or where no score varies.
+    """
+    if center not in ("mean", "median"):
+        raise ValueError(f"center is {center!r}; allowed: 'mean', 'median'.")
+    if len(a) < 2 or len(b) < 2 or (np.ptp(a) == 0 and np.ptp(b) == 0):
+        return float("nan")
+    # Two samples of equal absolute deviations have no error: scipy divides by zero.
+    middle = np.mean if center == "mean" else np.median
+    if all(np.ptp(np.abs(x - middle(x))) <= 1e-12 * np.abs(x).max() for x in (a, b)):
+        return float("nan")
+    return float(levene(a, b, center="mean" if center == "mean" else "median").pvalue)
+
+
+def _gain(gain: Improvement) -> dict[str, object]:
+    return {
+        "improvement": gain.probability,
+        "improvement_lower": gain.lower,
+        "improvement_upper": gain.upper,
+        "improvement_paired": gain.paired,
+        "significant": gain.significant,
+        "meaningful": gain.meaningful,
+    }
+
+
+def _named(test: str, found: MeanDifference) -> dict[str, object]:
+    return {
+        f"{test}_difference": found.difference,
+        f"{test}_lower": found.lower,
+        f"{test}_upper": found.upper,
+        f"{test}_p": found.p_value,
+    }
+
+
+def _difference(difference: float, error: float, df: float, level: float) -> MeanDifference:
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level is {level}; allowed: between 0 and 1, for instance 0.95.")
+    half = float(student.ppf(0.5 + level / 2, df)) * error
+    p_value = 2 * float(student.sf(abs(difference) / error, df))
+    return MeanDifference(difference, difference - half, difference + half, p_value, df)
+
+
+def _negligible(squared_error: float, x: Floats, y: Floats) -> bool:
+    """Whether a variance is no more than rounding of the scores."""
+    scale = max(float(np.abs(x).max()), float(np.abs(y).max()))
+    return squared_error <= (1e-14 * scale) ** 2
+
+
+def _unknown(x: Floats, y: Floats) -> MeanDifference:
+    nan = float("nan")
+    gap = float(y.mean() - x.mean()) if len(x) and len(y) else nan
+    return MeanDifference(gap, nan, nan, nan, nan)

@@ -1,0 +1,76 @@
+"""What can be said of runs of which some were stopped early, chosen by their scores.
+
+Those that were trained to the end are then a selected sample: their mean, their spread and
+their best of n are not those of a run drawn at random. All runs were alike up to the first
+decision, though, and the best of all is a fair draw of what the policy yields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from analysis.data.study import GROUP_COLUMNS, Study
+
+STOPPED = "stopped"
+
+
+def is_selected(study: Study) -> bool:
+    """Whether runs of the study were stopped early by their scores."""
+    return bool((study.runs["status"] == STOPPED).any())
+
+
+def unselected(study: Study) -> Study:
+    """The study without final scores that were selected.
+
+    In groups (task, model, recipe) of which runs were stopped early, no run counts as
+    complete, so that no estimator takes those that went on for a fair sample.
+    """
+    runs = study.runs
+    stopped = (runs["status"] == STOPPED).groupby([runs[c] for c in GROUP_COLUMNS])
+    chosen = stopped.transform("any").to_numpy(dtype=bool)
+    if not chosen.any():
+        return study
+    return dataclasses.replace(study, runs=runs.assign(complete=runs["complete"] & ~chosen))
+
+
+def at_the_decision(study: Study) -> pd.DataFrame:
+    """How the runs of one group stood at the last evaluation that all of them reached.
+
+    Returns
+    -------
+    DataFrame
+        At most one row: ``fraction`` of training, ``runs``, the ``mean``, ``sd``, ``min`` and
+        ``max`` of their best scores so far, and how many ``failed`` there (their score at this
+        evaluation does not beat the majority value; NaN where that is unknown). All runs that
+        were started are in it, so it is no selected sample. Diverged runs stand at their last
+        score. Empty where there are no curves.
+    """
+    if study.curves is None:
+        return pd.DataFrame()
+    sign = 1.0 if bool(study.runs["higher_is_better"].iloc[0]) else -1.0
+    curves = study.curves.assign(signed=sign * study.curves["score"])
+    going = study.runs.loc[study.runs["status"].isin(["finished", STOPPED]), "run"]
+    reached = curves.loc[curves["run"].isin(going)].groupby("run")["fraction"].max()
+    if reached.empty:
+        return pd.DataFrame()
+    fraction = float(reached.min())
+    then = curves.loc[curves["fraction"] <= fraction + 1e-12].groupby("run")["signed"]
+    best = sign * then.max()
+    majority = study.runs.set_index("run")["majority"].reindex(best.index)
+    failed = np.nan
+    if not majority.isna().any():
+        failed = float((then.last() <= sign * majority).sum())
+    return pd.DataFrame(
+        {
+            "fraction": [fraction],
+            "runs": [len(best)],
+            "mean": [float(best.mean())],
+            "sd": [float(best.std()) if len(best) > 1 else np.nan],
+            "min": [float(best.min())],
+            "max": [float(best.max())],
+            "failed": [failed],
+        }
+    )

@@ -1,0 +1,288 @@
+"""The tables that ``seedlab export`` writes, as a study.
+
+The folder holds ``schema.json`` and ``runs``, ``evaluations``, ``steps``,
+``predictions`` and diagnostics as Parquet or CSV; all but ``runs`` may be absent.
+Nothing of seedlab is imported: the tables are the interface.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.data import diagnostics as diagnostic_tables
+from analysis.data.frames import (
+    flags,
+    integers,
+    is_missing,
+    numbers,
+    read_frame,
+    refuse_rows,
+    require_columns,
+    texts,
+)
+from analysis.data.run_status import finished_runs
+from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study, TableError
+
+SCHEMA_VERSION = 1
+TABLES = ("runs", "evaluations", "steps", "predictions", "profiles", "representations")
+REQUIRED = {
+    "runs": ("run", "task", "init_seed", "order_seed", "status", "metric", "final_score"),
+    "evaluations": ("run", "fraction", "metric", "value"),
+    "steps": ("run", "step", "train_loss"),
+    "predictions": ("run", "example", "label"),
+    **diagnostic_tables.REQUIRED,
+}
+# What may differ between runs of one recipe, apart from their seeds.
+SETTINGS = (
+    "learning_rate",
+    "batch_size",
+    "epochs",
+    "max_steps",
+    "accumulation",
+    "schedule",
+    "warmup_ratio",
+    "warmup_steps",
+    "beta1",
+    "beta2",
+    "eps",
+    "weight_decay",
+    "bias_correction",
+    "clip_mode",
+    "clip_norm",
+    "dropout",
+    "max_length",
+    "train_examples",
+    "dtype",
+)
+UPWARD = frozenset({"max", "maximize", "maximise", "higher", "up", "true", "1"})
+DOWNWARD = frozenset({"min", "minimize", "minimise", "lower", "down", "false", "0"})
+
+
+def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
+    """A study from the folder of tables that ``seedlab export`` wrote.
+
+    Runs of one recipe that differ in a hyperparameter (another ``setting``) are
+    different recipes here, named after what differs: ``devlin, learning_rate=3e-05``.
+
+    Parameters
+    ----------
+    folder : path
+        Folder with ``schema.json`` and the tables.
+    score : {"best", "final"}
+        Which of a run's scores the analyses use (the column ``score``).
+
+    Raises
+    ------
+    TableError
+        The folder, a table or a column is missing, the schema version is
+        another one, a value cannot be parsed, or a cell occurs twice.
+    """
+    if score not in ("best", "final"):
+        raise TableError(f"score is {score!r}; allowed: 'best', 'final'.")
+    root = Path(folder)
+    _check_schema(root)
+    frames = {name: _table(root, name) for name in TABLES}
+    if frames["runs"] is None:
+        raise TableError(
+            f"{root}: there is no runs.parquet or runs.csv; export the study again, "
+            "or read a plain table with read_table()."
+        )
+    runs = _runs(frames["runs"], score, f"{root}/runs")
+    evaluations, steps, predictions, profiles, tokens = (frames[name] for name in TABLES[1:])
+    return Study(
+        runs=runs,
+        curves=None if evaluations is None else _curves(evaluations, runs, f"{root}/evaluations"),
+        steps=None if steps is None else _steps(steps, f"{root}/steps"),
+        predictions=(
+            None if predictions is None else _predictions(predictions, runs, f"{root}/predictions")
+        ),
+        profiles=(
+            None
+            if profiles is None
+            else diagnostic_tables.profiles_of(profiles, f"{root}/profiles")
+        ),
+        representations=(
+            None
+            if tokens is None
+            else diagnostic_tables.representations_of(tokens, f"{root}/representations")
+        ),
+    )
+
+
+def _check_schema(root: Path) -> None:
+    path = root / "schema.json"
+    if not path.is_file():
+        raise TableError(
+            f"{root}: there is no schema.json, so this is no exported study; export it with "
+            "`seedlab export`, or read a plain table with read_table()."
+        )
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8"))
+        version = schema["schema_version"]
+        listed = list(schema.get("tables", ()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TableError(
+            f"{path}: is not an object with a schema_version ({error}); export the study again."
+        ) from error
+    if version != SCHEMA_VERSION:
+        raise TableError(
+            f"{path}: schema version {version!r}; this version reads {SCHEMA_VERSION}. "
+            "Export the study again with the version that is installed."
+        )
+    for name in listed:
+        if name in TABLES and _path(root, name) is None:
+            raise TableError(
+                f"{path}: lists the table {name!r}, but there is no {name}.parquet or {name}.csv; "
+                "export the study again."
+            )
+
+
+def _path(root: Path, name: str) -> Path | None:
+    candidates = (root / f"{name}.parquet", root / f"{name}.csv")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _table(root: Path, name: str) -> pd.DataFrame | None:
+    path = _path(root, name)
+    if path is None:
+        return None
+    frame = read_frame(path, empty_allowed=name != "runs")
+    require_columns(frame, REQUIRED[name], str(path))
+    return None if frame.empty else frame
+
+
+def _runs(frame: pd.DataFrame, score: str, table: str) -> pd.DataFrame:
+    frame = frame.copy()
+    for column, default in (("model", "unspecified"), ("recipe", "default")):
+        if column not in frame:
+            frame[column] = default
+    for column in ("run", "task", "model", "recipe", "status", "metric"):
+        frame[column] = texts(frame, column, table)
+    for column in SEED_COLUMNS:
+        if column in frame:
+            optional = column not in ("init_seed", "order_seed")
+            frame[column] = integers(frame, column, table, missing_allowed=optional)
+    for column in ("final_score", "best_score", "majority", "n_examples", "test_score", "seconds"):
+        if column in frame:
+            frame[column] = numbers(frame, column, table)
+    if "majority" not in frame:
+        frame["majority"] = np.nan
+    if "failed" in frame:
+        frame["failed"] = flags(frame, "failed", table)
+    frame["higher_is_better"] = _direction(frame, table)
+    if "best_score" not in frame:
+        frame["best_score"] = frame["final_score"]
+    frame["score"] = frame[f"{score}_score"]
+    if "setting" in frame:
+        frame["recipe"] = _recipes_by_setting(frame)
+    return finished_runs(frame, table)
+
+
+def _recipes_by_setting(frame: pd.DataFrame) -> pd.Series:
+    """Recipe names under which all runs of a group share their hyperparameters."""
+    named = frame["recipe"].copy()
+    for _, part in frame.groupby(list(GROUP_COLUMNS), sort=False):
+        if part["setting"].nunique() < 2:
+            continue
+        varied = [c for c in SETTINGS if c in part and part[c].nunique(dropna=False) > 1]
+        names = part["recipe"]
+        for column in varied:
+            names = names + f", {column}=" + part[column].astype("str")
+        settings_of_name = part.groupby(names)["setting"].transform("nunique")
+        names = names.where(settings_of_name == 1, names + ", setting " + part["setting"])
+        named.loc[part.index] = names
+    return named
+
+
+def _direction(frame: pd.DataFrame, table: str) -> pd.Series:
+    column = next((c for c in ("direction", "higher_is_better") if c in frame), None)
+    if column is None:
+        return pd.Series(True, index=frame.index)
+    words = texts(frame, column, table).str.lower()
+    refuse_rows(
+        ~words.isin(UPWARD | DOWNWARD).to_numpy(dtype=bool),
+        frame.index,
+        f"column {column!r}: is no direction; allowed: 'max' (higher is better) or 'min'.",
+        table,
+    )
+    return words.isin(UPWARD).astype("bool")
+
+
+def _curves(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame | None:
+    frame = frame.copy()
+    for column in ("run", "metric", *(["split"] if "split" in frame else [])):
+        frame[column] = texts(frame, column, table)
+    for column in ("fraction", "value", "epoch", "step"):
+        frame[column] = numbers(frame, column, table) if column in frame else np.nan
+    by_run = runs.set_index("run")
+    orphan = ~frame["run"].isin(by_run.index).to_numpy(dtype=bool)
+    refuse_rows(orphan, frame.index, "column 'run': there is no such run in the runs table.", table)
+    frame = frame.loc[frame["metric"] == frame["run"].map(by_run["metric"])]
+    if "split" in frame and "split" in runs:
+        frame = frame.loc[frame["split"] == frame["run"].map(by_run["split"])]
+    if frame.empty:
+        return None
+    outside = ~frame["fraction"].between(0.0, 1.0).to_numpy(dtype=bool)
+    refuse_rows(outside, frame.index, "column 'fraction' must be in [0, 1].", table)
+    twice = frame.duplicated(["run", "fraction"]).to_numpy(dtype=bool)
+    refuse_rows(
+        twice,
+        frame.index,
+        "a second value for the same run, metric and fraction; keep one split and one row.",
+        table,
+    )
+    # From the step at which its loss became NaN a run stands at chance.
+    frame["score"] = frame["value"].where(
+        frame["value"].notna(), frame["run"].map(by_run["majority"])
+    )
+    refuse_rows(
+        frame["score"].isna().to_numpy(dtype=bool),
+        frame.index,
+        "column 'value': the score is missing and the run's majority value is unknown; "
+        "record the majority value in the runs table.",
+        table,
+    )
+    frame = frame.sort_values(["run", "fraction"], kind="stable")
+    return frame[["run", "fraction", "epoch", "step", "score"]].reset_index(drop=True)
+
+
+def _steps(frame: pd.DataFrame, table: str) -> pd.DataFrame:
+    frame = frame.assign(run=texts(frame, "run", table), step=integers(frame, "step", table))
+    # Losses may be NaN: that is what a diverged run looks like.
+    frame["train_loss"] = numbers(frame, "train_loss", table)
+    return frame.sort_values(["run", "step"], kind="stable").reset_index(drop=True)
+
+
+def _predictions(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame | None:
+    frame = frame.assign(run=texts(frame, "run", table), label=numbers(frame, "label", table))
+    if "split" in frame and "split" in runs:
+        split = frame["run"].map(runs.set_index("run")["split"])
+        frame = frame.loc[texts(frame, "split", table) == split]
+        if frame.empty:
+            return None
+    twice = frame.duplicated(["run", "example"]).to_numpy(dtype=bool)
+    refuse_rows(twice, frame.index, "a second row for the same run and example; keep one.", table)
+    frame = frame.assign(example=integers(frame, "example", table))
+    if "logits" in frame:
+        return frame.reset_index(drop=True)
+    # Their place is their number: logit_10 comes after logit_9.
+    names = {str(column) for column in frame.columns}
+    flat = [f"logit_{i}" for i in range(len(names)) if f"logit_{i}" in names]
+    if not flat:
+        raise TableError(
+            f"{table}: the column 'logits' (or 'logit_0', 'logit_1', ...) is missing; "
+            "export the study again."
+        )
+    parsed = [numbers(frame, column, table).to_numpy() for column in flat]
+    # Logits that are no numbers are NaN; a column beyond a task's classes is empty.
+    given = [~is_missing(frame[column]) | (i == 0) for i, column in enumerate(flat)]
+    classes = pd.Series(np.sum(given, axis=0), index=frame.index)
+    classes = classes.groupby(frame["run"].map(runs.set_index("run")["task"])).transform("max")
+    values = np.column_stack(parsed)
+    frame["logits"] = [list(row[:n]) for row, n in zip(values, classes, strict=True)]
+    return frame.drop(columns=flat).reset_index(drop=True)

@@ -1,0 +1,221 @@
+"""Files as frames, and columns as numbers: every refusal names the row and the column.
+
+Rows are counted from 1, the first row of data (below the header of a CSV file).
+Nothing here knows what a study is.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.data.study import TableError
+
+EXTENSIONS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", "<na>"})
+TRUE = frozenset({"true", "1", "1.0", "yes"})
+FALSE = frozenset({"false", "0", "0.0", "no"})
+
+
+def read_frame(path: Path, *, empty_allowed: bool = False) -> pd.DataFrame:
+    """A CSV, TSV, JSON lines or Parquet file as a frame; text files as text.
+
+    Raises
+    ------
+    TableError
+        The file is missing, empty, of another kind, or cannot be parsed.
+    """
+    if not path.is_file():
+        raise TableError(f"{path}: no such file; give the path of an existing table.")
+    kind = path.suffix.lower()
+    if kind not in EXTENSIONS:
+        raise TableError(
+            f"{path}: unknown extension {kind!r}; allowed: {', '.join(EXTENSIONS)}. "
+            "Convert the table or rename the file."
+        )
+    try:
+        if kind in (".csv", ".tsv"):
+            frame = _read_delimited(path, "," if kind == ".csv" else "\t")
+        elif kind == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            frame = _read_json_lines(path)
+    except (UnicodeDecodeError, OSError, csv.Error) as error:
+        raise TableError(f"{path}: cannot be read as {kind[1:]}: {error}.") from error
+    except ValueError as error:
+        if isinstance(error, TableError):
+            raise
+        raise TableError(f"{path}: cannot be read as {kind[1:]}: {error}.") from error
+    if frame.empty and not empty_allowed:
+        raise TableError(f"{path}: holds no rows; at least one run is needed.")
+    return frame.reset_index(drop=True)
+
+
+def _read_delimited(path: Path, separator: str) -> pd.DataFrame:
+    # The csv module, not pandas, because pandas silently shifts or fills rows
+    # whose number of fields is wrong.
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, delimiter=separator, strict=True)
+        header = next(reader, None)
+        if not header:
+            raise TableError(f"{path}: is empty; the first line must name the columns.")
+        names = [name.strip() for name in header]
+        refuse_repeated_names(names, str(path))
+        rows = []
+        for row in reader:
+            if not row:
+                continue
+            rows.append(row)
+            if len(row) != len(names):
+                raise TableError(
+                    f"{path}: row {len(rows)} has {len(row)} fields, the header {len(names)}; "
+                    "every row needs one field per column (quote fields that hold the separator)."
+                )
+    return pd.DataFrame(rows, columns=pd.Index(names), dtype="str")
+
+
+def _read_json_lines(path: Path) -> pd.DataFrame:
+    records: list[dict[str, object]] = []
+    for text in path.read_text(encoding="utf-8-sig").splitlines():
+        if not text.strip():
+            continue
+        try:
+            record = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise TableError(
+                f"{path}: row {len(records) + 1} is not JSON ({error}); "
+                "each line must be one object."
+            ) from error
+        if not isinstance(record, dict):
+            raise TableError(
+                f"{path}: row {len(records) + 1} is a JSON {type(record).__name__}; "
+                "each line must be one object of column: value."
+            )
+        records.append(record)
+    return pd.DataFrame.from_records(records)
+
+
+def refuse_repeated_names(names: Iterable[str], table: str) -> None:
+    """Refuse a header that names a column twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise TableError(f"{table}: the column {name!r} occurs twice; rename one of them.")
+        seen.add(name)
+
+
+def require_columns(frame: pd.DataFrame, needed: Iterable[str], table: str) -> None:
+    """Refuse a frame that lacks one of the `needed` columns, naming the nearest it has."""
+    present = [str(c) for c in frame.columns]
+    for column in needed:
+        if column not in present:
+            near = difflib.get_close_matches(column, present, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TableError(
+                f"{table}: the column {column!r} is missing{hint} It holds: "
+                f"{', '.join(present)}. Rename or add the column."
+            )
+
+
+def is_missing(values: pd.Series) -> npt.NDArray[np.bool_]:
+    """Where a column holds nothing: null, NaN, or one of the usual words for it."""
+    gap = values.isna().to_numpy(dtype=bool)
+    if values.dtype.kind not in "iufb":
+        words = values.astype("str").str.strip().str.lower()
+        gap = gap | words.isin(MISSING).to_numpy(dtype=bool)
+    return gap
+
+
+def numbers(
+    frame: pd.DataFrame, column: str, table: str, *, missing_allowed: bool = True
+) -> pd.Series:
+    """A column as float64, missing values as NaN; infinities count as missing."""
+    values = frame[column]
+    gap = is_missing(values)
+    parsed = pd.to_numeric(values.where(~gap, np.nan), errors="coerce").astype("float64")
+    bad = parsed.isna().to_numpy(dtype=bool) & ~gap
+    _refuse_first(bad, values, column, table, "not a number", "numbers such as 0.731")
+    parsed = parsed.where(np.isfinite(parsed), np.nan)
+    if not missing_allowed:
+        bad = parsed.isna().to_numpy(dtype=bool)
+        _refuse_first(bad, values, column, table, "missing or not finite", "finite numbers")
+    return parsed
+
+
+def integers(
+    frame: pd.DataFrame, column: str, table: str, *, missing_allowed: bool = False
+) -> pd.Series:
+    """A column as exact integers: int64, or Int64 where it may have gaps."""
+    values = frame[column]
+    gap = is_missing(values)
+    if not missing_allowed:
+        _refuse_first(gap, values, column, table, "missing", "integers")
+    if values.dtype.kind == "b":
+        _refuse_first(~gap, values, column, table, "not an integer", "integers")
+    # Integers that fit are parsed as integers: seeds above 2**53 are not exact as floats.
+    parsed = pd.to_numeric(values[~gap], errors="coerce")
+    whole = np.ones(len(parsed), dtype=bool)
+    if parsed.dtype.kind == "f":
+        whole = (np.isfinite(parsed) & (parsed == np.floor(parsed))).to_numpy(dtype=bool)
+    bad = np.zeros(len(values), dtype=bool)
+    bad[np.flatnonzero(~gap)[~whole]] = True
+    _refuse_first(bad, values, column, table, "not an integer", "integers such as 0 or 42")
+    if not gap.any():
+        return parsed.astype("int64")
+    return parsed.astype("Int64").reindex(values.index)
+
+
+def flags(frame: pd.DataFrame, column: str, table: str) -> pd.Series:
+    """A column as nullable booleans (true/false, yes/no, 1/0)."""
+    values = frame[column]
+    gap = is_missing(values)
+    words = values.astype("str").str.strip().str.lower()
+    true = words.isin(TRUE).to_numpy(dtype=bool)
+    bad = ~(gap | true | words.isin(FALSE).to_numpy(dtype=bool))
+    _refuse_first(bad, values, column, table, "not a truth value", "true or false")
+    result = pd.Series(true, index=values.index, dtype="boolean")
+    result[gap] = pd.NA
+    return result
+
+
+def texts(frame: pd.DataFrame, column: str, table: str) -> pd.Series:
+    """A column as text without gaps."""
+    values = frame[column]
+    _refuse_first(is_missing(values), values, column, table, "missing", "a name in every row")
+    return values.astype("str").str.strip()
+
+
+def refuse_rows(bad: npt.NDArray[np.bool_], index: pd.Index, message: str, table: str) -> None:
+    """Refuse a table by its first bad row; `message` follows the row's number.
+
+    `index` holds the rows' numbers from 0, so that they stay those of the file
+    when rows have been selected.
+    """
+    if bad.any():
+        raise TableError(f"{table}: row {index[int(np.flatnonzero(bad)[0])] + 1}, {message}")
+
+
+def _refuse_first(
+    bad: npt.NDArray[np.bool_],
+    values: pd.Series,
+    column: str,
+    table: str,
+    what: str,
+    allowed: str,
+) -> None:
+    if bad.any():
+        got = values.iloc[int(np.flatnonzero(bad)[0])]
+        refuse_rows(
+            bad,
+            values.index,
+            f"column {column!r}: {got!r} is {what}; allowed: {allowed}. Correct the value "
+            "or remove the row.",
+            table,
+        )

@@ -1,0 +1,110 @@
+"""Final predictions of the runs of one group as one array, run by example by class."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.data.study import Study, TableError
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What R runs predicted for the same N examples of K classes.
+
+    Attributes
+    ----------
+    runs : DataFrame of R rows
+        Their rows of `Study.runs`.
+    examples : array of N
+    labels : array of float64, shape (N,)
+        True classes (or targets, when K is 1).
+    logits : array of float64, shape (R, N, K)
+    """
+
+    runs: pd.DataFrame
+    examples: npt.NDArray[np.object_]
+    labels: Floats
+    logits: Floats
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether there are at least two classes; otherwise the logit is the prediction."""
+        return bool(self.logits.shape[2] > 1)
+
+    @property
+    def classes(self) -> Integers:
+        """Predicted classes, shape (R, N)."""
+        return np.asarray(self.logits.argmax(axis=2), dtype=np.int64)
+
+    @property
+    def correct(self) -> Floats:
+        """1.0 where the predicted class is the label, shape (R, N)."""
+        return np.asarray(self.classes == self.labels, dtype=np.float64)
+
+    @property
+    def probabilities(self) -> Floats:
+        """Softmax of the logits, shape (R, N, K)."""
+        shifted = np.exp(self.logits - self.logits.max(axis=2, keepdims=True))
+        return np.asarray(shifted / shifted.sum(axis=2, keepdims=True))
+
+
+def predictions_of(study: Study) -> Predictions | None:
+    """Predictions of the complete runs of one group; None where none are recorded.
+
+    Runs without predictions are left out, and so are runs with logits that are
+    not finite: a model that diverged predicts nothing.
+
+    Raises
+    ------
+    TableError
+        The study holds several groups, runs predict different examples, labels
+        of an example differ, or logits differ in length.
+    """
+    if len(study.group_keys()) != 1:
+        raise TableError(
+            f"predictions belong to one (task, model, recipe), but the study holds "
+            f"{len(study.group_keys())}; take one with subset() or groups()."
+        )
+    if study.predictions is None:
+        return None
+    runs = study.complete_runs()
+    table = study.predictions.loc[study.predictions["run"].isin(runs["run"])]
+    if table.empty:
+        return None
+    table = table.sort_values(["run", "example"], kind="stable")
+    names, sizes = np.unique(table["run"].to_numpy(dtype=object), return_counts=True)
+    per_run = int(sizes[0])
+    examples = table["example"].to_numpy(dtype=object)
+    for name, size, first in zip(names, sizes, np.cumsum(sizes) - sizes, strict=True):
+        if size != per_run or (examples[first : first + size] != examples[:per_run]).any():
+            raise TableError(
+                f"predictions: run {name} predicts other examples than run {names[0]}; every run "
+                "of a group must predict the same. Export the study again."
+            )
+    labels = table["label"].to_numpy(dtype=np.float64).reshape(len(names), per_run)
+    if (labels != labels[0]).any():
+        position = int(np.flatnonzero((labels != labels[0]).any(axis=0))[0])
+        raise TableError(
+            f"predictions: the label of example {examples[position]} differs between runs; "
+            "every run must have been scored on the same data."
+        )
+    lengths = {len(row) for row in table["logits"]}
+    if len(lengths) > 1:
+        raise TableError(
+            f"predictions: logits of {sorted(lengths)} numbers; all need one length, "
+            "the number of classes."
+        )
+    logits = np.stack(table["logits"].to_list()).astype(np.float64)
+    logits = logits.reshape(len(names), per_run, -1)
+    finite = np.isfinite(logits).all(axis=(1, 2))
+    if not finite.any():
+        return None
+    chosen = runs.set_index("run").loc[list(names[finite])].reset_index()
+    return Predictions(chosen, examples[:per_run], labels[0], logits[finite])

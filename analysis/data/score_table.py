@@ -1,0 +1,219 @@
+"""A plain table of scores as a study: one row per run, or per run and evaluation.
+
+Columns ``task, init_seed, order_seed, score``; optional ``recipe, model, run,
+dropout_seed, fraction, epoch, step, failed, status, metric, majority,
+n_examples, final_score, best_score``; any others are kept. A table with a
+``fraction`` (or ``epoch`` or ``step``) that varies within runs is in long form:
+its rows are evaluations and carry the curves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.data.frames import (
+    flags,
+    integers,
+    numbers,
+    read_frame,
+    refuse_repeated_names,
+    refuse_rows,
+    require_columns,
+    texts,
+)
+from analysis.data.run_status import at_chance, finished_runs
+from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study, TableError, cell_columns
+
+TIME_COLUMNS = ("fraction", "step", "epoch")
+DEFAULT_NAMES = {"model": "unspecified", "recipe": "default"}
+
+
+def read_table(
+    source: str | os.PathLike[str] | pd.DataFrame,
+    *,
+    metric: str | None = None,
+    higher_is_better: bool = True,
+    majority: float | Mapping[str, float] | None = None,
+) -> Study:
+    """A study from one table of scores.
+
+    Parameters
+    ----------
+    source : path or DataFrame
+        A ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` or ``.parquet`` file, or a frame.
+    metric : str, optional
+        Name of the metric. It selects rows where the table has a ``metric``
+        column, names the score column where there is no ``score``, and is a
+        label otherwise.
+    higher_is_better : bool
+        Direction of the metric; a ``higher_is_better`` column overrides it.
+    majority : float or mapping of task to float, optional
+        Score of the majority classifier (the metric's chance value). A
+        ``majority`` column overrides it. A run whose final score does not beat
+        it has failed, and a failed run without a score stands at it.
+
+    Returns
+    -------
+    Study
+        In long form ``score`` and ``best_score`` are the best evaluation of the
+        run and ``final_score`` the last; otherwise all three are the score
+        given, unless the table has columns for them. ``fraction`` is the step
+        (or epoch) over the largest one of its group where it is not given.
+
+    Raises
+    ------
+    TableError
+        A column is missing, a value cannot be parsed, a score is missing on a
+        run that is not marked as failed, or two rows have the same cell.
+    """
+    if isinstance(source, pd.DataFrame):
+        table, frame = "the table", source.reset_index(drop=True)
+        refuse_repeated_names([str(c) for c in frame.columns], table)
+        if frame.empty:
+            raise TableError("the table holds no rows; at least one run is needed.")
+    else:
+        table, frame = str(source), read_frame(Path(source))
+    frame, name = _with_one_metric(frame, metric, table)
+    require_columns(frame, ("task", "init_seed", "order_seed", "score"), table)
+    frame = _typed(frame, table)
+    frame["metric"] = name
+    if "higher_is_better" not in frame:
+        frame["higher_is_better"] = higher_is_better
+    if "majority" not in frame:
+        frame["majority"] = _majority_of(frame["task"], majority)
+
+    time = next((c for c in TIME_COLUMNS if c in frame), None)
+    key = ["run"] if "run" in frame else cell_columns(frame)
+    if time is None or not frame.duplicated(key).any():
+        if "run" not in frame:
+            frame["run"] = [f"row{i + 1}" for i in range(len(frame))]
+        frame = frame.drop(columns=[c for c in ("fraction", "epoch") if c in frame])
+        return Study(runs=finished_runs(frame, table))
+    return _long_form(frame, time, key, table)
+
+
+def _with_one_metric(
+    frame: pd.DataFrame, metric: str | None, table: str
+) -> tuple[pd.DataFrame, str]:
+    if "metric" in frame.columns:
+        names = texts(frame, "metric", table)
+        known = sorted(set(names))
+        if metric is None:
+            if len(known) > 1:
+                raise TableError(
+                    f"{table}: the column 'metric' holds {len(known)} metrics "
+                    f"({', '.join(known)}); choose one with metric=NAME."
+                )
+            return frame.copy(), known[0]
+        if metric not in known:
+            raise TableError(
+                f"{table}: no row has the metric {metric!r}; allowed: {', '.join(known)}."
+            )
+        # The index keeps the rows' numbers in the file, for later refusals.
+        return frame.loc[names == metric].copy(), metric
+    if metric is not None and "score" not in frame.columns and metric in frame.columns:
+        return frame.rename(columns={metric: "score"}), metric
+    return frame.copy(), metric or "score"
+
+
+def _typed(frame: pd.DataFrame, table: str) -> pd.DataFrame:
+    for column in GROUP_COLUMNS:
+        if column in frame:
+            frame[column] = texts(frame, column, table)
+        else:
+            frame[column] = DEFAULT_NAMES[column]
+    for column in ("run", "status"):
+        if column in frame:
+            frame[column] = texts(frame, column, table)
+    for column in SEED_COLUMNS:
+        if column in frame:
+            frame[column] = integers(frame, column, table)
+    for column in (
+        "score",
+        "final_score",
+        "best_score",
+        "fraction",
+        "epoch",
+        "step",
+        "majority",
+        "n_examples",
+    ):
+        if column in frame:
+            frame[column] = numbers(frame, column, table)
+    if "higher_is_better" in frame:
+        frame["higher_is_better"] = flags(frame, "higher_is_better", table)
+        gap = frame["higher_is_better"].isna().to_numpy(dtype=bool)
+        refuse_rows(
+            gap, frame.index, "column 'higher_is_better' is empty; give true or false.", table
+        )
+        frame["higher_is_better"] = frame["higher_is_better"].astype("bool")
+    if "failed" in frame:
+        frame["failed"] = flags(frame, "failed", table)
+    if "fraction" in frame:
+        outside = ~frame["fraction"].between(0.0, 1.0).to_numpy(dtype=bool)
+        refuse_rows(
+            outside,
+            frame.index,
+            "column 'fraction' must be a fraction of training in [0, 1]; "
+            "divide steps or percentages first.",
+            table,
+        )
+    return frame
+
+
+def _majority_of(tasks: pd.Series, majority: float | Mapping[str, float] | None) -> pd.Series:
+    if isinstance(majority, Mapping):
+        return tasks.map(dict(majority)).astype("float64")
+    value = np.nan if majority is None else float(majority)
+    return pd.Series(value, index=tasks.index, dtype="float64")
+
+
+def _long_form(frame: pd.DataFrame, time: str, key: list[str], table: str) -> Study:
+    refuse_rows(
+        frame[time].isna().to_numpy(dtype=bool),
+        frame.index,
+        f"column {time!r} is empty; every row of a long table needs its {time}.",
+        table,
+    )
+    if time != "fraction":
+        longest = frame.groupby(list(GROUP_COLUMNS))[time].transform("max")
+        frame["fraction"] = (frame[time] / longest.where(longest > 0, 1.0)).astype("float64")
+    if "run" not in frame:
+        frame["run"] = frame.groupby(key, sort=False, dropna=False).ngroup().map("run{}".format)
+    twice = frame.duplicated(["run", time]).to_numpy(dtype=bool)
+    refuse_rows(twice, frame.index, f"a second row for the same run and {time}; remove one.", table)
+    fixed = [c for c in (*cell_columns(frame), "status", "failed") if c in frame]
+    for column in fixed:
+        first = frame.groupby("run")[column].transform("first")
+        changed = (frame[column].ne(first) & ~(frame[column].isna() & first.isna())).fillna(True)
+        refuse_rows(
+            changed.to_numpy(dtype=bool),
+            frame.index,
+            f"column {column!r}: differs from the earlier rows of the same run; "
+            "a run has one value. Give each run its own name in the column 'run'.",
+            table,
+        )
+    frame["_diverged"] = frame["score"].isna()
+    frame["score"] = at_chance(frame, "score", table, incomplete_may_lack=False)
+    ordered = frame.sort_values(["run", "fraction"], kind="stable")
+    # Turned round where lower is better, so that one maximum serves both.
+    signed = ordered["score"].where(ordered["higher_is_better"], -ordered["score"])
+    best = ordered.loc[signed.groupby(ordered["run"]).idxmax()].set_index("run")["score"]
+    per_run = ordered.groupby("run", sort=False)
+    runs = frame.drop_duplicates("run").drop(
+        columns=["fraction", "epoch", "step", "_diverged"], errors="ignore"
+    )
+    runs["score"] = runs["best_score"] = runs["run"].map(best)
+    runs["final_score"] = runs["run"].map(per_run["score"].last())
+    runs["diverged"] = runs["run"].map(per_run["_diverged"].any()).astype("bool")
+    columns = ["run", "fraction", "epoch", "step", "score"]
+    curves = ordered.reindex(columns=columns).reset_index(drop=True)
+    return Study(
+        runs=finished_runs(runs, table),
+        curves=curves.astype({"epoch": "float64", "step": "float64"}),
+    )

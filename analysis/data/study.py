@@ -1,0 +1,227 @@
+"""The labelled input of every analysis: frames of runs, curves, steps and predictions.
+
+A :class:`Study` never reads files (see :mod:`analysis.data.score_table` and
+:mod:`analysis.data.exported`) and never changes the frames it was given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+GROUP_COLUMNS = ("task", "model", "recipe")
+SEED_COLUMNS = (
+    "init_seed",
+    "order_seed",
+    "dropout_seed",
+    "mixout_seed",
+    "mask_seed",
+    "augment_seed",
+    "subsample_seed",
+)
+FAILED_STATUSES = frozenset({"failed", "diverged"})
+COMPLETE_STATUSES = FAILED_STATUSES | {"finished"}
+
+
+class TableError(ValueError):
+    """A table cannot be read as a study; the message names row, column and remedy."""
+
+
+class Group(NamedTuple):
+    """What a grid of seeds belongs to."""
+
+    task: str
+    model: str
+    recipe: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Runs of one or several grids of seeds, with their curves and predictions.
+
+    Attributes
+    ----------
+    runs : DataFrame
+        One row per run, index 0..R-1, with at least the columns ``run`` (str,
+        unique), ``task``, ``model``, ``recipe`` (str), ``init_seed``,
+        ``order_seed`` (int), ``status`` (str), ``complete`` (bool: finished, failed
+        or diverged, as opposed to stopped early or still running), ``failed`` (bool:
+        the final score does not beat ``majority``, or the loss became NaN),
+        ``diverged`` (bool: a score was missing because the loss became NaN, and
+        stands at ``majority``), ``score`` (the one the analyses use: the best of
+        the run where curves or ``best_score`` exist), ``final_score``,
+        ``best_score``, ``metric`` (str), ``higher_is_better`` (bool),
+        ``majority`` (float, NaN where unknown) and ``n_examples`` (float, NaN
+        where unknown). Further columns of the source are kept.
+    curves : DataFrame or None
+        ``run, fraction, epoch, step, score``, sorted by run and fraction;
+        ``fraction`` is in [0, 1], ``epoch`` and ``step`` may be NaN.
+    steps : DataFrame or None
+        ``run, step, train_loss`` and what else was recorded.
+    predictions : DataFrame or None
+        ``run, example, label, logits`` (a list of floats per row).
+    profiles : DataFrame or None
+        ``run, step, name, depth, value``: diagnostics by depth. Depth 0 is the
+        embeddings, i the i-th layer, the highest one head and pooler.
+    representations : DataFrame or None
+        ``run, depth, example, values`` (an array of floats per row): first tokens
+        after the last step; depth i is the output of the i-th layer.
+    """
+
+    runs: pd.DataFrame
+    curves: pd.DataFrame | None = None
+    steps: pd.DataFrame | None = None
+    predictions: pd.DataFrame | None = None
+    profiles: pd.DataFrame | None = None
+    representations: pd.DataFrame | None = None
+
+    def complete_runs(self) -> pd.DataFrame:
+        """Runs that were trained to their end.
+
+        Only these may enter means, variances, comparisons, failure rates and
+        the expected maximum: a run that was stopped early was selected by its
+        own score, and neither its last score nor its absence is a fair draw.
+        """
+        return self.runs.loc[self.runs["complete"]].reset_index(drop=True)
+
+    def incomplete_runs(self) -> pd.DataFrame:
+        """Runs that were stopped early or have not ended; see `complete_runs`."""
+        return self.runs.loc[~self.runs["complete"]].reset_index(drop=True)
+
+    def complete_curves(self) -> pd.DataFrame | None:
+        """Curves of the complete runs: what early-stopping estimates may use."""
+        return _of_runs(self.curves, self.complete_runs())
+
+    def curves_reaching(self, fraction: float) -> pd.DataFrame | None:
+        """Curves of all runs, stopped ones included, that were evaluated at or after `fraction`."""
+        if self.curves is None:
+            return None
+        reach = self.curves.groupby("run")["fraction"].transform("max")
+        return self.curves.loc[reach >= fraction].reset_index(drop=True)
+
+    def group_keys(self) -> list[Group]:
+        """The (task, model, recipe) groups, in order of first appearance."""
+        keys = self.runs[list(GROUP_COLUMNS)].drop_duplicates()
+        return [Group(*row) for row in keys.itertuples(index=False, name=None)]
+
+    def groups(self) -> Iterator[tuple[Group, Study]]:
+        """Each (task, model, recipe) with its part of the study."""
+        for key in self.group_keys():
+            yield key, self.subset(task=key.task, model=key.model, recipe=key.recipe)
+
+    def subset(
+        self, *, task: str | None = None, model: str | None = None, recipe: str | None = None
+    ) -> Study:
+        """The runs of one task, model and/or recipe, with their curves and predictions."""
+        keep = np.ones(len(self.runs), dtype=bool)
+        for column, value in (("task", task), ("model", model), ("recipe", recipe)):
+            if value is not None:
+                matches = (self.runs[column] == value).to_numpy(dtype=bool)
+                if not matches.any():
+                    known = ", ".join(sorted(set(self.runs[column])))
+                    raise TableError(f"no run has {column} {value!r}; the study holds: {known}.")
+                keep &= matches
+        runs = self.runs.loc[keep].reset_index(drop=True)
+        return Study(
+            runs=runs,
+            curves=_of_runs(self.curves, runs),
+            steps=_of_runs(self.steps, runs),
+            predictions=_of_runs(self.predictions, runs),
+            profiles=_of_runs(self.profiles, runs),
+            representations=_of_runs(self.representations, runs),
+        )
+
+    def grid(self, column: str = "score") -> pd.DataFrame:
+        """One group's complete runs as a matrix, init seeds by order seeds.
+
+        Cells without a complete run are NaN, never dropped; repeats of a cell are
+        averaged.
+
+        Raises
+        ------
+        TableError
+            The study holds more than one (task, model, recipe).
+        """
+        keys = self.group_keys()
+        if len(keys) != 1:
+            raise TableError(
+                f"a grid belongs to one (task, model, recipe), but the study holds {len(keys)}; "
+                "take one with subset() or groups()."
+            )
+        cells = self.complete_runs().pivot_table(
+            index="init_seed", columns="order_seed", values=column, aggfunc="mean"
+        )
+        rows, columns = (sorted(set(self.runs[c])) for c in ("init_seed", "order_seed"))
+        return cells.reindex(
+            index=pd.Index(rows, name="init_seed"), columns=pd.Index(columns, name="order_seed")
+        )
+
+
+def _of_runs(frame: pd.DataFrame | None, runs: pd.DataFrame) -> pd.DataFrame | None:
+    if frame is None:
+        return None
+    part = frame.loc[frame["run"].isin(runs["run"])].reset_index(drop=True)
+    return None if part.empty else part
+
+
+def concat_studies(studies: Sequence[Study]) -> Study:
+    """Several studies as one.
+
+    A run name that several studies use for different cells is made unique by
+    the number of its study (``2/run``); the same cell in two studies is refused.
+
+    Raises
+    ------
+    TableError
+        No study was given, or a cell occurs in two of them.
+    """
+    if not studies:
+        raise TableError("no study was given; allowed: one or more.")
+    names = [name for study in studies for name in study.runs["run"]]
+    clash = {name for name, count in pd.Series(names).value_counts().items() if count > 1}
+
+    def renamed(frame: pd.DataFrame | None, number: int) -> pd.DataFrame | None:
+        if frame is None or not clash:
+            return frame
+        run = frame["run"].where(~frame["run"].isin(clash), f"{number}/" + frame["run"])
+        return frame.assign(run=run)
+
+    def stacked(part: str) -> pd.DataFrame | None:
+        frames = [renamed(getattr(study, part), i + 1) for i, study in enumerate(studies)]
+        present = [frame for frame in frames if frame is not None]
+        return pd.concat(present, ignore_index=True) if present else None
+
+    runs = stacked("runs")
+    assert runs is not None
+    for column in SEED_COLUMNS:
+        # A seed that only some studies recorded is unknown, not missing, in the others.
+        if column in runs and runs[column].isna().any():
+            runs[column] = runs[column].astype("Int64")
+    refuse_duplicate_cells(runs, "the studies together")
+    return Study(runs, *(stacked(part.name) for part in dataclasses.fields(Study)[1:]))
+
+
+def cell_columns(runs: pd.DataFrame) -> list[str]:
+    """The columns that together name a run's place: group and every seed present."""
+    return [c for c in (*GROUP_COLUMNS, *SEED_COLUMNS) if c in runs.columns]
+
+
+def refuse_duplicate_cells(runs: pd.DataFrame, table: str) -> None:
+    """Raise a `TableError` that names the first two rows with the same cell."""
+    columns = cell_columns(runs)
+    repeated = runs.duplicated(columns, keep=False).to_numpy(dtype=bool)
+    if not repeated.any():
+        return
+    again = runs.loc[runs.duplicated(columns), columns]
+    cell = again.iloc[0]
+    same = runs.loc[(runs[columns].eq(cell) | (runs[columns].isna() & cell.isna())).all(axis=1)]
+    first, second = int(same.index[0]), int(again.index[0])
+    what = ", ".join(f"{name}={cell[name]}" for name in columns)
+    raise TableError(
+        f"{table}: rows {first + 1} and {second + 1} are both the cell {what}; allowed is one run "
+        "per cell. Remove one of them, or tell repeats apart by a dropout_seed column."
+    )

@@ -1,0 +1,206 @@
+"""What a reader of the report must be warned of: pure rules over a study.
+
+Each rule looks at the design, never at whether a result is welcome. After
+Bethard 2022 (arXiv:2210.13393) on risky uses of seeds, among others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+
+from analysis.data.early_stopped import is_selected
+from analysis.data.study import Group, Study
+
+FEW_LEVELS = 5
+# From this ratio of the numbers of runs, the larger sample's best is flattered visibly.
+UNEQUAL_RATIO = 1.5
+FACTORS = {"init_seed": "init", "order_seed": "order"}
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyWarning:
+    """One warning: the rule that fired, where, and what to do about it.
+
+    ``group`` is None where the finding is about several groups.
+    """
+
+    rule: str
+    message: str
+    group: Group | None = None
+
+
+def study_warnings(
+    study: Study,
+    *,
+    informative: Mapping[Group, int] | None = None,
+    drawn: Mapping[Group, int] | None = None,
+) -> list[StudyWarning]:
+    """All findings about a study, group by group, then between groups.
+
+    Parameters
+    ----------
+    study : Study
+    informative : mapping of Group to int, optional
+        Largest n at which the best-of-n band of the group is informative.
+    drawn : mapping of Group to int, optional
+        Largest n at which a band is drawn; by default the number of runs.
+    """
+    found: list[StudyWarning] = []
+    for key, part in study.groups():
+        found += one_seed(key, part)
+        found += few_levels(key, part)
+        found += incomplete_grid(key, part)
+        found += incomplete_runs(key, part)
+        found += same_split(key, part)
+        found += unjudged_failures(key, part)
+        if informative is not None and key in informative:
+            n = len(part.complete_runs())
+            end = n if drawn is None else drawn.get(key, n)
+            found += band_beyond_limit(key, end, informative[key])
+    found += best_against_mean(study)
+    found += unequal_runs(study)
+    return found
+
+
+def one_seed(key: Group, part: Study) -> Iterator[StudyWarning]:
+    """One run only, or one level of a factor only."""
+    runs = part.complete_runs()
+    if len(runs) <= 1:
+        yield StudyWarning(
+            "one seed",
+            f"there is {len(runs) or 'no'} complete run: one score is an anecdote. "
+            "Train at least five.",
+            key,
+        )
+        return
+    for column, name in FACTORS.items():
+        if runs[column].nunique() == 1:
+            yield StudyWarning(
+                "one seed",
+                f"all runs have one {name} seed: nothing can be said about the variance that "
+                f"{name} causes, and no interval covers it. Vary it.",
+                key,
+            )
+
+
+def few_levels(key: Group, part: Study) -> Iterator[StudyWarning]:
+    """Fewer than five levels of a factor: its variance component is hardly known."""
+    runs = part.complete_runs()
+    for column, name in FACTORS.items():
+        levels = runs[column].nunique()
+        if 1 < levels < FEW_LEVELS:
+            yield StudyWarning(
+                "few levels",
+                f"there are {levels} {name} seeds: the share of variance due to {name} is hardly "
+                f"determined below {FEW_LEVELS}. Read its interval, not its estimate.",
+                key,
+            )
+
+
+def incomplete_grid(key: Group, part: Study) -> Iterator[StudyWarning]:
+    """Cells without a complete run."""
+    grid = part.grid()
+    missing = int(grid.isna().to_numpy().sum())
+    if missing:
+        yield StudyWarning(
+            "incomplete grid",
+            f"{missing} of {grid.size} cells of the {grid.shape[0]} x {grid.shape[1]} grid have "
+            "no complete run. If they are missing because of their scores, every mean is biased.",
+            key,
+        )
+
+
+def incomplete_runs(key: Group, part: Study) -> Iterator[StudyWarning]:
+    """Runs that were stopped early, or have not ended."""
+    runs = part.incomplete_runs()
+    if len(runs):
+        kinds = ", ".join(f"{n} {status}" for status, n in runs["status"].value_counts().items())
+        selected = (
+            "The others were selected by their scores, so nothing is estimated from the final scores "
+            "of this group."
+            if is_selected(part)
+            else "They are in no mean, variance or comparison. If they are missing because of their "
+            "scores, these are biased."
+        )
+        yield StudyWarning(
+            "stopped runs", f"{len(runs)} runs did not end ({kinds}). {selected}", key
+        )
+
+
+def same_split(key: Group, part: Study) -> Iterator[StudyWarning]:
+    """The best evaluation is chosen and reported on the same split."""
+    runs = part.complete_runs()
+    tested = "test_score" in runs and bool(runs["test_score"].notna().any())
+    selected = bool((runs["score"] != runs["final_score"]).any())
+    if selected and not tested:
+        split = str(runs["split"].iloc[0]) if "split" in runs else "same"
+        yield StudyWarning(
+            "same split",
+            f"a run's score is its best evaluation, chosen and reported on the {split} split: it "
+            "is optimistic. Report a held-out split, or the final score.",
+            key,
+        )
+
+
+def unjudged_failures(key: Group, part: Study) -> Iterator[StudyWarning]:
+    """No majority value and no mark: failed runs cannot be told."""
+    runs = part.complete_runs()
+    if len(runs) and runs["majority"].isna().all() and not runs["failed"].any():
+        yield StudyWarning(
+            "unjudged failures",
+            "the majority value is unknown and no run is marked as failed: a failure rate of 0 "
+            "means nothing. Give the majority value.",
+            key,
+        )
+
+
+def band_beyond_limit(key: Group, drawn: int, informative: int) -> Iterator[StudyWarning]:
+    """A best-of-n band that is drawn further than the data say anything."""
+    if drawn > informative:
+        yield StudyWarning(
+            "band beyond limit",
+            f"the band of the best-of-n curve says nothing beyond n = {informative}, but is "
+            f"asked for up to n = {drawn}. It is cut there; train more runs to go further.",
+            key,
+        )
+
+
+def best_against_mean(study: Study) -> Iterator[StudyWarning]:
+    """A single score beside a sample: it may be the best of many and proves nothing."""
+    for task, sizes in _sizes(study).items():
+        single = [key for key, n in sizes.items() if n == 1]
+        many = [key for key, n in sizes.items() if n > 1]
+        for one, other in itertools.product(single, many):
+            yield StudyWarning(
+                "best against mean",
+                f"on {task}, {_name(one)} is a single score beside the {sizes[other]} runs of "
+                f"{_name(other)}. If it is the best of several runs, compare it with the best of "
+                "as many, never with a mean.",
+            )
+
+
+def unequal_runs(study: Study) -> Iterator[StudyWarning]:
+    """Numbers of runs so different that the best scores cannot be compared."""
+    for task, sizes in _sizes(study).items():
+        for a, b in itertools.combinations(sizes, 2):
+            few, more = sorted((a, b), key=lambda key: sizes[key])
+            if sizes[few] > 1 and sizes[more] >= UNEQUAL_RATIO * sizes[few]:
+                yield StudyWarning(
+                    "unequal runs",
+                    f"on {task}, {_name(more)} has {sizes[more]} runs and {_name(few)} "
+                    f"{sizes[few]}: the best of more runs is better by luck alone. Compare means, "
+                    "or the best of equally many.",
+                )
+
+
+def _sizes(study: Study) -> dict[str, dict[Group, int]]:
+    by_task: dict[str, dict[Group, int]] = {}
+    for key, part in study.groups():
+        by_task.setdefault(key.task, {})[key] = len(part.complete_runs())
+    return by_task
+
+
+def _name(key: Group) -> str:
+    return f"{key.recipe} ({key.model})"

@@ -1,0 +1,1 @@
+"""Results that the report shows: estimates per group, tables, numbers as text."""

@@ -1,0 +1,216 @@
+"""Everything the report computes for one group of runs, and why what is missing is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from analysis.best_of_n.expected_max_table import expected_max_table
+from analysis.comparison.instability import instability
+from analysis.data.curves import curve_pools
+from analysis.data.early_stopped import is_selected, unselected
+from analysis.data.study import Group, Study, TableError
+from analysis.report.results.early_stopped import why_missing
+from analysis.stopping.rank_correlation import fraction_correlations
+from analysis.stopping.replay import replay_table
+from analysis.stopping.value import early_stopping_table
+from analysis.training.bias_correction import uncorrected_schedules
+from analysis.training.final_losses import final_losses
+from analysis.training.layer_profiles import DISTANCE, GRADIENT, distances_at_end, profile_medians
+from analysis.training.run_similarity import run_similarity
+from analysis.variance.components import seed_spreads, variance_components
+from analysis.variance.failure_rates import failure_rates
+from analysis.variance.henderson import DesignError
+from analysis.variance.noise_floor import noise_floor
+from analysis.variance.permutation import factor_tests
+from analysis.variance.seed_effects import best_and_worst_seeds, seed_means
+
+BUDGETS = range(1, 31)
+# The pruners' own bookkeeping takes its time: few budgets, up to what most people spend.
+REPLAYED = (2, 3, 5, 8, 12)
+# Halvings of large pools agree closely; small pools need more of them.
+LARGE_POOL = 200
+PERMUTATIONS = 9_999
+# Pairs grow with the square: 190 of 20 runs, at every layer.
+MOST_COMPARED = 20
+
+
+@dataclasses.dataclass
+class GroupResults:
+    """The tables of one (task, model, recipe), by name, and the reasons for missing ones.
+
+    ``tables`` may hold ``failure, floor, variance, spreads, tests, published_tests,
+    seed_means, extremes, expected_max, early_stopping, rank_correlation, replay,
+    instability, final_losses, uncorrected, distances, distance_medians,
+    gradient_medians, similarity``; a table that could not be made has its reason in ``missing``.
+    """
+
+    key: Group
+    label: str
+    stem: str
+    study: Study
+    recorded: Study = dataclasses.field(init=False)
+    tables: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
+    missing: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.recorded, self.study = self.study, unselected(self.study)
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The complete runs."""
+        return self.study.complete_runs()
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric."""
+        return str(self.study.runs["metric"].iloc[0])
+
+    @property
+    def up(self) -> bool:
+        """Whether higher is better."""
+        return bool(self.study.runs["higher_is_better"].iloc[0])
+
+    @property
+    def scores(self) -> pd.Series:
+        """Scores of the complete runs."""
+        return self.runs["score"].astype("float64")
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """A table that exists and has rows, or None."""
+        found = self.tables.get(name)
+        return None if found is None or found.empty else found
+
+    def attempt(self, name: str, make: Callable[[], pd.DataFrame]) -> None:
+        """Make a table, or note why the data do not allow it."""
+        try:
+            table = make()
+        except (TableError, DesignError) as error:
+            self.missing[name] = str(error)
+            return
+        self.tables[name] = table
+
+
+def analyse_group(
+    key: Group, label: str, stem: str, study: Study, seed: np.random.SeedSequence
+) -> GroupResults:
+    """All tables of one group; `seed` decides every shuffle and bootstrap in it."""
+    found = GroupResults(key, label, stem, study)
+    recorded, study = found.recorded, found.study
+    # One stream per table, so that adding one does not change the others.
+    streams = iter(np.random.default_rng(child) for child in seed.spawn(4))
+    if found.runs.empty:
+        found.missing["all"] = (
+            why_missing(recorded)
+            if is_selected(recorded)
+            else "no run of this group was trained to its end."
+        )
+        return found
+    found.attempt("failure", lambda: failure_rates(study))
+    found.attempt("floor", lambda: noise_floor(study))
+    found.attempt("instability", lambda: instability(study))
+    if found.runs["failed"].all():
+        # Shares among scores at chance would be read as properties of training.
+        found.missing["variance"] = "every run failed, so that no score tells of training."
+    else:
+        found.attempt("variance", lambda: variance_components(study))
+        found.attempt("spreads", lambda: seed_spreads(study))
+    found.attempt("seed_means", lambda: seed_means(study))
+    found.attempt("extremes", lambda: best_and_worst_seeds(study))
+    generator = next(streams)
+    found.attempt("tests", lambda: factor_tests(study, generator, permutations=PERMUTATIONS))
+    published = next(streams)
+    found.attempt(
+        "published_tests",
+        lambda: factor_tests(study, published, permutations=PERMUTATIONS, method="dodge2020"),
+    )
+    _of_curves(found, next(streams), next(streams))
+    analyse_training(found)
+    return found
+
+
+def analyse_training(found: GroupResults) -> None:
+    """Add the tables on training itself: losses at the end, optimiser, diagnostics by layer."""
+    study, named = found.study, found.key._asdict()
+    found.attempt("final_losses", lambda: final_losses(study))
+    found.attempt("uncorrected", lambda: uncorrected_schedules(study))
+    found.attempt("distances", lambda: distances_at_end(study))
+    found.attempt("distance_medians", lambda: profile_medians(study, DISTANCE))
+    found.attempt("gradient_medians", lambda: profile_medians(study, GRADIENT))
+    found.attempt(
+        "similarity", lambda: run_similarity(study, most_runs=MOST_COMPARED).assign(**named)
+    )
+
+
+def _of_curves(
+    found: GroupResults, halves: np.random.Generator, orders: np.random.Generator
+) -> None:
+    lower = not found.up
+    named = {"task": found.key.task, "recipe": recipe_name(found)}
+    runs = found.runs.assign(**named)
+    ends = runs.assign(score=runs["final_score"]).drop(columns="model")
+    bare = found.study.complete_curves()
+    curves = None if bare is None else bare.assign(**named)
+    found.attempt("expected_max", lambda: expected_max_table(ends, curves, lower_is_better=lower))
+    if "expected_max" in found.missing:
+        # Curves of some runs only: the score at the end can still be used.
+        found.attempt("expected_max", lambda: expected_max_table(ends, lower_is_better=lower))
+    names = ("early_stopping", "rank_correlation", "replay")
+    if curves is None:
+        reason = (
+            "there are no evaluations during training. Record them (or give a long table with a "
+            "column 'fraction') to see what early stopping would have bought."
+        )
+        found.missing.update(dict.fromkeys(names, reason))
+        return
+    try:
+        pools = list(curve_pools(curves, lower_is_better=lower))
+    except (TableError, ValueError) as error:
+        # A refusal of curves that end early or follow several schedules; a reason to print.
+        found.missing.update(dict.fromkeys(names, str(error)))
+        return
+    if len(runs) < 2 or pools[0].scores.shape[1] < 2:
+        reason = "early stopping needs at least two runs with two evaluations each."
+        found.missing.update(dict.fromkeys(names, reason))
+        return
+    found.attempt("rank_correlation", lambda: fraction_correlations(curves))
+    found.attempt(
+        "early_stopping",
+        lambda: early_stopping_table(
+            curves,
+            generator=halves,
+            budgets=BUDGETS,
+            splits=2 if len(runs) > LARGE_POOL else 5,
+            perfect_score=perfect_score(found),
+            lower_is_better=lower,
+        ),
+    )
+    found.attempt(
+        "replay",
+        lambda: replay_table(
+            curves,
+            generator=orders,
+            budgets=[b for b in REPLAYED if b <= len(runs) // 2],
+            orders=10 if len(runs) <= LARGE_POOL else 5,
+            lower_is_better=lower,
+        ),
+    )
+
+
+def recipe_name(found: GroupResults) -> str:
+    """The recipe in tables that have no column for the model: with the model where it matters."""
+    if found.label.endswith(f", {found.key.model}"):
+        return f"{found.key.recipe} ({found.key.model})"
+    return found.key.recipe
+
+
+def perfect_score(found: GroupResults) -> float:
+    """The score without error: 0 or 1, or 100 for percentages; NaN where it cannot be told."""
+    if not found.up:
+        return 0.0
+    top = float(found.study.runs["score"].abs().max())
+    return 1.0 if top <= 1.0 else (100.0 if top <= 100.0 else math.nan)

@@ -1,0 +1,1 @@
+"""Rules that decide while runs are trained; live code uses them too."""

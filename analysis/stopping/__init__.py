@@ -1,0 +1,1 @@
+"""What early stopping is worth."""

@@ -1,0 +1,1 @@
+"""What recorded diagnostics say about training."""

@@ -1,0 +1,1 @@
+"""How much of the variance is due to init and order."""

@@ -1,0 +1,75 @@
+"""How often runs fail: rates with Wilson intervals, never with a failed run left out."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from scipy.stats import norm
+
+from analysis.data.study import Study
+
+
+def wilson_interval(count: float, n: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval for a proportion.
+
+    Parameters
+    ----------
+    count : float in [0, n]
+        Number of events; ties may count half, which keeps the interval on the safe side.
+    n : int
+        Number of trials, at least 1.
+    level : float in (0, 1)
+        Nominal coverage.
+
+    Returns
+    -------
+    (lower, upper) : floats in [0, 1]
+        Of positive width for every count, 0 and n included.
+    """
+    if n < 1 or not 0 <= count <= n:
+        raise ValueError(f"count and n are {count} and {n}; allowed: 0 <= count <= n, n >= 1.")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level is {level}; allowed: between 0 and 1, for instance 0.95.")
+    z = float(norm.ppf(0.5 + level / 2))
+    p, scale = count / n, 1 + z**2 / n
+    middle = (p + z**2 / (2 * n)) / scale
+    half = z / scale * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return (
+        0.0 if count == 0 else max(middle - half, 0.0),
+        1.0 if count == n else min(middle + half, 1.0),
+    )
+
+
+def failure_rates(study: Study, *, level: float = 0.95) -> pd.DataFrame:
+    """Failure rate of every group.
+
+    Runs are taken as independent; runs that share a seed are not when seeds
+    matter, and then the interval is too narrow.
+
+    Returns
+    -------
+    DataFrame
+        ``task, model, recipe, n_runs, n_failed, n_diverged, rate, lower, upper,
+        majority, judged``; `judged` is False where neither a majority value is
+        known nor a failure marked, so that a rate of 0 says nothing.
+    """
+    rows = []
+    for key, part in study.groups():
+        runs = part.complete_runs()
+        n, failed = len(runs), int(runs["failed"].sum())
+        lower, upper = wilson_interval(failed, n, level=level) if n else (math.nan, math.nan)
+        rows.append(
+            {
+                **key._asdict(),
+                "n_runs": n,
+                "n_failed": failed,
+                "n_diverged": int(runs["diverged"].sum()),
+                "rate": failed / n if n else math.nan,
+                "lower": lower,
+                "upper": upper,
+                "majority": runs["majority"].iloc[0] if n else math.nan,
+                "judged": bool(runs["majority"].notna().any() or failed),
+            }
+        )
+    return pd.DataFrame(rows)

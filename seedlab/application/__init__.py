@@ -1,0 +1,1 @@
+"""The Hydra application behind `seedlab run`: plan, dry run, packs."""

@@ -1,0 +1,178 @@
+"""The Hydra application: what `seedlab run` composes, and what one job does."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig
+
+from seedlab.config.checks import check_engine, check_run
+from seedlab.config.settings import defaults, read_settings
+from seedlab.errors import SeedlabError
+from seedlab.execution.events import Event, Outcome
+from seedlab.launch.jobs.application import CohortProtocol, RunRequest, trained_in_packs
+from seedlab.paths import conf_folder
+from seedlab.reproduce.identify import with_hashes
+from seedlab.spec.early_stopping import EarlyStoppingSpec, check_early_stopping, check_train
+from seedlab.spec.pack import EngineSpec, Pack, Stage
+from seedlab.spec.run import RunSpec, Seeds
+from seedlab.store.study import StudyFolder
+
+log = logging.getLogger(__name__)
+
+ConfigStore.instance().store(name="seedlab_defaults", node=defaults())
+
+
+@dataclass(frozen=True)
+class IdentifiedRun:
+    """The run that a configuration asks for, identified; a `seedlab.launch.jobs.application.RunRequest`."""
+
+    spec: RunSpec
+    engine: EngineSpec
+    study: Path
+    stage: Stage
+    early_stopping: EarlyStoppingSpec
+
+
+class SeedlabAdapter:
+    """Plans and trains seedlab's runs for the launcher."""
+
+    def plan(self, cfg: DictConfig) -> IdentifiedRun:
+        """Return the run of a configuration, checked, with its content hashes."""
+        settings = read_settings(cfg)
+        check_run(settings.spec)
+        check_engine(settings.engine)
+        check_train(settings.train)
+        check_early_stopping(settings.early_stopping)
+        return IdentifiedRun(
+            with_hashes(settings.spec, settings.studies),
+            settings.engine,
+            settings.study,
+            Stage(every=settings.train.checkpoint_every),
+            settings.early_stopping,
+        )
+
+    def cohorts(self, plans: Sequence[RunRequest]) -> Sequence[CohortProtocol]:
+        """Return a race for every study, setting and policy: runs that differ in seeds alone."""
+        groups: dict[object, list[RunRequest]] = {}
+        for plan in plans:
+            if plan.early_stopping.active:
+                setting = dataclasses.replace(plan.spec, seeds=Seeds())
+                key = (plan.study, setting, plan.early_stopping, plan.engine, plan.stage)
+                groups.setdefault(key, []).append(plan)
+        if not groups:
+            return ()
+        from seedlab.early_stopping.cohort import Cohort
+
+        return [
+            Cohort(
+                group[0].study,
+                [plan.spec for plan in group],
+                group[0].early_stopping,
+                group[0].engine,
+                group[0].stage.every,
+            )
+            for group in groups.values()
+        ]
+
+    def begin(self, study: Path, specs: Sequence[RunSpec]) -> None:
+        """Add the runs to the study's plan."""
+        StudyFolder(study).plan(specs)
+
+    def finished(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
+        """Return the score of every run that was trained to its end."""
+        records = StudyFolder(study).finished()
+        return {
+            run_id: record.reported(engine.score)
+            for run_id, record in records.items()
+            if record.is_over
+        }
+
+    def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]) -> str:
+        """Return the plan as text, for ``dry=true``."""
+        from seedlab.application.dry_run import describe
+
+        return describe(specs, packs, finished)
+
+    def execute(
+        self, pack: Pack, study: Path, on_event: Callable[[Event], None]
+    ) -> Mapping[str, Outcome]:
+        """Train a pack in this process; see `seedlab.execution.run_pack.execute`."""
+        from seedlab.execution.run_pack import execute
+
+        return execute(pack, study, on_event)
+
+
+@trained_in_packs(SeedlabAdapter())
+def run(cfg: DictConfig) -> float | None:
+    """Train the one run that a configuration asks for, unless it is on record.
+
+    This is what Hydra calls for a single run, and for every job under a launcher that
+    knows nothing of packs (basic, joblib).
+
+    Returns
+    -------
+    float or None
+        Its best validation score, or the final one with ``engine.score=final``; None for a
+        dry run.
+    """
+    adapter = SeedlabAdapter()
+    settings = read_settings(cfg)
+    planned = adapter.plan(cfg)
+    if planned.early_stopping.active and planned.early_stopping.policy != "patience":
+        raise SeedlabError(
+            f"early_stopping={planned.early_stopping.policy} compares runs with each other, and this "
+            "is one run by itself; sweep over seeds with -m (--multirun) and hydra/launcher=seedlab, "
+            "or leave early_stopping out. By itself a run can have early_stopping=patience."
+        )
+    study = StudyFolder(planned.study)
+    pack = Pack((planned.spec,), planned.engine, planned.stage)
+    finished = adapter.finished(planned.study, planned.engine).keys()
+    cohorts = adapter.cohorts([planned])
+    if settings.dry:
+        left = [] if planned.spec.run_id in finished else [pack]
+        words = [line for cohort in cohorts for line in ("", *cohort.plan_text(1))]
+        print("\n".join([adapter.describe([planned.spec], left, set(finished)), *words]))  # noqa: T201
+        return None
+    study.plan([planned.spec])
+    known = planned.spec.run_id in finished
+    if cohorts and not known:
+        return _run_cohort(adapter, cohorts[0], planned)
+    score = _train(adapter, pack, planned)
+    log.info(
+        f"run {planned.spec.run_id} {'was on record' if known else 'finished'}: "
+        f"{planned.engine.score} validation score {score:.4f}, in {study.folder}"
+    )
+    return score
+
+
+def _run_cohort(
+    adapter: SeedlabAdapter, cohort: CohortProtocol, planned: IdentifiedRun
+) -> float | None:
+    """Train a run that only its own curve can stop."""
+    cohort.begin()
+    while packs := cohort.packs((), planned.engine.threads, 1):
+        for pack in packs:
+            _train(adapter, pack, planned)
+    log.info(cohort.outcome_text())
+    return cohort.reports(planned.engine.score)[planned.spec.run_id]
+
+
+def _train(adapter: SeedlabAdapter, pack: Pack, planned: IdentifiedRun) -> float | None:
+    """Train the one run of a pack and return its score."""
+    outcome = adapter.execute(pack, planned.study, lambda event: None)[planned.spec.run_id]
+    if outcome.status == "skipped":
+        raise SeedlabError(
+            f"run {planned.spec.run_id} of study '{StudyFolder(planned.study).name}' is being trained by "
+            "another process; wait for it, or look with `seedlab status`."
+        )
+    return outcome.score
+
+
+main = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run)

@@ -1,0 +1,213 @@
+"""The plan in words, for ``dry=true``: cells, packs, steps, rates, memory, time."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seedlab.application.rate_sparklines import rate_lines
+from seedlab.durations import duration
+from seedlab.errors import SeedlabError
+from seedlab.inputs.content import load_encoded
+from seedlab.inputs.loaded import load_weights_of, prepare
+from seedlab.spec.pack import EngineSpec, Pack, shape_key
+from seedlab.spec.run import RunSpec
+from seedlab.tasks.encoded import EncodedTask, Split
+from seedlab.training.learning_rates import learning_rates
+from seedlab.training.step_plan import StepPlan, make_plan
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+MOST_SCHEDULES = 6
+"""Schedules that are drawn for runs that share their shape."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What two training steps and one evaluation batch cost on this machine.
+
+    Parameters
+    ----------
+    step_seconds, example_seconds : float
+        Of one update, and of scoring one example.
+    peak_bytes : int
+        Most memory the process (CPU) or the device (CUDA) has held so far.
+    device : str
+    sizes : tuple of int
+        Trainable numbers per depth; a single one where the architecture does not tell depths.
+    decays : tuple of (weight decay, tensors, numbers)
+    """
+
+    step_seconds: float
+    example_seconds: float
+    peak_bytes: int
+    device: str
+    sizes: tuple[int, ...]
+    decays: tuple[tuple[float, int, int], ...]
+
+
+def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]) -> str:
+    """Return the plan of a batch as text.
+
+    Parameters
+    ----------
+    specs : sequence of RunSpec
+        All runs asked for.
+    packs : sequence of Pack
+        Those still to train.
+    finished : set of str
+        Ids on record.
+    """
+    done = sum(spec.run_id in finished for spec in specs)
+    widths = sorted({len(pack.runs) for pack in packs})
+    lines = [
+        f"runs     {len(specs)} asked for, {done} on record, {len(specs) - done} to train",
+        f"packs    {len(packs)}" + (f" of {' or '.join(map(str, widths))} runs" if packs else ""),
+    ]
+    total = 0.0
+    for key in dict.fromkeys(shape_key(spec) for spec in specs):
+        members = [spec for spec in specs if shape_key(spec) == key]
+        left = sum(spec.run_id not in finished for spec in members)
+        engine = packs[0].engine if packs else EngineSpec()
+        task = load_encoded(key.task, key.model, key.seeds.subsample, key.recipe.truncation)
+        plan = make_plan(key.recipe, key.evaluation, len(task.splits["train"]))
+        probe = measure(members[0], task, engine, plan)
+        seconds = plan.total_steps * probe.step_seconds + probe.example_seconds * (
+            len(plan.evaluation_steps) * len(task.splits["dev"])
+        )
+        total += seconds * left
+        lines += ["", *_shape_lines(members, task, plan, probe, seconds)]
+    lines += [
+        "",
+        f"time     {duration(total)} of one worker for what is left, start-up not counted; "
+        "workers share it evenly (hydra.launcher.slots)",
+        "dry run: nothing was trained and no result was written",
+    ]
+    return "\n".join(lines)
+
+
+def measure(run: RunSpec, task: EncodedTask, engine: EngineSpec, plan: StepPlan) -> Probe:
+    """Time two updates and one evaluation batch of a run, and keep nothing of them."""
+    import torch
+
+    from seedlab.engines.serial.pack_model import SerialModel
+    from seedlab.training.batches import collate, training_batches
+
+    device = prepare(engine)
+    weights = load_weights_of(run, task, device)
+    trainee = SerialModel(run, task, weights, plan, {})
+    examples = training_batches(len(task.splits["train"]), run.recipe.batch_size, run.seeds.order)
+    seconds = []
+    for step in range(2):
+        batch = collate(task.splits["train"], next(examples), task.pad_id)
+        start = time.perf_counter()
+        trainee.update(batch, min(step, plan.total_steps - 1), by_depth=False)
+        seconds.append(time.perf_counter() - start)
+    few = _first(task.splits["dev"], run.evaluation.batch_size)
+    start = time.perf_counter()
+    trainee.logits(few)
+    scored = (time.perf_counter() - start) / len(few)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak *= 1 if sys.platform == "darwin" else 1024
+    if device != "cpu":
+        peak = torch.cuda.max_memory_allocated()
+    where = _depths(trainee.model)
+    sizes = [0] * (1 + max(where.values(), default=0))
+    for name, parameter in trainee.model.named_parameters():
+        sizes[where.get(name, 0)] += parameter.numel() * parameter.requires_grad
+    decays: dict[float, list[int]] = {}
+    for options in trainee.optimizer.param_groups:
+        found = decays.setdefault(float(options["weight_decay"]), [])
+        found += [p.numel() for p in options["params"]]
+    return Probe(
+        seconds[1],
+        scored,
+        peak,
+        device,
+        tuple(sizes),
+        tuple((decay, len(found), sum(found)) for decay, found in sorted(decays.items())[::-1]),
+    )
+
+
+def _shape_lines(
+    members: Sequence[RunSpec], task: EncodedTask, plan: StepPlan, probe: Probe, seconds: float
+) -> list[str]:
+    """Return the lines about runs that differ in seeds, optimisers and schedules alone."""
+    run = members[0]
+    inits = sorted({spec.seeds.init for spec in members})
+    orders = sorted({spec.seeds.order for spec in members})
+    sizes = ", ".join(f"{name} {len(split)}" for name, split in task.splits.items())
+    cut = sum(split.truncated for split in task.splits.values())
+    lines = [
+        f"task     {task.name}: {sizes} examples; metric {task.metrics[0]}; "
+        f"{cut} texts cut to {task.max_length} tokens",
+        f"model    {run.model.name}, {run.model.dtype}, on {probe.device}",
+        f"recipe   {', '.join(dict.fromkeys(spec.recipe.name for spec in members))}",
+        f"cells    {len(members)}: init seeds {_ranges(inits)} x order seeds {_ranges(orders)}",
+        f"steps    {plan.total_steps} per run ({plan.steps_per_epoch} per epoch, batch "
+        f"{run.recipe.batch_size}), warm-up {plan.warmup_steps}; "
+        f"{len(plan.evaluation_steps)} evaluations",
+        *_schedules(members, len(task.splits["train"]), probe.sizes),
+        "decay    "
+        + "; ".join(f"{decay:g} on {n:,} numbers in {k} tensors" for decay, k, n in probe.decays),
+        f"memory   {probe.peak_bytes / 2**30:.2f} GiB per worker (measured after two steps)",
+        f"time     {duration(seconds)} per run ({probe.step_seconds * 1e3:.1f} ms per step, "
+        f"{probe.example_seconds * 1e3:.2f} ms per scored example; measured here, one run by the "
+        "serial engine)",
+    ]
+    return lines
+
+
+def _schedules(members: Sequence[RunSpec], n_examples: int, sizes: Sequence[int]) -> list[str]:
+    """Return the different learning-rate schedules of some runs, drawn as text."""
+    drawn: dict[tuple[str, ...], int] = {}
+    for recipe, count in Counter(spec.recipe for spec in members).items():
+        plan = make_plan(recipe, members[0].evaluation, n_examples)
+        rates = learning_rates(recipe, plan, len(sizes) - 2)
+        lines = tuple(rate_lines(rates, sizes, plan.warmup_steps, plan.averaging_start))
+        drawn[lines] = drawn.get(lines, 0) + count
+    if len(drawn) == 1:
+        return [*next(iter(drawn))]
+    shown = []
+    for lines, count in list(drawn.items())[:MOST_SCHEDULES]:
+        shown += [*lines, f"         of {count} run{'s' if count > 1 else ''}"]
+    if len(drawn) > MOST_SCHEDULES:
+        shown.append(f"         and {len(drawn) - MOST_SCHEDULES} more schedules")
+    return shown
+
+
+def _depths(model: PreTrainedModel) -> dict[str, int]:
+    """Return every parameter's depth; empty where the architecture does not tell."""
+    from seedlab.models.depth import depths
+
+    try:
+        return depths(model)
+    except SeedlabError:
+        return {}
+
+
+def _first(split: Split, n: int) -> Split:
+    """Return the first examples of a split."""
+    n = min(n, len(split))
+    end = split.offsets[n]
+    return dataclasses.replace(
+        split,
+        ids=split.ids[:end],
+        types=split.types[:end],
+        offsets=split.offsets[: n + 1],
+        labels=split.labels[:n],
+    )
+
+
+def _ranges(values: list[int]) -> str:
+    """Return ``0..4`` for consecutive numbers, or a list."""
+    if len(values) > 2 and values == list(range(values[0], values[-1] + 1)):
+        return f"{values[0]}..{values[-1]}"
+    return ",".join(map(str, values))

@@ -1,0 +1,175 @@
+"""Where a study stands: cells planned, done, running, left; scores and time so far.
+
+It reads records, the plan and claims; it judges nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+from seedlab.durations import duration
+from seedlab.store.record import Record
+from seedlab.store.study import StudyFolder
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """The scores of one task, model and recipe so far (early-stopped runs left out)."""
+
+    task: str
+    model: str
+    recipe: str
+    metric: str
+    direction: str
+    runs: int
+    failed: int
+    best: float
+    """best of `Record.best_score`"""
+    median: float
+    """median of `Record.best_score`"""
+    median_final: float
+    """median of `Record.final_score`"""
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """Where a study stands. Cells are counted once: done, running or left."""
+
+    name: str
+    planned: int
+    """cells of the plan, and finished ones outside it"""
+    done: int
+    """on record, whatever became of them"""
+    running: int
+    left: int
+    failed: int
+    """of the done that were not stopped: no better than the majority, or diverged"""
+    diverged: int
+    stopped: int
+    """of the done: stopped early by a policy"""
+    corrupt: int
+    """folders that were found damaged and set aside"""
+    workers: int
+    """processes that hold claims"""
+    seconds_per_run: float | None
+    """median; None before the first run is done"""
+    seconds_left: float | None
+    """cells not done times seconds per run, shared by the workers (one if none runs)"""
+    scores: tuple[ScoreSummary, ...]
+
+
+def status(study: StudyFolder) -> StudyStatus:
+    """Return where a study stands now."""
+    # Claims before records: a run that ends in between is counted as done, not lost.
+    owners = study.owners()
+    # A stopped run that is being trained on is running.
+    records = {
+        run_id: record
+        for run_id, record in study.finished().items()
+        if record.is_over or run_id not in owners
+    }
+    planned = study.planned().keys() | records.keys()
+    running = owners.keys() - records.keys()
+    planned |= running
+    undone = len(planned) - len(records)
+    trained = [record.seconds for record in records.values() if record.is_over]
+    typical = median(trained) if trained else None
+    workers = len({owners[run_id] for run_id in running})
+    return StudyStatus(
+        name=study.name,
+        planned=len(planned),
+        done=len(records),
+        running=len(running),
+        left=undone - len(running),
+        failed=sum(record.failed and record.is_over for record in records.values()),
+        diverged=sum(record.status == "diverged" for record in records.values()),
+        stopped=sum(record.status == "stopped" for record in records.values()),
+        corrupt=len(study.corrupt()),
+        workers=workers,
+        seconds_per_run=typical,
+        seconds_left=None if typical is None else undone * typical / max(workers, 1),
+        scores=summarise(list(records.values())),
+    )
+
+
+def summarise(records: list[Record]) -> tuple[ScoreSummary, ...]:
+    """Return the scores of every (task, model, recipe, metric), in alphabetical order."""
+    groups: dict[tuple[str, str, str, str], list[Record]] = {}
+    for record in records:
+        if record.is_over:
+            key = (record.task, record.model, record.recipe, record.metric)
+            groups.setdefault(key, []).append(record)
+    summaries = []
+    for (task, model, recipe, metric), runs in sorted(groups.items()):
+        best = [run.best_score for run in runs]
+        direction = runs[0].direction
+        summaries.append(
+            ScoreSummary(
+                task=task,
+                model=model,
+                recipe=recipe,
+                metric=metric,
+                direction=direction,
+                runs=len(runs),
+                failed=sum(run.failed for run in runs),
+                best=max(best) if direction == "max" else min(best),
+                median=median(best),
+                median_final=median(run.final_score for run in runs),
+            )
+        )
+    return tuple(summaries)
+
+
+def format_status(state: StudyStatus) -> list[str]:
+    """Return the status as lines of plain text."""
+    failed = f"{state.failed} failed"
+    if state.diverged:
+        failed += f", {state.diverged} of them diverged"
+    if state.stopped:
+        failed += f"; {state.stopped} stopped early"
+    lines = [
+        f"study {state.name}: {state.done} of {state.planned} cells done ({failed}), "
+        f"{state.running} running, {state.left} left",
+    ]
+    if state.seconds_per_run is not None:
+        line = f"time: {duration(state.seconds_per_run)} per run (median)"
+        if state.seconds_left:
+            who = "one worker" if state.workers < 2 else f"{state.workers} workers"
+            line += f", about {duration(state.seconds_left)} left with {who}"
+        lines.append(line)
+    if state.corrupt:
+        lines.append(
+            f"damaged folders set aside in corrupt/: {state.corrupt} "
+            "(their runs count as left and are trained again)"
+        )
+    if state.scores:
+        lines += ["", *_score_lines(state.scores)]
+    return lines
+
+
+def _score_lines(scores: tuple[ScoreSummary, ...]) -> list[str]:
+    header = ("task", "model", "recipe", "metric", "runs", "failed", "best", "median", "final")
+    rows = [
+        (
+            s.task,
+            s.model,
+            s.recipe,
+            f"{s.metric} ({s.direction})",
+            str(s.runs),
+            str(s.failed),
+            f"{s.best:.4f}",
+            f"{s.median:.4f}",
+            f"{s.median_final:.4f}",
+        )
+        for s in scores
+    ]
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    table = [
+        "  ".join(
+            text.ljust(width) if column < 4 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (header, *rows)
+    ]
+    return [*table, "best, median: of each run's best evaluation; final: median after training"]

@@ -1,0 +1,1 @@
+"""From a composed Hydra configuration to checked, typed settings."""

@@ -1,0 +1,232 @@
+"""Configuration: what Hydra composed, checked and turned into typed specifications."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from seedlab.errors import SeedlabError, nearest
+from seedlab.spec.early_stopping import EarlyStoppingSpec, TrainSpec
+from seedlab.spec.pack import EngineSpec
+from seedlab.spec.recipe import RecipeSpec
+from seedlab.spec.run import DiagnosticsSpec, EvaluationSpec, ModelSpec, RunSpec, Seeds, TaskSpec
+
+SECTIONS: dict[str, type] = {
+    "task": TaskSpec,
+    "model": ModelSpec,
+    "recipe": RecipeSpec,
+    "evaluation": EvaluationSpec,
+    "diagnostics": DiagnosticsSpec,
+    "seed": Seeds,
+    "engine": EngineSpec,
+    "train": TrainSpec,
+    "early_stopping": EarlyStoppingSpec,
+}
+"""Sections of a configuration and the dataclasses that define their keys and defaults."""
+
+
+OTHER_KEYS = ("study", "studies_dir", "dry")
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one composed configuration asks for.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        Hashes not filled in.
+    engine : EngineSpec
+    train : TrainSpec
+    early_stopping : EarlyStoppingSpec
+    study : pathlib.Path
+        The study's folder.
+    studies : pathlib.Path
+        Where studies lie.
+    dry : bool
+        Print the plan and train nothing.
+    """
+
+    spec: RunSpec
+    engine: EngineSpec
+    train: TrainSpec
+    early_stopping: EarlyStoppingSpec
+    study: Path
+    studies: Path
+    dry: bool
+
+
+def defaults() -> dict[str, Any]:
+    """Return every key of every section with its default, for Hydra to compose upon."""
+    return {name: dataclasses.asdict(kind()) for name, kind in SECTIONS.items()}
+
+
+def read_settings(cfg: DictConfig) -> Settings:
+    """Turn a composed configuration into typed settings.
+
+    Raises
+    ------
+    SeedlabError
+        For an unknown key, a value of the wrong type or out of range; it names the key,
+        what it got, what is allowed and the nearest valid name.
+    """
+    values = {str(key): cfg[key] for key in cfg if key != "hydra"}
+    allowed = [*SECTIONS, *OTHER_KEYS]
+    for key in values:
+        if key not in allowed:
+            raise SeedlabError(
+                f"configuration key '{key}' is not known; allowed: {', '.join(allowed)}."
+                f"{nearest(str(key), allowed)}"
+            )
+    built: dict[str, Any] = {}
+    for name, kind in SECTIONS.items():
+        node = values.get(name)
+        plain = OmegaConf.to_container(node, resolve=True) if node is not None else {}
+        built[name] = build(kind, typing.cast("Mapping[str, Any]", plain), name)
+    model, task = _placed(built["model"]), _placed(built["task"])
+    if model.path is not None and model.name in ("embedded", ""):
+        model = dataclasses.replace(model, name=Path(model.path).name)
+    if task.reader == "table" and task.path is None:
+        task = dataclasses.replace(task, path=str(_here()))
+    study = values.get("study")
+    if study is None or not str(study):
+        raise SeedlabError("the study has no name; give it one with study=NAME.")
+    if Path(str(study)).is_absolute() or ".." in Path(str(study)).parts:
+        raise SeedlabError(
+            f"study={study} leads out of the folder of studies; it must be a name. Another folder "
+            "for studies is studies_dir=FOLDER."
+        )
+    spec = RunSpec(
+        task=task,
+        model=model,
+        recipe=built["recipe"],
+        evaluation=built["evaluation"],
+        diagnostics=built["diagnostics"],
+        seeds=built["seed"].resolved(),
+    )
+    studies = Path(str(values.get("studies_dir", "studies")))
+    return Settings(
+        spec=spec,
+        engine=built["engine"],
+        train=built["train"],
+        early_stopping=built["early_stopping"],
+        study=_from_here(studies / str(study)),
+        studies=_from_here(studies),
+        dry=_convert(bool, values.get("dry", False), "dry"),
+    )
+
+
+P = TypeVar("P", TaskSpec, ModelSpec)
+
+
+def _placed(spec: P) -> P:
+    """Return a specification with its path absolute, so that a record says where things lay."""
+    if spec.path is None:
+        return spec
+    return dataclasses.replace(spec, path=str(_here() / Path(spec.path).expanduser()))
+
+
+def _here() -> Path:
+    """Return the folder in which the command was given (a job may have one of its own)."""
+    given = HydraConfig.get().runtime.cwd if HydraConfig.initialized() else None
+    return Path(given or Path.cwd())
+
+
+def _from_here(path: Path) -> Path:
+    """Return a path that means the same in a job that has moved to a folder of its own."""
+    return path if _here() == Path.cwd() else _here() / path
+
+
+def known_keys() -> list[str]:
+    """Return every key that an override may set, in dotted form."""
+
+    def walk(values: Mapping[str, Any], prefix: str) -> list[str]:
+        keys = []
+        for key, value in values.items():
+            keys.append(prefix + key)
+            if isinstance(value, dict):
+                keys += walk(value, f"{prefix}{key}.")
+        return keys
+
+    return [*walk(defaults(), ""), *OTHER_KEYS, "grid", "experiment"]
+
+
+def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Build a specification from plain values, checking every key and type.
+
+    Parameters
+    ----------
+    kind : dataclass type
+    values : mapping
+        Keys may be missing: they take their defaults.
+    where : str
+        Dotted name of the section, for messages.
+
+    Returns
+    -------
+    an instance of `kind`
+
+    Raises
+    ------
+    SeedlabError
+    """
+    hints = _hints(typing.cast("Any", kind))
+    made: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise SeedlabError(
+                f"configuration key '{where}.{key}' is not known; allowed in '{where}': "
+                f"{', '.join(hints)}.{nearest(str(key), hints)}"
+            )
+        made[key] = _convert(hints[key], value, f"{where}.{key}")
+    return kind(**made)
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Return the types of a dataclass's fields (resolving them takes longer than using them)."""
+    return typing.get_type_hints(kind)
+
+
+_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """Return `value` as the type that `hint` asks for."""
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and types.NoneType in options:
+        return None
+    wanted = next(option for option in options if option is not types.NoneType)
+    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
+        if isinstance(value, Mapping):
+            return build(wanted, value, where)
+    elif typing.get_origin(wanted) is tuple:
+        if isinstance(value, list | tuple):
+            (item_type, _) = typing.get_args(wanted)
+            return tuple(_convert(item_type, item, where) for item in value)
+    elif wanted is float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    elif wanted is bool:
+        if isinstance(value, bool):
+            return value
+    elif wanted is int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    expected = _NAMES.get(wanted, "a list" if typing.get_origin(wanted) is tuple else "a section")
+    nothing = " or null" if len(options) > 1 else ""
+    raise SeedlabError(f"{where}={value!r} is of the wrong type; it must be {expected}{nothing}.")

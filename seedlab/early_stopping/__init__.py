@@ -1,0 +1,1 @@
+"""Early stopping of runs: cohorts, brackets, promotion, deferred decisions."""

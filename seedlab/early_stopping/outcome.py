@@ -1,0 +1,56 @@
+"""The outcome of a cohort: runs by how they ended, cost, best score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seedlab.early_stopping.brackets import RunBracket
+from seedlab.spec.run import RunSpec
+from seedlab.store.record import Record
+
+
+def count_outcome(
+    started: Sequence[RunSpec],
+    records: Mapping[str, Record],
+    brackets: Sequence[RunBracket],
+    total_steps: int,
+    *,
+    higher_is_better: bool,
+) -> dict[str, Any]:
+    """Return the outcome as plain values.
+
+    The cost is counted in full trainings: updates made, divided by those of a whole run.
+
+    Parameters
+    ----------
+    started : sequence of RunSpec
+        The runs that were started.
+    records : mapping of run id to Record
+        Those on record; a started run without a record failed.
+    brackets : sequence of RunBracket
+        They say the expected cost.
+    total_steps : int
+        Updates of a full training.
+    higher_is_better : bool
+        Of the deciding metric.
+    """
+    mine = [records[run.run_id] for run in started if run.run_id in records]
+    expected = [bracket.cost(total_steps) for bracket in brackets]
+    known = [cost for cost in expected if cost is not None]
+    pick = max if higher_is_better else min
+    scored = [record for record in mine if math.isfinite(record.best_score)]
+    best = pick(scored, key=lambda r: r.best_score) if scored else None
+    diverged = sum(record.status == "diverged" for record in mine)
+    return {
+        "started": len(started),
+        "to_the_end": sum(record.is_over for record in mine),
+        "stopped": sum(not record.is_over for record in mine),
+        "failed": diverged + len(started) - len(mine),
+        "cost": sum(record.steps for record in mine) / total_steps,
+        "expected_cost": sum(known) if len(known) == len(expected) else None,
+        "seconds": sum(record.seconds for record in mine),
+        "best_run": best.run_id if best else None,
+        "best_score": best.best_score if best else None,
+    }

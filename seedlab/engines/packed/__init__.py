@@ -1,0 +1,1 @@
+"""The packed engine: the runs of a column trained as one computation."""

@@ -1,0 +1,275 @@
+"""The runs of a column in training: shared batches and masks, a stack for every few runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import PreTrainedModel
+
+from seedlab.engines.packed.cuda_graphs import ComputeOptions, GraphCapturer, GraphStream
+from seedlab.engines.packed.dropout_masks import Masks
+from seedlab.engines.packed.encoder.context import NamedTensors
+from seedlab.engines.packed.evaluation_batches import Batches, EvaluationBatches
+from seedlab.engines.packed.frozen_trunk import FrozenTrunk
+from seedlab.engines.packed.memory import check_fits, free_bytes
+from seedlab.engines.packed.partition import partition_model
+from seedlab.engines.packed.run_state import InitialWeights, StackOptions, run_options_of
+from seedlab.engines.packed.shared_batch import SharedBatch, SharedBatchBuilder
+from seedlab.engines.packed.stack import Stack
+from seedlab.engines.packed.thread_pool import ThreadPool, WorkBuffers
+from seedlab.models.lora import inside
+from seedlab.models.pretrained import Weights
+from seedlab.spec.run import RunSpec
+from seedlab.tasks.encoded import EncodedTask, Split
+from seedlab.training.batches import Batch
+from seedlab.training.loop import Floats
+from seedlab.training.recipe_effects import plan_parameters
+from seedlab.training.step_plan import StepPlan
+
+_ROOM = 0.05
+"""Share of the free memory that outputs of the frozen part may take between evaluations."""
+
+
+class ColumnModel:
+    """The runs of a column in training: a `seedlab.training.loop.PackModel`.
+
+    Parameters
+    ----------
+    runs : sequence of RunSpec
+        Of one order seed, with plans of the same length.
+    plans : sequence of StepPlan
+    task : EncodedTask
+    weights : Weights
+    crew : ThreadPool
+        The threads that stacks are given to.
+    how : ComputeOptions
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[RunSpec],
+        plans: Sequence[StepPlan],
+        task: EncodedTask,
+        weights: Weights,
+        thread_pool: ThreadPool,
+        how: ComputeOptions,
+    ) -> None:
+        self.runs, self.plans, self.task, self.thread_pool = (
+            list(runs),
+            list(plans),
+            task,
+            thread_pool,
+        )
+        self.parameter_plans = [
+            plan_parameters(run, plan, weights.model, weights.new)
+            for run, plan in zip(runs, plans, strict=True)
+        ]
+        cut = self.partition = partition_model(weights, task, runs[0], self.parameter_plans[0])
+        free = free_bytes(cut.device)
+        room = int(free * _ROOM) if cut.encoder.first else 0
+        if cut.keeps_features:
+            room = sum(map(len, task.splits.values())) * cut.hidden * cut.dtype.itemsize
+        averaging_start = plans[0].averaging_start
+        shape = cut.shape(runs[0], room, averaging_start is not None, self._needs_origin)
+        by_turns = how.stack < len(runs) and how.capturer is None
+        check_fits(shape, len(runs), free, how.stack * thread_pool.size if by_turns else None)
+        held = cut.vector(cut.frozen)
+        cut.frozen.fill(held, self._start(weights, 0))
+        frozen = cut.frozen.views(held, None if cut.low is None else held.to(cut.low))
+        masks = Masks(cut.sites, task.max_length, cut.dtype, cut.device, thread_pool)
+        frozen_trunk = FrozenTrunk(cut.encoder, frozen, cut.drops_below, thread_pool)
+        self.evaluation_batches = EvaluationBatches(
+            cut.encoder.tables,
+            task.pad_id,
+            runs[0].evaluation.batch_size,
+            cut.device,
+            frozen_trunk,
+            cut.hidden,
+            room,
+            cut.keeps_features,
+        )
+        split, capturer = task.splits["train"], how.capturer and how.capturer()
+        self.batch_builder = SharedBatchBuilder(
+            cut,
+            split,
+            masks,
+            frozen_trunk,
+            self.evaluation_batches,
+            thread_pool,
+            how.buckets,
+            capturer,
+        )
+        self._setting = StackOptions(
+            cut.encoder,
+            cut.trained,
+            runs[0].recipe.loss == "rmse",
+            averaging_start,
+            frozen,
+            cut.parametrization,
+            cut.beyond(weights.pretrained),
+            cut.low,
+        )
+        self.stacks = self._fill(weights, min(how.stack, len(runs)), how.capturer)
+
+    def _fill(
+        self, weights: Weights, size: int, capturer: Callable[[], GraphCapturer] | None
+    ) -> list[Stack]:
+        """Return stacks of so many runs, each with the weights that it starts with."""
+        cut, shared, stacks = self.partition, self._shared_origin(weights), []
+        for start in range(0, len(self.runs), size):
+            slots = range(start, min(start + size, len(self.runs)))
+            flat = cut.vector(cut.trained, len(slots))
+            for slot, row in zip(slots, flat, strict=True):
+                cut.trained.fill(row, self._start(weights, slot))
+            stacks.append(self._stack(flat, slots, shared, weights))
+
+        def memory() -> WorkBuffers:
+            return WorkBuffers(cut.trained, size, flat, cut.product_dtype, cut.parametrization)
+
+        if capturer is None:
+            self.thread_pool.equip(memory)
+            return stacks
+        graph_streams = [GraphStream(memory(), capturer(), beside=len(stacks) > 1) for _ in stacks]
+        for stack, graph_stream in zip(stacks, graph_streams, strict=True):
+            stack.graph_stream = graph_stream
+        # Scoring takes turns, in the memory of the first.
+        first = graph_streams[0].memory
+        self.thread_pool.equip(lambda: first)
+        return stacks
+
+    def update(self, batch: Batch, step: int, by_depth: bool = False) -> tuple[Floats, Floats]:
+        """Make one update of every run; each follows the schedule of its own recipe."""
+        served, jobs, slot = self.batch_builder.serve(batch, step, self.runs, self.plans), [], 0
+        for stack in self.stacks:
+            jobs.append((stack, served.of(slice(slot, slot + len(stack)))))
+            slot += len(stack)
+
+        def update(job: tuple[Stack, SharedBatch], memory: WorkBuffers) -> tuple[torch.Tensor, ...]:
+            stack, shared = job
+            if stack.graph_stream is None:
+                return stack.update(shared, step, memory, by_depth)
+            with stack.graph_stream.open() as own:
+                return stack.update(shared, step, own, by_depth)
+
+        results = self.thread_pool.map(update, jobs)
+        for stack in self.stacks:
+            if stack.graph_stream is not None:
+                stack.graph_stream.join()
+        losses, norms = zip(*results, strict=True)
+        return _floats(losses), _floats(norms)
+
+    def logits(self, split: Split, averaged: bool = False) -> npt.NDArray[np.float32]:
+        """Return the (slot, example, class) logits of a split, of live or averaged weights."""
+        out = np.empty((len(self.runs), len(split), self.task.n_labels), dtype=np.float32)
+        starts = np.cumsum([0] + [len(stack) for stack in self.stacks])
+        jobs = list(zip(starts.tolist(), self.stacks, strict=False))
+        for batches in self.evaluation_batches.batches(split):
+
+            def score(
+                job: tuple[int, Stack], memory: WorkBuffers, batches: Batches = batches
+            ) -> None:
+                start, stack = job
+                for indices, logits in stack.logits(batches, memory, averaged):
+                    out[start : start + len(stack), indices] = logits
+
+            self.thread_pool.map(score, jobs)
+        return out
+
+    def drop(self, slots: list[int]) -> None:
+        """Stop computing these slots and free their memory."""
+        kept = [slot for slot in range(len(self.runs)) if slot not in slots]
+        start, stacks = 0, []
+        for stack in self.stacks:
+            size = len(stack)
+            inside = [slot - start for slot in kept if start <= slot < start + size]
+            start += size
+            if inside:
+                if len(inside) < size:
+                    stack.keep(inside)
+                stacks.append(stack)
+        self.stacks = stacks
+        self.runs = [self.runs[slot] for slot in kept]
+        self.plans = [self.plans[slot] for slot in kept]
+        self.parameter_plans = [self.parameter_plans[slot] for slot in kept]
+
+    def state(self, slot: int) -> dict[str, torch.Tensor]:
+        """Return a copy on the host of all that changes while the run in this slot trains."""
+        stack, place = self._place(slot)
+        return stack.state(place)
+
+    def load(self, slot: int, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Let the run in this slot go on from what `state` returned."""
+        stack, place = self._place(slot)
+        stack.load(place, tensors)
+
+    def restore(self, weights: Weights, slot: int) -> None:
+        """Leave the weights of the run in this slot that were scored last in its model."""
+        stack, place = self._place(slot)
+        values, untouched = stack.scored_last(place)
+        self.partition.trained.restore(values, self._start(weights, slot), untouched)
+
+    def distances(self) -> Floats:
+        """Return the (slot, depth) L2 distances of the weights from where they started."""
+        return _floats(self.thread_pool.map(lambda stack, _: stack.distances(), self.stacks))
+
+    def representations(self, split: Split, n: int) -> npt.NDArray[np.float32]:
+        """Return (slot, depth, example, feature) first tokens of the first `n` examples."""
+        n, size = min(n, len(split)), self.runs[0].evaluation.batch_size
+        batches = [
+            self.evaluation_batches.ragged(split, np.arange(start, min(start + size, n)))
+            for start in range(0, n, size)
+        ]
+        found = self.thread_pool.map(
+            lambda stack, memory: stack.first_tokens(batches, memory), self.stacks
+        )
+        return np.concatenate(found)
+
+    def _place(self, slot: int) -> tuple[Stack, int]:
+        """Return the stack that a slot is in, and its place there."""
+        for stack in self.stacks:
+            if slot < len(stack):
+                return stack, slot
+            slot -= len(stack)
+        raise IndexError(slot)
+
+    def _start(self, weights: Weights, slot: int) -> PreTrainedModel:
+        """Return the model as the run in this slot starts from it."""
+        return weights.start(self.runs[slot].seeds.init, self.parameter_plans[slot].fresh)
+
+    def _stack(
+        self, flat: torch.Tensor, slots: range, shared: NamedTensors | None, weights: Weights
+    ) -> Stack:
+        """Return the stack of some runs, from the weights that they start with."""
+        members = [run_options_of(self.runs[slot], self.parameter_plans[slot]) for slot in slots]
+        initial_weights = None
+        if shared is not None:
+            fresh = {name for slot in slots for name in self.parameter_plans[slot].fresh}
+            fresh.update(weights.new, *map(inside, weights.low_rank_maps))
+            views, names = self.partition.trained.views(flat), self.partition.trained.pieces
+            initial_weights = InitialWeights(
+                shared, {n: views[n].clone() for n in names if n in fresh}
+            )
+        return Stack(self._setting, members, flat, initial_weights)
+
+    @property
+    def _needs_origin(self) -> bool:
+        """Whether something asks for where the weights started."""
+        anchored = any(parameter_plan.anchored for parameter_plan in self.parameter_plans)
+        mixed = self.runs[0].recipe.mixout.p > 0.0
+        return anchored or mixed or self.runs[0].diagnostics.distances
+
+    def _shared_origin(self, weights: Weights) -> NamedTensors | None:
+        """Return the pre-trained weights by name, where something asks for them."""
+        if not self._needs_origin:
+            return None
+        layout = self.partition.trained
+        row = self.partition.vector(layout)
+        layout.fill(row, self._start(weights, 0))
+        return layout.views(row)
+
+
+def _floats(tensors: Sequence[torch.Tensor]) -> Floats:
+    return np.asarray(torch.cat(list(tensors)).double().cpu().numpy())

@@ -1,0 +1,1 @@
+"""The written-out forward and backward pass of a stack of encoders."""

@@ -1,0 +1,145 @@
+"""AdamW and BERTAdam over stacked runs: one pass over each run's vector of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from seedlab.engines.packed.encoder.flat_layout import FlatLayout, Segment
+
+_LONG_AGO = 1e9
+"""Step at which the bias correction of any moving average is 1: BERTAdam has none."""
+
+
+@dataclass(frozen=True)
+class AdamOptions:
+    """How one run is updated.
+
+    Parameters
+    ----------
+    beta1, beta2, eps, weight_decay : float
+    bias_correction : bool
+        True: AdamW; False: BERTAdam (see `seedlab.training.optimizers.BertAdam`).
+    clip_mode : str
+        ``global``, ``tensor`` or ``none``; see `seedlab.training.optimizers`.
+    clip_norm : float
+    """
+
+    beta1: float
+    beta2: float
+    eps: float
+    weight_decay: float
+    bias_correction: bool
+    clip_mode: str
+    clip_norm: float
+
+
+class StackedAdam:
+    """The optimiser of a stack: a rule, and moments, for every run.
+
+    Parameters
+    ----------
+    layout : FlatLayout
+    rules : sequence of AdamOptions
+        One per run.
+    weights : (run, size) tensor
+        Updated in place.
+    segments : sequence over runs of sequences of Segment, optional
+        Whose columns are those of a run's learning rates; None: one rate for all parameters.
+    """
+
+    def __init__(
+        self,
+        layout: FlatLayout,
+        rules: Sequence[AdamOptions],
+        weights: torch.Tensor,
+        segments: Sequence[Sequence[Segment]] | None = None,
+    ) -> None:
+        self.layout = layout
+        self.rules = list(rules)
+        self.segments = [layout.segments()] * len(rules) if segments is None else list(segments)
+        self.weights = weights
+        self._gaps = layout.gaps().to(weights.device)
+        self.first = torch.zeros_like(weights)
+        self.second = torch.zeros_like(weights)
+        self.decayed = [1.0] * len(self.rules)
+        """Per run, what became of 1: the factor of embedding rows that are out of reach."""
+
+    def update(
+        self, grads: torch.Tensor, step: int, rates: Sequence[Sequence[float]]
+    ) -> torch.Tensor:
+        """Make one update of every run.
+
+        Parameters
+        ----------
+        grads : (run, size) tensor
+            Clipped in place.
+        step : int
+            Number of the update, counted from 0.
+        rates : sequence over runs of sequences of float
+            Learning rates of this update by column; that of the embeddings comes first.
+
+        Returns
+        -------
+        (run,) tensor
+            L2 norms of the gradients before clipping, on the device.
+        """
+        norms = self._clip(grads)
+        for run, rule in enumerate(self.rules):
+            # Made on the device: a copy from the host would wait for all that was asked for before.
+            made = step + 1.0 if rule.bias_correction else _LONG_AGO
+            taken = torch.full((), made, device=grads.device)
+            self.decayed[run] *= 1.0 - rates[run][0] * rule.weight_decay
+            for segment in self.segments[run]:
+                part = slice(segment.start, segment.stop)
+                torch._fused_adamw_(
+                    [self.weights[run, part]],
+                    [grads[run, part]],
+                    [self.first[run, part]],
+                    [self.second[run, part]],
+                    [],
+                    [taken],
+                    lr=rates[run][segment.column],
+                    beta1=rule.beta1,
+                    beta2=rule.beta2,
+                    weight_decay=rule.weight_decay if segment.decayed else 0.0,
+                    eps=rule.eps,
+                    amsgrad=False,
+                    maximize=False,
+                )
+        return norms
+
+    def keep(self, runs: Sequence[int]) -> None:
+        """Keep these runs alone; the memory of the others is freed."""
+        index = torch.tensor(list(runs), device=self.weights.device)
+        self.weights, self.first, self.second = (
+            tensor.index_select(0, index) for tensor in (self.weights, self.first, self.second)
+        )
+        self.rules = [self.rules[run] for run in runs]
+        self.segments = [self.segments[run] for run in runs]
+        self.decayed = [self.decayed[run] for run in runs]
+
+    def _clip(self, grads: torch.Tensor) -> torch.Tensor:
+        """Scale gradients down, every run by its own rule; return the norms before."""
+        norms: torch.Tensor = torch.linalg.vector_norm(grads, dim=1)
+        for run, rule in enumerate(self.rules):
+            if rule.clip_mode == "global":
+                scale = torch.clamp(rule.clip_norm / (norms[run] + 1e-6), max=1.0)
+                # On a CPU it costs nothing to look, and most updates are not clipped.
+                if grads.device.type != "cpu" or float(scale) != 1.0:
+                    grads[run].mul_(scale)
+                    # A scale that is no number would stay in the gaps, which nobody writes again,
+                    # and be in the norm of the next run that uses this memory.
+                    grads[run].index_fill_(0, self._gaps, 0.0)
+            elif rule.clip_mode == "tensor":
+                tensors = [
+                    grads[run, piece.start : piece.stop] for piece in self.layout.pieces.values()
+                ]
+                scales = [
+                    torch.clamp(rule.clip_norm / (norm + 1e-6), max=1.0)
+                    for norm in torch._foreach_norm(tensors)
+                ]
+                torch._foreach_mul_(tensors, scales)
+        return norms

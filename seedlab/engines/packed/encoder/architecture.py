@@ -1,0 +1,261 @@
+"""What the stacked encoder has to know of a model: names of its parts, widths, activations.
+
+The BERT family (BERT, RoBERTa, DistilBERT, ELECTRA, and MiniLM, which is a BERT) differs in
+names, in the head and in where dropout stands; the arithmetic is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from transformers import PreTrainedModel
+
+from seedlab.errors import SeedlabError
+from seedlab.models.keyed_dropout import KeyedDropout
+
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
+"""Activations of the feed-forward layers that the stacked encoder computes."""
+
+
+@dataclass(frozen=True)
+class LayerNames:
+    """Module names of one transformer layer; dropout sites are modules as well.
+
+    Parameters
+    ----------
+    prefix : str
+        Beginning of the names of all that belongs to the layer.
+    query, key, value, output, norm, up, down, final_norm : str
+    attention_site, output_site, down_site : str or None
+        Where dropout applies: attention probabilities, attention output, feed-forward output.
+    """
+
+    prefix: str
+    query: str
+    key: str
+    value: str
+    output: str
+    norm: str
+    up: str
+    down: str
+    final_norm: str
+    attention_site: str
+    output_site: str | None
+    down_site: str
+
+
+@dataclass(frozen=True)
+class EncoderArchitecture:
+    """A sequence classifier or regressor of the BERT family.
+
+    Parameters
+    ----------
+    embeddings : str
+        Beginning of the names of all that comes before the first layer.
+    words, positions, types : str
+        Parameter names of the embedding tables; `types` is None where there is none.
+    norm : str
+        Module name of the norm of the embeddings.
+    project : str or None
+        Linear map from the embeddings to the hidden width.
+    layers : tuple of LayerNames
+    dense, activation, out : str
+        The head: dense layer, its activation (tanh, gelu, relu) and the last layer.
+    embedding_site, dense_site, out_site : str or None
+        Dropout after the embeddings, before the dense layer, before the last layer.
+    padding : int
+        Token id whose embedding gets no gradient.
+    positions_count_tokens : bool
+        RoBERTa: positions are counted from `padding` + 1 over the tokens that are no padding.
+    heads : int
+    eps : float
+        Of every norm.
+    feed_forward : str
+        Activation of the feed-forward layers, one of `ACTIVATIONS`.
+    dropout : mapping of site to probability
+        Sites with probability 0 are left out.
+    """
+
+    embeddings: str
+    words: str
+    positions: str
+    types: str | None
+    norm: str
+    project: str | None
+    layers: tuple[LayerNames, ...]
+    dense: str
+    activation: str
+    out: str
+    embedding_site: str
+    dense_site: str | None
+    out_site: str
+    padding: int
+    positions_count_tokens: bool
+    heads: int
+    eps: float
+    feed_forward: str
+    dropout: dict[str, float]
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Parameter names of the embedding tables that there are."""
+        return tuple(name for name in (self.words, self.positions, self.types) if name is not None)
+
+    def stage(self, name: str) -> int:
+        """Return where a parameter or dropout site belongs.
+
+        0 is the embeddings, i the i-th layer from the bottom, the number of layers + 1 the head.
+        """
+        if name.startswith(self.embeddings):
+            return 0
+        for number, layer in enumerate(self.layers, 1):
+            if name.startswith(layer.prefix):
+                return number
+        return len(self.layers) + 1
+
+
+class _Head(NamedTuple):
+    dense: str
+    activation: str
+    out: str
+    dense_site: str | None
+    out_site: str
+
+
+# One dropout module that is called twice draws the same mask twice.
+_TWICE = ("classifier.dropout", "classifier.dropout")
+_SUPPORTED = {
+    "BertForSequenceClassification": "bert",
+    "RobertaForSequenceClassification": "roberta",
+    "XLMRobertaForSequenceClassification": "roberta",
+    "ElectraForSequenceClassification": "electra",
+    "DistilBertForSequenceClassification": "distilbert",
+}
+
+
+def describe(model: PreTrainedModel) -> EncoderArchitecture:
+    """Return what the stacked encoder has to know of a model with keyed dropout.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        See `seedlab.models.pretrained.Weights`.
+
+    Raises
+    ------
+    SeedlabError
+        When the architecture or its activation is not supported.
+    """
+    kind = _SUPPORTED.get(type(model).__name__)
+    config: Any = model.config
+    if kind is None or not type(model).__module__.startswith("transformers.models."):
+        raise SeedlabError(
+            f"engine=packed can't stack a {type(model).__name__} ({config.model_type}); it knows "
+            "BERT (MiniLM is one), RoBERTa, DistilBERT and ELECTRA: use engine=serial, which "
+            "trains any sequence classifier."
+        )
+    distil = kind == "distilbert"
+    feed_forward = config.activation if distil else config.hidden_act
+    if feed_forward not in ACTIVATIONS:
+        raise SeedlabError(
+            f"engine=packed can't stack a model with the activation {feed_forward!r}; it knows "
+            f"{', '.join(ACTIVATIONS)}: use engine=serial."
+        )
+    if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
+        raise SeedlabError(
+            "engine=packed can't stack a decoder (config.is_decoder or add_cross_attention is "
+            "true); it knows encoders: use engine=serial."
+        )
+    base = model.base_model_prefix
+    dropout = {
+        name: module.p
+        for name, module in model.named_modules()
+        if isinstance(module, KeyedDropout) and module.p > 0.0
+    }
+    layers = tuple(
+        _past_adapters(model, (_distilbert_layer if distil else _bert_layer)(base, number))
+        for number in range(config.num_hidden_layers)
+    )
+    for layer in layers:
+        # The attention function's dropout is keyed by the attention module, not by the
+        # dropout module that carries its probability.
+        p = dropout.pop(f"{layer.attention_site}.dropout", 0.0)
+        if p > 0.0:
+            dropout[layer.attention_site] = p
+    head = {
+        "bert": _Head(f"{base}.pooler.dense", "tanh", "classifier", None, "dropout"),
+        "roberta": _Head("classifier.dense", "tanh", "classifier.out_proj", *_TWICE),
+        "electra": _Head("classifier.dense", "gelu", "classifier.out_proj", *_TWICE),
+        "distilbert": _Head("pre_classifier", "relu", "classifier", None, "dropout"),
+    }[kind]
+    embeddings = f"{base}.embeddings"
+    return EncoderArchitecture(
+        embeddings=embeddings,
+        words=f"{embeddings}.word_embeddings.weight",
+        positions=f"{embeddings}.position_embeddings.weight",
+        types=None if distil else f"{embeddings}.token_type_embeddings.weight",
+        norm=f"{embeddings}.LayerNorm",
+        project=f"{base}.embeddings_project"
+        if hasattr(model.base_model, "embeddings_project")
+        else None,
+        layers=layers,
+        dense=head.dense,
+        activation=head.activation,
+        out=head.out,
+        embedding_site=f"{embeddings}.dropout",
+        dense_site=head.dense_site,
+        out_site=head.out_site,
+        padding=int(config.pad_token_id),
+        positions_count_tokens=kind == "roberta",
+        heads=int(config.num_attention_heads),
+        eps=1e-12 if distil else float(config.layer_norm_eps),
+        feed_forward=feed_forward,
+        dropout=dropout,
+    )
+
+
+def _bert_layer(base: str, number: int) -> LayerNames:
+    layer = f"{base}.encoder.layer.{number}"
+    attention = f"{layer}.attention"
+    return LayerNames(
+        prefix=f"{layer}.",
+        query=f"{attention}.self.query",
+        key=f"{attention}.self.key",
+        value=f"{attention}.self.value",
+        output=f"{attention}.output.dense",
+        norm=f"{attention}.output.LayerNorm",
+        up=f"{layer}.intermediate.dense",
+        down=f"{layer}.output.dense",
+        final_norm=f"{layer}.output.LayerNorm",
+        attention_site=f"{attention}.self",
+        output_site=f"{attention}.output.dropout",
+        down_site=f"{layer}.output.dropout",
+    )
+
+
+def _distilbert_layer(base: str, number: int) -> LayerNames:
+    layer = f"{base}.transformer.layer.{number}"
+    return LayerNames(
+        prefix=f"{layer}.",
+        query=f"{layer}.attention.q_lin",
+        key=f"{layer}.attention.k_lin",
+        value=f"{layer}.attention.v_lin",
+        output=f"{layer}.attention.out_lin",
+        norm=f"{layer}.sa_layer_norm",
+        up=f"{layer}.ffn.lin1",
+        down=f"{layer}.ffn.lin2",
+        final_norm=f"{layer}.output_layer_norm",
+        attention_site=f"{layer}.attention",
+        output_site=None,
+        down_site=f"{layer}.ffn.dropout",
+    )
+
+
+def _past_adapters(model: PreTrainedModel, layer: LayerNames) -> LayerNames:
+    """Return a layer's names where peft has put maps with low-rank updates around the maps."""
+
+    def inner(name: str) -> str:
+        return f"{name}.base_layer" if hasattr(model.get_submodule(name), "base_layer") else name
+
+    return replace(layer, query=inner(layer.query), value=inner(layer.value))

@@ -1,0 +1,219 @@
+"""`FlatLayout`: all parameters of a model in one vector per run.
+
+One vector per run makes the optimiser a single pass and gives every tensor a fixed place.
+Decayed parameters come first, exempt ones after. Embedding tables keep only the rows that
+the task can reach: the others never get a gradient and only feel weight decay, which is
+made up for when a run's model is put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from seedlab.engines.packed.encoder.architecture import EncoderArchitecture
+from seedlab.models.parameter_groups import is_exempt
+
+_ALIGNED = 16
+"""Numbers after which a tensor starts: 64 bytes of float32, a cache line and a vector."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Where a tensor lies in a run's vector."""
+
+    start: int
+    shape: tuple[int, ...]
+
+    @property
+    def stop(self) -> int:
+        """One past the last number."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return self.start + size
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Neighbouring tensors of a run's vector that are treated alike.
+
+    Parameters
+    ----------
+    start, stop : int
+    column : int
+        What their names were mapped to.
+    decayed : bool
+        Whether weight decay applies.
+    """
+
+    start: int
+    stop: int
+    column: int
+    decayed: bool
+
+
+@dataclass(frozen=True)
+class FlatLayout:
+    """Places of parameters in a run's vector.
+
+    Parameters
+    ----------
+    pieces : mapping of parameter name to Piece
+    fused : mapping of name to Piece
+        Neighbouring tensors seen as one: ``NAME.qkv.weight`` and so on, NAME being the query's.
+    rows : mapping of embedding table to (row,) tensor of int64
+        Rows of the table that are kept, ascending.
+    decayed : int
+        The first so many numbers feel weight decay.
+    size : int
+        Numbers per run, gaps for alignment included (they stay zero).
+    maps : frozenset of str
+        Names of the weights of linear maps, those seen as one included.
+    """
+
+    pieces: Mapping[str, Piece]
+    fused: Mapping[str, Piece]
+    rows: Mapping[str, torch.Tensor]
+    decayed: int
+    size: int
+    maps: frozenset[str] = frozenset()
+
+    def views(self, flat: torch.Tensor, low: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        """Return the tensors of a (..., size) buffer by name, (..., *shape) each; no copies.
+
+        Weights of linear maps are those of `low`, a buffer of lower precision, if there is one.
+        """
+        return {
+            name: of[..., piece.start : piece.stop].view(*flat.shape[:-1], *piece.shape)
+            for name, piece in (*self.pieces.items(), *self.fused.items())
+            for of in [low if low is not None and name in self.maps else flat]
+        }
+
+    def gaps(self) -> torch.Tensor:
+        """Return the (gap,) places between tensors, which belong to none and stay zero."""
+        free = torch.ones(self.size, dtype=torch.bool)
+        for piece in self.pieces.values():
+            free[piece.start : piece.stop] = False
+        return free.nonzero()[:, 0]
+
+    def segments(self, column: Callable[[str], int] = lambda name: 0) -> list[Segment]:
+        """Return the vector cut where weight decay or the column of the names changes.
+
+        Parameters
+        ----------
+        column : callable
+            From a parameter's name to a number, for example its depth.
+
+        Returns
+        -------
+        list of Segment
+            In order and without gaps. The models of the family list their parameters from the
+            embeddings upwards, so that there are at most two segments per depth.
+        """
+        found: list[Segment] = []
+        for name, piece in sorted(self.pieces.items(), key=lambda item: item[1].start):
+            kind = column(name), piece.start < self.decayed
+            if found and kind == (found[-1].column, found[-1].decayed):
+                continue
+            if found:
+                found[-1] = replace(found[-1], stop=piece.start)
+            found.append(Segment(piece.start, self.size, *kind))
+        return found
+
+    def fill(self, row: torch.Tensor, model: nn.Module) -> None:
+        """Copy a model's parameters into a run's (size,) vector."""
+        with torch.no_grad():
+            for name, piece in self.pieces.items():
+                parameter = model.get_parameter(name)
+                kept = parameter[self.rows[name]] if name in self.rows else parameter
+                row[piece.start : piece.stop].view(piece.shape).copy_(kept)
+
+    def restore(self, row: torch.Tensor, model: nn.Module, decay: float) -> None:
+        """Copy a run's (size,) vector into a model.
+
+        Parameters
+        ----------
+        row : (size,) tensor
+        model : torch.nn.Module
+            Its embedding rows that are not kept must be those that training began with.
+        decay : float
+            Product over all updates of 1 - rate x weight decay: what became of those rows.
+        """
+        with torch.no_grad():
+            for name, piece in self.pieces.items():
+                parameter = model.get_parameter(name)
+                values = row[piece.start : piece.stop].view(piece.shape)
+                if name in self.rows:
+                    parameter.mul_(decay)
+                    parameter[self.rows[name]] = values.to(parameter.device, parameter.dtype)
+                else:
+                    parameter.copy_(values)
+
+
+def make_layout(
+    model: nn.Module,
+    architecture: EncoderArchitecture,
+    rows: Mapping[str, torch.Tensor],
+    names: Collection[str] | None = None,
+) -> FlatLayout:
+    """Return the layout of a model's parameters.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    family : EncoderArchitecture
+    rows : mapping of embedding table to (row,) tensor of int64
+        Rows that are kept.
+    names : collection of str, optional
+        Parameters that have a place; None: all of them.
+    """
+    named = {n: p for n, p in model.named_parameters() if names is None or n in names}
+    heavy = {name for name in named if not is_exempt(model, name)}
+    ordered = [name for name in named if name in heavy]
+    ordered += [name for name in named if name not in heavy]
+    # Key and value follow the query without a gap, so that the three are one matrix.
+    trios = [trio for trio in _trios(architecture) if trio[0] in named]
+    following = {name for _, *others in trios for name in others}
+    ordered = [name for name in ordered if name not in following]
+    for query, *others in trios:
+        at = ordered.index(query) + 1
+        ordered[at:at] = others
+    pieces: dict[str, Piece] = {}
+    end = n_decayed = 0
+    for name in ordered:
+        shape = tuple(named[name].shape)
+        if name in rows:
+            shape = (len(rows[name]), *shape[1:])
+        start = end if name in following else _aligned(end)
+        pieces[name] = Piece(start, shape)
+        end = pieces[name].stop
+        if name in heavy:
+            n_decayed = _aligned(end)
+    fused: dict[str, Piece] = {}
+    for query, key, _ in trios:
+        module, _, leaf = query.rpartition(".")
+        width, *rest = pieces[query].shape
+        fused[f"{module}.qkv.{leaf}"] = Piece(pieces[query].start, (3 * width, *rest))
+        fused[f"{module}.kv.{leaf}"] = Piece(pieces[key].start, (2 * width, *rest))
+    flat = {name for name, piece in (*pieces.items(), *fused.items()) if len(piece.shape) == 2}
+    kept = {name: places for name, places in rows.items() if name in pieces}
+    maps = frozenset(flat.difference(architecture.tables))
+    return FlatLayout(pieces, fused, kept, n_decayed, _aligned(end), maps)
+
+
+def _trios(architecture: EncoderArchitecture) -> list[tuple[str, str, str]]:
+    """Return the names of query, key and value of every layer, weights and biases."""
+    return [
+        (f"{layer.query}.{leaf}", f"{layer.key}.{leaf}", f"{layer.value}.{leaf}")
+        for layer in architecture.layers
+        for leaf in ("weight", "bias")
+    ]
+
+
+def _aligned(end: int) -> int:
+    """Return the next place at which a tensor may start."""
+    return -(-end // _ALIGNED) * _ALIGNED

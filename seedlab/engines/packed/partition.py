@@ -1,0 +1,221 @@
+"""`ModelPartition`: how a model is cut for a column: what is trained, and what all runs share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from seedlab.engines.packed.encoder.architecture import EncoderArchitecture, describe
+from seedlab.engines.packed.encoder.encoder import StackedEncoder
+from seedlab.engines.packed.encoder.flat_layout import FlatLayout, make_layout
+from seedlab.engines.packed.encoder.parametrizations import (
+    LoraParametrization,
+    MixoutParametrization,
+    Parametrization,
+)
+from seedlab.engines.packed.encoder.ragged_batch import make_tables
+from seedlab.engines.packed.encoder.ragged_dropout import Site, sites_of
+from seedlab.engines.packed.memory import Shape
+from seedlab.models.lora import inside
+from seedlab.models.pretrained import Weights
+from seedlab.spec.recipe import RecipeSpec
+from seedlab.spec.run import RunSpec
+from seedlab.tasks.encoded import EncodedTask
+from seedlab.training.recipe_effects import ParameterPlan
+
+
+@dataclass(frozen=True)
+class ModelPartition:
+    """A model as the runs of a column compute it.
+
+    Parameters
+    ----------
+    family : EncoderArchitecture
+    encoder : StackedEncoder
+    trained : FlatLayout
+        Of every run's own vector.
+    frozen : FlatLayout
+        Of the vector that all runs read.
+    sites : tuple of Site
+        Where something is dropped in training.
+    hidden, feed_forward, longest : int
+        Widths of the model, and tokens of the longest example.
+    dtype : torch.dtype
+        Of the weights.
+    product_dtype : torch.dtype
+        In which matrix products are computed.
+    device : torch.device
+    effective : Parametrization or None
+        Weights that are computed with in the place of others.
+    """
+
+    architecture: EncoderArchitecture
+    encoder: StackedEncoder
+    trained: FlatLayout
+    frozen: FlatLayout
+    sites: tuple[Site, ...]
+    hidden: int
+    feed_forward: int
+    longest: int
+    dtype: torch.dtype
+    product_dtype: torch.dtype
+    device: torch.device
+    parametrization: Parametrization | None
+
+    @property
+    def drops_below(self) -> bool:
+        """Whether something is dropped below the first stage that is trained."""
+        return any(self.architecture.stage(site.name) < self.encoder.first for site in self.sites)
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether the head alone is trained, on first tokens that are the same in every epoch."""
+        return self.encoder.first > len(self.architecture.layers) and not self.drops_below
+
+    @property
+    def low(self) -> torch.dtype | None:
+        """Of copies of the weights for matrix products, where these read trained weights as such."""
+        plain = self.parametrization is not None or self.product_dtype == self.dtype
+        return None if plain else self.product_dtype
+
+    def vector(self, layout: FlatLayout, *runs: int) -> torch.Tensor:
+        """Return a vector of zeros for a layout, or one per run."""
+        return torch.zeros(*runs, layout.size, dtype=self.dtype, device=self.device)
+
+    def beyond(self, pretrained: Mapping[str, torch.Tensor]) -> float:
+        """Return the sum of squares of trained embedding rows that are out of the task's reach."""
+        total = 0.0
+        for name, rows in self.trained.rows.items():
+            table = pretrained[name]
+            out = torch.ones(len(table), dtype=torch.bool)
+            out[rows] = False
+            total += float(table[out.to(table.device)].double().square().sum())
+        return total
+
+    def shape(self, run: RunSpec, room: int, averaged: bool, initial_weights: bool) -> Shape:
+        """Return what decides how much memory a column takes.
+
+        Parameters
+        ----------
+        run : RunSpec
+            One of them.
+        room : int
+            Bytes that may be taken for outputs of the part that is not trained.
+        averaged, origin : bool
+            Whether averages, or the pre-trained weights, are held besides.
+        """
+        recipe, itemsize = run.recipe, self.dtype.itemsize
+        layers, first = len(self.architecture.layers), self.encoder.first
+        copy = 0 if self.low is None else self.low.itemsize
+        shared = self.frozen.size + (self.trained.size if initial_weights else 0)
+        scratch = 0
+        if self.parametrization is not None:
+            scratch = self.parametrization.layout.size * (2 if self.parametrization.apart else 1)
+            if recipe.mixout.granularity == "element":
+                shared += self.parametrization.layout.size
+        return Shape(
+            size=self.trained.size,
+            hidden=self.hidden,
+            feed_forward=self.feed_forward,
+            heads=self.architecture.heads,
+            # The part that is not trained keeps a layer's worth for all of its layers.
+            layers=layers - max(first - 1, 0) + (first > 1),
+            rows=_rows(recipe),
+            longest=self.longest,
+            evaluation_rows=run.evaluation.batch_size,
+            itemsize=itemsize,
+            vectors=4 if averaged else 3,
+            scratch=scratch,
+            shared=shared * itemsize + self.frozen.size * copy + room,
+            copy=copy,
+        )
+
+
+def partition_model(
+    weights: Weights, task: EncodedTask, run: RunSpec, parameter_plan: ParameterPlan
+) -> ModelPartition:
+    """Return how a model is cut for a task, by one of a column's runs and what it does to it.
+
+    Raises
+    ------
+    SeedlabError
+        When the architecture can't be stacked.
+    """
+    model = weights.model
+    architecture = describe(model)
+    used = np.unique(np.concatenate([split.ids for split in task.splits.values()]))
+    longest = max(int(split.lengths.max()) for split in task.splits.values())
+    table = model.get_parameter(architecture.words)
+    tables, words, positions = make_tables(
+        torch.from_numpy(used.astype(np.int64)),
+        len(table),
+        longest,
+        architecture.padding,
+        architecture.positions_count_tokens,
+    )
+    rows = {architecture.words: words, architecture.positions: positions}
+    trained = [name for name, _ in model.named_parameters() if name not in parameter_plan.frozen]
+    up = model.get_parameter(f"{architecture.layers[0].up}.weight")
+    return ModelPartition(
+        architecture=architecture,
+        encoder=StackedEncoder(architecture, tables, min(map(architecture.stage, trained))),
+        trained=make_layout(model, architecture, rows, trained),
+        frozen=make_layout(model, architecture, rows, parameter_plan.frozen),
+        sites=_sites(model, architecture, parameter_plan.quiet),
+        hidden=up.shape[1],
+        feed_forward=up.shape[0],
+        longest=longest,
+        dtype=table.dtype,
+        product_dtype=torch.bfloat16 if run.model.dtype == "bfloat16" else table.dtype,
+        device=table.device,
+        parametrization=_parametrization(weights, architecture, run.recipe, trained),
+    )
+
+
+def _parametrization(
+    weights: Weights,
+    architecture: EncoderArchitecture,
+    recipe: RecipeSpec,
+    trained: Collection[str],
+) -> Parametrization | None:
+    """Return the way to the weights that are computed with, where these are others."""
+    model, adapter = weights.model, recipe.adapter
+    if adapter.method == "lora":
+        maps, names = [], []
+        for layer in architecture.layers:
+            for name in (layer.query, layer.value):
+                a, b = inside(name.removesuffix(".base_layer"))
+                if a in trained:
+                    maps.append((f"{name}.weight", a, b))
+                    names += [f"{m}.weight" for m in (layer.query, layer.key, layer.value)]
+        layout = make_layout(model, architecture, {}, names)
+        return LoraParametrization(layout, tuple(maps), adapter.alpha / adapter.rank)
+    if recipe.mixout.p > 0.0:
+        linear = (name for name, m in model.named_modules() if isinstance(m, nn.Linear))
+        names = [f"{name}.weight" for name in linear if f"{name}.weight" in trained]
+        return MixoutParametrization(make_layout(model, architecture, {}, names))
+    return None
+
+
+def _sites(
+    model: PreTrainedModel, architecture: EncoderArchitecture, quiet: tuple[str, ...]
+) -> tuple[Site, ...]:
+    """Return the places at which something is dropped, outside of the modules `quiet`."""
+    hidden = model.get_parameter(f"{architecture.dense}.weight").shape[1]
+    widths = dict.fromkeys(architecture.dropout, hidden)
+    widths[architecture.embedding_site] = model.get_parameter(architecture.words).shape[1]
+    for layer in architecture.layers:
+        widths.pop(layer.attention_site, None)
+    silent = tuple(f"{module}." for module in quiet)
+    sites = sites_of(architecture, widths)
+    return tuple(site for site in sites if not f"{site.name}.".startswith(silent))
+
+
+def _rows(recipe: RecipeSpec) -> int:
+    """Return the examples of the largest part of a batch."""
+    return -(-recipe.batch_size // recipe.accumulation)

@@ -1,0 +1,284 @@
+"""`Stack`: some runs of a pack that are computed as one, from tokens to update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from seedlab.engines.packed.cuda_graphs import GraphStream
+from seedlab.engines.packed.encoder.adam import StackedAdam
+from seedlab.engines.packed.encoder.context import ForwardContext, NamedTensors
+from seedlab.engines.packed.encoder.loss import losses_and_gradient
+from seedlab.engines.packed.encoder.ragged_batch import Ragged
+from seedlab.engines.packed.encoder.ragged_dropout import stack_masks
+from seedlab.engines.packed.evaluation_batches import Batches
+from seedlab.engines.packed.frozen_trunk import for_stack
+from seedlab.engines.packed.run_state import InitialWeights, RunOptions, StackOptions
+from seedlab.engines.packed.shared_batch import SharedBatch
+from seedlab.engines.packed.thread_pool import WorkBuffers
+from seedlab.training.techniques.prior_decay import pull
+from seedlab.training.techniques.weight_averaging import update_average
+
+
+class Stack:
+    """Runs that are computed together.
+
+    Parameters
+    ----------
+    setting : StackOptions
+    members : sequence of RunOptions
+        One per run.
+    weights : (run, size) tensor
+    origin : InitialWeights or None
+        Where something asks for it.
+    """
+
+    graph_stream: GraphStream | None = None
+    """Given where forward and backward are recorded."""
+
+    def __init__(
+        self,
+        setting: StackOptions,
+        members: Sequence[RunOptions],
+        weights: torch.Tensor,
+        initial_weights: InitialWeights | None,
+    ) -> None:
+        self.setting, self.members, self.initial_weights = setting, list(members), initial_weights
+        layout = setting.layout
+        segments = [layout.segments(member.parameter_plan.column) for member in members]
+        self.optimizer = StackedAdam(layout, [m.rule for m in members], weights, segments)
+        self.average: torch.Tensor | None = None
+        self.average_decayed = [1.0] * len(members)
+        self.low = None if setting.low is None else weights.to(setting.low)
+        self.parameters = setting.parameters(weights, self.low)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def update(
+        self, served: SharedBatch, step: int, memory: WorkBuffers, by_depth: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Make one update of all runs; return (run,) losses and gradient norms.
+
+        Parameters
+        ----------
+        served : SharedBatch
+            What these runs get.
+        step : int
+        memory : WorkBuffers
+        by_depth : bool
+            Return (run, depth) norms.
+        """
+        runs = len(self)
+        if self.graph_stream is None or served.place is None:
+            losses = self._backward(served, memory)
+        else:
+            losses = self.graph_stream.graphs.run(
+                served.place, lambda: self._backward(served.anew(), memory), served.version
+            )
+        flat = memory.flat[:runs]
+        profile = self._by_depth(flat) if by_depth else None
+        rates = [member.parameter_plan.rates[step].tolist() for member in self.members]
+        self._pull(rates)
+        norms = self.optimizer.update(flat, step, rates)
+        self._lower()
+        self._average(step)
+        return losses, norms if profile is None else profile.sqrt()
+
+    def _backward(self, served: SharedBatch, memory: WorkBuffers) -> torch.Tensor:
+        """Leave the gradients in memory; return the (run,) losses."""
+        runs, setting, encoder = len(self), self.setting, self.setting.encoder
+        rows = sum(len(labels) for _, labels in served.parts)
+        grads, total, fallen = memory.views(runs), None, stack_masks(list(served.mixout))
+        effective_grads = memory.effective_grads(runs)
+        p, g = self._parameters(self.parameters, memory, fallen), {**grads, **effective_grads}
+        for number, (batch, labels) in enumerate(served.parts):
+            masks = stack_masks([served.masks[number][key] for key in served.keys])
+            below = for_stack(served.below[number]) if served.below else None
+            at = ForwardContext(p, batch, masks, memory.work, g, number > 0, runs)
+            losses, grad = losses_and_gradient(
+                encoder.forward(at, below), labels, rows, setting.root_loss
+            )
+            total = losses if total is None else total + losses
+            encoder.backward(at, grad)
+        if setting.parametrization is not None:
+            setting.parametrization.back(
+                self.parameters, effective_grads, grads, fallen, memory.work
+            )
+        return torch.as_tensor(total).reshape(-1)
+
+    def logits(
+        self, batches: Batches, memory: WorkBuffers, averaged: bool
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
+        """Yield examples and their (run, row, class) logits, of live or averaged weights."""
+        runs, p = len(self), self._scoring(memory, averaged)
+        for indices, batch, below in batches:
+            # These batches are kept; index vectors of several runs would be with them.
+            at = ForwardContext(p, batch if runs == 1 else batch.anew(), {}, memory.work, runs=runs)
+            x = None if below is None else for_stack([below] * runs)
+            logits = self.setting.encoder.forward(at, x).reshape(runs, batch.n_rows, -1)
+            yield indices, np.asarray(logits.float().cpu().numpy())
+
+    def first_tokens(
+        self, batches: Sequence[Ragged], memory: WorkBuffers
+    ) -> npt.NDArray[np.float32]:
+        """Return (run, depth, row, feature) first tokens without dropout, of the live weights."""
+        p, found = self._scoring(memory, False), []
+        for batch in batches:
+            at = ForwardContext(p, batch, {}, memory.work, runs=len(self))
+            tokens = [
+                x.reshape(len(self), batch.n_rows, -1)
+                for x in self.setting.encoder.first_tokens(at)
+            ]
+            found.append(torch.stack(tokens, 1))
+        return np.asarray(torch.cat(found, 2).float().cpu().numpy())
+
+    def distances(self) -> torch.Tensor:
+        """Return (run, depth) L2 distances of the weights from where they started."""
+        moved = torch.zeros_like(self.optimizer.weights)
+        for run, views in enumerate(map(self.setting.layout.views, moved)):
+            for name, weight in self._weights(run).items():
+                torch.sub(weight, self._start(name, run), out=views[name])
+        squares = self._by_depth(moved)
+        decayed = torch.tensor(self.optimizer.decayed, dtype=squares.dtype, device=squares.device)
+        squares[:, 0] += (decayed - 1.0).square() * self.setting.beyond
+        return squares.sqrt()
+
+    def scored_last(self, run: int) -> tuple[torch.Tensor, float]:
+        """Return a run's vector, averaged if there is an average, and its factor of the rest.
+
+        That is what became of embedding rows that are out of reach, as a factor of their start.
+        """
+        if self.average is None:
+            return self.optimizer.weights[run], self.optimizer.decayed[run]
+        return self.average[run], self.average_decayed[run]
+
+    def state(self, run: int) -> dict[str, torch.Tensor]:
+        """Return a copy on the host of all that changes while a run trains."""
+        optimizer = self.optimizer
+        kept = {
+            "weights": optimizer.weights[run],
+            "first": optimizer.first[run],
+            "second": optimizer.second[run],
+            "decayed": torch.tensor(optimizer.decayed[run], dtype=torch.float64),
+        }
+        if self.average is not None:
+            kept["average"] = self.average[run]
+            kept["average_decayed"] = torch.tensor(self.average_decayed[run], dtype=torch.float64)
+        return {name: tensor.to("cpu", copy=True) for name, tensor in kept.items()}
+
+    def load(self, run: int, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Let a run go on from what `state` returned."""
+        optimizer = self.optimizer
+        optimizer.weights[run].copy_(tensors["weights"])
+        optimizer.first[run].copy_(tensors["first"])
+        optimizer.second[run].copy_(tensors["second"])
+        optimizer.decayed[run] = float(tensors["decayed"])
+        if "average" in tensors:
+            if self.average is None:
+                self.average = torch.zeros_like(optimizer.weights)
+            self.average[run].copy_(tensors["average"])
+            self.average_decayed[run] = float(tensors["average_decayed"])
+        self._lower()
+
+    def keep(self, runs: Sequence[int]) -> None:
+        """Keep these runs alone."""
+        self.optimizer.keep(runs)
+        self.members = [self.members[run] for run in runs]
+        if self.average is not None:
+            self.average = self.average[list(runs)]
+            self.average_decayed = [self.average_decayed[run] for run in runs]
+        if self.initial_weights is not None:
+            self.initial_weights.keep(runs)
+        self.low = None if self.low is None else self.low[list(runs)]
+        self.parameters = self.setting.parameters(self.optimizer.weights, self.low)
+        if self.graph_stream is not None:
+            self.graph_stream.graphs.clear()
+
+    def _lower(self) -> None:
+        """Bring the copies in lower precision up to date."""
+        if self.low is not None:
+            self.low.copy_(self.optimizer.weights)
+
+    def _scoring(self, memory: WorkBuffers, averaged: bool) -> NamedTensors:
+        """Return what is computed with outside of training, by name."""
+        p = self.parameters
+        if averaged:
+            assert self.average is not None  # the loop knows when averaging starts
+            p = self.setting.parameters(self.average)
+        parametrization = self.setting.parametrization
+        return (
+            p
+            if parametrization is None or not parametrization.when_scoring
+            else self._parameters(p, memory)
+        )
+
+    def _parameters(
+        self, p: NamedTensors, memory: WorkBuffers, masks: NamedTensors | None = None
+    ) -> NamedTensors:
+        """Return parameters with the effective weights in their place, where there are such."""
+        parametrization = self.setting.parametrization
+        if parametrization is None:
+            return p
+        weights = memory.effective_weights(len(self))
+        start = {} if self.initial_weights is None else self.initial_weights.stacked()
+        parametrization.fill(p, weights, start, masks or {})
+        return {**p, **weights}
+
+    def _by_depth(self, flat: torch.Tensor) -> torch.Tensor:
+        """Return the (run, depth) sums of squares of a (run, size) buffer, in float64."""
+        parameter_plan = self.members[0].parameter_plan
+        squares = flat.new_zeros((len(self), parameter_plan.n_depths), dtype=torch.float64)
+        for part in self.setting.layout.segments(parameter_plan.depths.__getitem__):
+            squares[:, part.column] += flat[:, part.start : part.stop].double().square().sum(1)
+        return squares
+
+    def _pull(self, rates: Sequence[Sequence[float]]) -> None:
+        """Pre-trained weight decay, where weight decay applies."""
+        layout, decayed = self.setting.layout, self.optimizer.decayed
+        for run, member in enumerate(self.members):
+            parameter_plan, strength = member.parameter_plan, member.prior_decay
+            if strength == 0.0:
+                continue
+            names: dict[int, list[str]] = {}
+            for name, piece in layout.pieces.items():
+                if name in parameter_plan.anchored and piece.start < layout.decayed:
+                    names.setdefault(parameter_plan.column(name), []).append(name)
+            weights = self._weights(run)
+            for column, of_column in names.items():
+                start = [self._start(name, run) for name in of_column]
+                pull([weights[name] for name in of_column], start, rates[run][column], strength)
+            if not parameter_plan.anchored.isdisjoint(layout.rows):
+                decayed[run] -= (decayed[run] - 1.0) * (rates[run][0] * strength)
+
+    def _average(self, step: int) -> None:
+        """Take the weights after update `step` into their average."""
+        start, weights = self.setting.averaging_start, self.optimizer.weights
+        if start is None or step < start:
+            return
+        if step == start:
+            self.average = weights.clone()
+            self.average_decayed = list(self.optimizer.decayed)
+        else:
+            assert self.average is not None  # made at step `start`, or loaded
+            update_average([self.average], [weights], step - start)
+            pairs = zip(self.average_decayed, self.optimizer.decayed, strict=True)
+            self.average_decayed = [
+                mean + (last - mean) / (step - start + 1) for mean, last in pairs
+            ]
+
+    def _weights(self, run: int) -> NamedTensors:
+        """Return a run's weights by name."""
+        layout, row = self.setting.layout, self.optimizer.weights[run]
+        return {
+            name: row[piece.start : piece.stop].view(piece.shape)
+            for name, piece in layout.pieces.items()
+        }
+
+    def _start(self, name: str, run: int) -> torch.Tensor:
+        """Return where a run's parameter started."""
+        assert self.initial_weights is not None  # given where something asks for it
+        return self.initial_weights.of(name, run)

@@ -1,0 +1,1 @@
+"""The serial engine: one run after another. It is the specification."""

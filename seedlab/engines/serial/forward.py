@@ -1,0 +1,95 @@
+"""`Forward`: how the serial engine computes logits, live or from kept features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch.func import functional_call
+
+from seedlab.models.heads import HeadedModel
+from seedlab.models.pretrained import accepts_types
+from seedlab.spec.run import RunSpec
+from seedlab.tasks.encoded import EncodedTask, Split
+from seedlab.training.batches import Batch, collate, evaluation_batches
+
+
+class Forward:
+    """The forward passes of one model.
+
+    Parameters
+    ----------
+    run : RunSpec
+    task : EncodedTask
+    model : transformers.PreTrainedModel or HeadedModel
+    features : dict of int to tensor
+        What the head reads from an encoder that is not trained, by the identity of the split:
+        filled where it is empty. It is the same for all runs of one task, model and head.
+    """
+
+    def __init__(
+        self, run: RunSpec, task: EncodedTask, model: HeadedModel, features: dict[int, torch.Tensor]
+    ) -> None:
+        self.run, self.task, self.model, self.features = run, task, model, features
+        self.device = model.device
+        # A head that reads every token, and an architecture's own, are computed with the
+        # encoder: what they read is too large to be kept, or not known.
+        self.keeps_features = (
+            run.recipe.features.active
+            and isinstance(model, HeadedModel)
+            and model.head.reads_first_tokens
+        )
+
+    def logits(
+        self, batch: Batch, split: Split, mixed: Mapping[str, torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """Return the (row, class) logits of a batch of a split.
+
+        `mixed` weights, if any, take the place of the model's, by parameter name.
+        """
+        logits: torch.Tensor
+        with self._autocast():
+            if self.keeps_features:
+                read = self._features(split)[batch.examples.cpu()].to(self.device)
+                logits = self.model.head(read, batch.mask)
+            elif mixed:
+                inputs = self._inputs(batch)
+                logits = functional_call(self.model, dict(mixed), kwargs=inputs).logits
+            else:
+                logits = self.model(**self._inputs(batch)).logits
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    def first_tokens(self, batch: Batch) -> torch.Tensor:
+        """Return the (hidden state, row, feature) first tokens of a batch."""
+        with self._autocast():
+            out = self.model.base_model(**self._inputs(batch), output_hidden_states=True)
+        return torch.stack([hidden[:, 0] for hidden in out.hidden_states])
+
+    def _features(self, split: Split) -> torch.Tensor:
+        """Return the (example, layer, feature) first tokens of a split, on the host."""
+        kept = self.features.get(id(split))
+        if kept is None:
+            # Kept for later updates, whatever pass asks first.
+            with torch.inference_mode(False), torch.no_grad():
+                for indices in evaluation_batches(split, self.run.evaluation.batch_size):
+                    batch = collate(split, indices, self.task.pad_id).to(self.device)
+                    read = self.model.read(**self._inputs(batch)).cpu()
+                    if kept is None:
+                        kept = torch.empty((len(split), *read.shape[1:]), dtype=read.dtype)
+                    kept[indices] = read
+            assert kept is not None  # no split is empty
+            self.features[id(split)] = kept
+        return kept
+
+    def _inputs(self, batch: Batch) -> dict[str, torch.Tensor]:
+        inputs = {"input_ids": batch.ids, "attention_mask": batch.mask}
+        if accepts_types(self.model):
+            inputs["token_type_ids"] = batch.types
+        return inputs
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        """Return the precision that the model's matrix products run in."""
+        if self.run.model.dtype == "bfloat16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()

@@ -1,0 +1,234 @@
+"""`SerialModel`: one run in training, with plain autograd on transformers' own model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from seedlab.engines.serial.forward import Forward
+from seedlab.models.parameter_groups import ParameterGroup, parameter_groups
+from seedlab.models.pretrained import Weights
+from seedlab.randomness.streams import philox_key
+from seedlab.spec.run import RunSpec
+from seedlab.tasks.encoded import EncodedTask, Split
+from seedlab.training.batches import Batch, collate, evaluation_batches
+from seedlab.training.loop import Floats
+from seedlab.training.optimizers import clip_gradients, make_optimizer
+from seedlab.training.recipe_effects import plan_parameters
+from seedlab.training.step_plan import StepPlan
+from seedlab.training.techniques.mixout import Mixout
+from seedlab.training.techniques.prior_decay import pull
+from seedlab.training.techniques.weight_averaging import update_average
+
+
+class SerialModel:
+    """One model in training: a `seedlab.training.loop.PackModel` with a single slot.
+
+    Parameters
+    ----------
+    run : RunSpec
+    task : EncodedTask
+    weights : Weights
+        Loaded as the recipe wants it (`seedlab.training.recipe_effects`).
+    plan : StepPlan
+    features : dict
+        See `seedlab.engines.serial.forward.Forward`.
+    """
+
+    def __init__(
+        self,
+        run: RunSpec,
+        task: EncodedTask,
+        weights: Weights,
+        plan: StepPlan,
+        features: dict[int, torch.Tensor],
+    ) -> None:
+        self.run, self.task, self.weights, self.plan = run, task, weights, plan
+        recipe = run.recipe
+        self.parameter_plan = plan_parameters(run, plan, weights.model, weights.new)
+        self.model = weights.start(run.seeds.init, self.parameter_plan.fresh)
+        self.device = self.model.device
+        self.forward = Forward(run, task, self.model, features)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name not in self.parameter_plan.frozen)
+        named = dict(self.model.named_parameters())
+        self.parameters = {name: p for name, p in named.items() if p.requires_grad}
+        self.groups = parameter_groups(self.model, self.parameter_plan.column)
+        values = recipe.optimizer
+        self.optimizer = make_optimizer(
+            [
+                {
+                    "params": [named[name] for name in group.names],
+                    "weight_decay": values.weight_decay if group.decayed else 0.0,
+                }
+                for group in self.groups
+            ],
+            learning_rate=values.learning_rate,
+            beta1=values.beta1,
+            beta2=values.beta2,
+            eps=values.eps,
+            bias_correction=values.bias_correction,
+        )
+        self.initial_weights: dict[str, torch.Tensor] = {}
+        if self.parameter_plan.anchored or run.diagnostics.distances:
+            self.initial_weights = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.average: dict[str, torch.Tensor] = {}
+        seeds = run.seeds.resolved()
+        assert seeds.dropout is not None  # `resolved` fills them in
+        assert seeds.mixout is not None
+        weights.dropout.key = philox_key("dropout", seeds.dropout)
+        self.mixout: Mixout | None = None
+        if recipe.mixout.p > 0.0:
+            key, mixout = philox_key("mixout", seeds.mixout), recipe.mixout
+            self.mixout = Mixout(self.model, self.parameters, mixout.p, mixout.granularity, key)
+
+    def update(self, batch: Batch, step: int, by_depth: bool) -> tuple[Floats, Floats]:
+        """Make one update; an accumulated batch gives the update of the whole batch."""
+        recipe = self.run.recipe
+        state = self.weights.dropout
+        state.step = step
+        state.active = recipe.dropout_active == "always" or step % self.plan.steps_per_epoch == 0
+        self.model.train()
+        for name in self.parameter_plan.quiet:
+            self.model.get_submodule(name).eval()
+        self.optimizer.zero_grad(set_to_none=True)
+        masks = {} if self.mixout is None else self.mixout.masks(step)
+        rows = len(batch.labels)
+        size = -(-rows // recipe.accumulation)
+        total = 0.0
+        for start in range(0, rows, size):
+            part = batch.part(start, start + size).to(self.device)
+            state.row = start
+            mixed = {} if self.mixout is None else self.mixout.mixed(masks)
+            logits = self.forward.logits(part, self.task.splits["train"], mixed)
+            loss = self._loss(logits, part.labels, rows)
+            torch.autograd.backward(loss)
+            total += float(loss.detach())
+        norms = self._norms_by_depth() if by_depth else None
+        clip = recipe.clip
+        norm = clip_gradients(list(self.parameters.values()), clip.mode, clip.norm)
+        rates = self.parameter_plan.rates[step].tolist()
+        for group, options in zip(self.groups, self.optimizer.param_groups, strict=True):
+            options["lr"] = rates[group.column]
+            self._pull(group, rates[group.column])
+        self.optimizer.step()
+        self._average(step)
+        return np.array([total]), np.array([norm]) if norms is None else norms
+
+    def logits(self, split: Split, averaged: bool = False) -> npt.NDArray[np.float32]:
+        """Return (1, example, class) logits; mode, weights and streams stay as they were."""
+        training = self.model.training
+        self.model.eval()
+        out = np.empty((1, len(split), self.task.n_labels), dtype=np.float32)
+        with torch.inference_mode(), self._averaged(averaged):
+            for indices in evaluation_batches(split, self.run.evaluation.batch_size):
+                batch = collate(split, indices, self.task.pad_id).to(self.device)
+                out[0, indices] = self.forward.logits(batch, split).float().cpu().numpy()
+        self.model.train(training)
+        return out
+
+    def state(self, slot: int) -> dict[str, torch.Tensor]:
+        """Return the weights, moments and averages of the only run, on the host."""
+        kept = {f"weights/{name}": p for name, p in self.parameters.items()}
+        kept |= {f"average/{name}": tensor for name, tensor in self.average.items()}
+        for name, p in self.parameters.items():
+            for key, value in self.optimizer.state.get(p, {}).items():
+                kept[f"{key}/{name}"] = value
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in kept.items()}
+
+    def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state` returned."""
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                key, _, parameter_name = name.partition("/")
+                p = self.parameters[parameter_name]
+                if key == "weights":
+                    p.copy_(tensor)
+                elif key == "average":
+                    self.average[parameter_name] = tensor.to(self.device, copy=True)
+                else:
+                    # torch's AdamW counts its steps on the host.
+                    device = "cpu" if key == "step" else self.device
+                    self.optimizer.state[p][key] = tensor.to(device, copy=True)
+
+    def distances(self) -> Floats:
+        """Return the (1, depth) L2 distances of the weights from where they started."""
+        moved = {
+            name: p.detach() - self.initial_weights[name] for name, p in self.parameters.items()
+        }
+        return self._by_depth(moved)
+
+    def representations(self, split: Split, n: int) -> npt.NDArray[np.float32]:
+        """Return (1, depth, example, feature) first tokens of the first `n` examples."""
+        training, found = self.model.training, []
+        self.model.eval()
+        with torch.inference_mode():
+            for start in range(0, min(n, len(split)), self.run.evaluation.batch_size):
+                stop = min(n, len(split), start + self.run.evaluation.batch_size)
+                batch = collate(split, np.arange(start, stop), self.task.pad_id).to(self.device)
+                found.append(self.forward.first_tokens(batch))
+        self.model.train(training)
+        return torch.cat(found, 1)[None].float().cpu().numpy()
+
+    def settle(self) -> None:
+        """Leave the weights that were scored last in the model: the averaged ones, if any."""
+        for name, tensor in self.average.items():
+            self.parameters[name].data.copy_(tensor)
+
+    def drop(self, slots: list[int]) -> None:
+        """Do nothing: with its only run gone, the loop ends."""
+
+    def _loss(self, logits: torch.Tensor, labels: torch.Tensor, rows: int) -> torch.Tensor:
+        """Return a part's share of the batch's loss: cross-entropy, or squared error."""
+        if not self.task.is_regression:
+            losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+            return losses.sum() / rows
+        mean = (logits[:, 0] - labels.to(logits.dtype)).square().sum() / rows
+        return mean.sqrt() if self.run.recipe.loss == "rmse" else mean
+
+    def _pull(self, group: ParameterGroup, rate: float) -> None:
+        """Pre-trained weight decay of a group, where it applies."""
+        names = [name for name in group.names if name in self.parameter_plan.anchored]
+        if names and group.decayed:
+            weights = [self.parameters[name] for name in names]
+            initial_weights = [self.initial_weights[name] for name in names]
+            pull(weights, initial_weights, rate, self.run.recipe.prior_decay.strength)
+
+    def _average(self, step: int) -> None:
+        """Take the weights after update `step` into their average."""
+        start = self.plan.averaging_start
+        if start is None or step < start:
+            return
+        if step == start:
+            self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
+        else:
+            weights = list(self.parameters.values())
+            update_average(list(self.average.values()), weights, step - start)
+
+    @contextmanager
+    def _averaged(self, averaged: bool) -> Iterator[None]:
+        """Put the averaged weights in the place of the live ones for a while."""
+        live = {name: self.parameters[name].data for name in self.average if averaged}
+        for name in live:
+            self.parameters[name].data = self.average[name]
+        try:
+            yield
+        finally:
+            for name, tensor in live.items():
+                self.parameters[name].data = tensor
+
+    def _norms_by_depth(self) -> Floats:
+        """Return the (1, depth) L2 norms of the gradients."""
+        return self._by_depth(
+            {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
+        )
+
+    def _by_depth(self, tensors: Mapping[str, torch.Tensor]) -> Floats:
+        squares = np.zeros((1, self.parameter_plan.n_depths))
+        for name, tensor in tensors.items():
+            squares[0, self.parameter_plan.depths[name]] += float(tensor.double().square().sum())
+        return np.sqrt(squares)

@@ -1,0 +1,1 @@
+"""Training of a pack in this process, with checkpoints and records."""

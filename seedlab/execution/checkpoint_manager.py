@@ -1,0 +1,135 @@
+"""`StudyCheckpointManager`: the checkpoints of a pack, in the study's folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from seedlab.early_stopping.promotion import may_be_promoted
+from seedlab.errors import SeedlabError
+from seedlab.spec.pack import Stage
+from seedlab.store.atomic_files import FULL
+from seedlab.store.checkpoints import Checkpoints
+from seedlab.store.provenance import versions
+from seedlab.store.study import StudyFolder
+
+if TYPE_CHECKING:
+    from seedlab.training.checkpoint import Checkpoint
+
+log = logging.getLogger(__name__)
+
+
+class StudyCheckpointManager:
+    """Keeps checkpoints in a study; a `seedlab.training.checkpoint.CheckpointManager`.
+
+    A run that pauses at a rung is kept only as long as it can still be among those that go on.
+    A checkpoint that can't be written (a full disk) is a warning: its run starts over, should
+    it be needed, and ends with the same bits.
+
+    Parameters
+    ----------
+    study : StudyFolder
+    stage : Stage
+    metric : str
+        The one that decides.
+    higher_is_better : bool
+    circumstances : mapping of str to plain values
+        What trains, and what decides its bits. Only checkpoints of the same are taken up, and
+        only those of the versions of torch and seedlab that run now.
+
+    Attributes
+    ----------
+    resumed : dict of run id to int
+        From which step runs went on.
+    """
+
+    def __init__(
+        self,
+        study: StudyFolder,
+        stage: Stage,
+        *,
+        metric: str,
+        higher_is_better: bool,
+        circumstances: Mapping[str, Any],
+    ) -> None:
+        self._study, self._stage = study, stage
+        self._metric, self._higher = metric, higher_is_better
+        self._checkpoints = Checkpoints(study.folder)
+        found = versions()
+        self._circumstances: Mapping[str, Any] = {
+            **circumstances,
+            **{name: found.get(name) for name in ("torch", "seedlab")},
+        }
+        self._bests: dict[str, float | None] = {}
+        self._looked: set[str] = set()
+        self.resumed: dict[str, int] = {}
+
+    @property
+    def every(self) -> int | None:
+        """Updates between two checkpoints."""
+        return self._stage.every
+
+    @property
+    def pause(self) -> int | None:
+        """Updates after which runs pause."""
+        return self._stage.until
+
+    def load(self, run_id: str) -> Checkpoint | None:
+        """Return the newest sound checkpoint of a run that is not after the pause."""
+        found = self._checkpoints.load(run_id, self._circumstances, self._stage.until)
+        if found is not None:
+            self.resumed[run_id] = found.step
+        return found
+
+    def save(self, run_id: str, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint in the place of an older one, if it may be needed."""
+        from seedlab.store.checkpoint_file import best_so_far
+
+        best = best_so_far(checkpoint.history, self._metric, higher_is_better=self._higher)
+        if checkpoint.step == self._stage.until and not self._may_go_on(run_id, best):
+            return
+        try:
+            header = {**self._circumstances, "run": run_id, "best": best}
+            self._checkpoints.save(run_id, checkpoint, header)
+        except (OSError, SeedlabError) as error:
+            if isinstance(error, OSError) and error.errno not in FULL:
+                raise
+            log.warning(
+                "run %s has no checkpoint after step %d (%s); should it go on, it starts from an "
+                "older one or over, and ends with the same bits",
+                run_id,
+                checkpoint.step,
+                error,
+            )
+
+    def _may_go_on(self, run_id: str, best: float | None) -> bool:
+        """Whether a run at the rung may be among those that go on; drop those that can't be."""
+        if self._stage.keep is None:
+            return True
+        self._look()
+        self._bests[run_id] = best
+        chances = may_be_promoted(
+            self._stage.keep, self._bests, self._stage.seed, higher_is_better=self._higher
+        )
+        self._checkpoints.drop(self._bests.keys() - chances)
+        return run_id in chances
+
+    def _look(self) -> None:
+        """Take in the scores of runs that other workers have brought to the rung."""
+        until = self._stage.until or 0
+        cohort = set(self._stage.cohort)
+        for run_id, header in self._checkpoints.headers(until).items():
+            if run_id in cohort:
+                self._bests[run_id] = header.get("best")
+        for run_id in set(self._study.recorded()) & cohort - self._looked:
+            record = self._study.record(run_id)
+            if record is None or not record.has_reached(until):
+                continue
+            self._looked.add(run_id)
+            curve = self._study.curve(record, until)
+            # A run that diverged before the rung keeps nobody from going on.
+            if record.status != "diverged" or until in curve:
+                scores = [value for value in curve.values() if value == value]
+                pick = max if self._higher else min
+                self._bests[run_id] = pick(scores) if scores else None

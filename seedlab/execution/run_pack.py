@@ -1,0 +1,112 @@
+"""Training of one pack: claims, checkpoints, records and events of its runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedlab.execution.checkpoint_manager import StudyCheckpointManager
+from seedlab.execution.events import Event, Outcome
+from seedlab.execution.train import make_engine, resolve_engine, train
+from seedlab.inputs.loaded import load_task_of, prepare
+from seedlab.spec.pack import EngineSpec, Pack, Stage
+from seedlab.store.checkpoints import Checkpoints
+from seedlab.store.record import Record
+from seedlab.store.study import StudyFolder
+
+if TYPE_CHECKING:
+    from seedlab.tasks.encoded import EncodedTask
+
+
+log = logging.getLogger(__name__)
+
+
+def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict[str, Outcome]:
+    """Train the runs of a pack that nobody trains and that have not come so far yet.
+
+    Parameters
+    ----------
+    pack : Pack
+    folder : pathlib.Path
+        The study's.
+    on_event : callable
+
+    Returns
+    -------
+    dict of run id to Outcome
+    """
+    study, score, until = StudyFolder(folder), pack.engine.score, pack.stage.until
+    outcomes: dict[str, Outcome] = {}
+    with ExitStack() as stack:
+        claimed = {}
+        for run in pack.runs:
+            claim = study.claim(run.run_id, until)
+            if claim is not None:
+                claimed[run.run_id] = stack.enter_context(claim)
+        recorded = study.finished() if len(claimed) < len(pack.runs) else {}
+        for run in pack.runs:
+            run_id = run.run_id
+            if run_id not in claimed:
+                found = recorded.get(run_id)
+                there = found if found is not None and found.has_reached(until) else None
+                outcomes[run_id] = (
+                    Outcome("finished", there.reported(score)) if there else Outcome("skipped")
+                )
+                on_event(_ended(there, run_id))
+        todo = [run for run in pack.runs if run.run_id in claimed]
+        if todo:
+            task = load_task_of(todo[0])
+            engine = resolve_engine(todo[0], task, pack.engine)
+            checkpoint_manager = _checkpoint_manager(study, pack.stage, task, engine)
+            for result in train(todo, task, engine, on_event, checkpoint_manager):
+                run_id = result.spec.run_id
+                if run_id in checkpoint_manager.resumed:
+                    origin = {
+                        **result.provenance,
+                        "resumed_from": checkpoint_manager.resumed[run_id],
+                    }
+                    result = dataclasses.replace(result, provenance=origin)
+                record = study.write(result, task)
+                if record.is_over:
+                    Checkpoints(folder).drop([run_id])
+                claimed[run_id].release()
+                outcomes[run_id] = Outcome("finished", record.reported(score))
+                on_event(_ended(record, run_id))
+    return outcomes
+
+
+def _checkpoint_manager(
+    study: StudyFolder, stage: Stage, task: EncodedTask, engine: EngineSpec
+) -> StudyCheckpointManager:
+    from seedlab.tasks.metrics import METRICS
+
+    metric, device = METRICS[task.metrics[0]], prepare(engine)
+    return StudyCheckpointManager(
+        study,
+        stage,
+        metric=metric.name,
+        higher_is_better=metric.higher_is_better,
+        circumstances={
+            "engine": engine.name,
+            "device": device,
+            **make_engine(engine).circumstances(device),
+        },
+    )
+
+
+def _ended(record: Record | None, run_id: str) -> Event:
+    if record is None:
+        return Event("skipped", run_id, message="another process trains it")
+    return Event(
+        "finished" if record.is_over else "paused",
+        run_id,
+        step=record.steps,
+        total_steps=record.total_steps,
+        score=record.best_score,
+        message="failed run" if record.failed and record.is_over else "",
+        higher_is_better=record.direction == "max",
+    )

@@ -1,0 +1,96 @@
+"""Training of runs of one shape with an engine, without writing results."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from seedlab.engines import ENGINES
+from seedlab.execution.events import Event
+from seedlab.inputs.loaded import load_weights_of, prepare
+from seedlab.spec.pack import EngineSpec
+from seedlab.spec.run import RunSpec
+from seedlab.training.step_plan import make_plan
+
+if TYPE_CHECKING:
+    from seedlab.tasks.encoded import EncodedTask
+    from seedlab.training.checkpoint import CheckpointManager
+    from seedlab.training.result import RunResult
+
+
+log = logging.getLogger(__name__)
+_EVENT_SECONDS = 0.25
+"""A step count is sent at most this often per pack."""
+
+
+def resolve_engine(run: RunSpec, task: EncodedTask, engine: EngineSpec) -> EngineSpec:
+    """Return the engine's settings with the engine in the place of ``auto``."""
+    from seedlab.engines.choose import choose
+
+    weights = load_weights_of(run, task, prepare(engine))
+    chosen, reason = choose(engine.name, run, weights.model)
+    if reason:
+        log.warning("training one run after another (engine=serial): %s", reason)
+    return dataclasses.replace(engine, name=chosen)
+
+
+def make_engine(engine: EngineSpec) -> Any:
+    """Return the engine that the settings name."""
+    module, _, name = ENGINES[engine.name].partition(":")
+    return getattr(importlib.import_module(module), name).of(engine)
+
+
+def train(
+    runs: list[RunSpec],
+    task: EncodedTask,
+    engine: EngineSpec,
+    on_event: Callable[[Event], None] = lambda event: None,
+    checkpoint_manager: CheckpointManager | None = None,
+) -> Iterator[RunResult]:
+    """Train runs of one shape with an engine; an iterator over their `RunResult`.
+
+    No result is written: `seedlab verify` and `seedlab save` train through this as well.
+    """
+    from seedlab.tasks.metrics import METRICS
+    from seedlab.training.loop import Callbacks
+
+    engine = resolve_engine(runs[0], task, engine)
+    weights = load_weights_of(runs[0], task, prepare(engine))
+    metrics = [METRICS[name] for name in task.metrics]
+    specs = {run.run_id: run for run in runs}
+    last = 0.0
+
+    def score(logits: Any, split: Any) -> dict[str, float]:
+        return {metric.name: metric.score(logits, split.labels) for metric in metrics}
+
+    def observe(run_id: str, step: int, value: float | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if value is None and now - last < _EVENT_SECONDS:
+            return
+        last = now
+        kind = "stepped" if value is None else "evaluated"
+        on_event(
+            Event(
+                kind,  # type: ignore[arg-type]
+                run_id,
+                step=step,
+                total_steps=totals[run_id],
+                score=value,
+                higher_is_better=metrics[0].higher_is_better,
+            )
+        )
+
+    n_train = len(task.splits["train"])
+    totals = {
+        run_id: make_plan(run.recipe, run.evaluation, n_train).total_steps
+        for run_id, run in specs.items()
+    }
+    for run in runs:
+        on_event(Event("started", run.run_id, total_steps=totals[run.run_id]))
+    callbacks = Callbacks(score, observe, metrics[0].higher_is_better, checkpoint_manager)
+    yield from make_engine(engine).train(runs, task, weights, callbacks)

@@ -1,0 +1,1 @@
+"""The data and weights that a run names."""

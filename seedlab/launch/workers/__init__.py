@@ -1,0 +1,1 @@
+"""Local worker processes and the messages between them and the launcher."""

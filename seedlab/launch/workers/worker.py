@@ -1,0 +1,144 @@
+"""The worker process: takes pack after pack from the launcher until it hangs up.
+
+It is started with two arguments, the file descriptor of its connection and the launcher's
+process id. Nothing heavy is imported before the first work asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+import cloudpickle
+
+if TYPE_CHECKING:
+    from seedlab.launch.workers.messages import Session
+
+# Seconds between two looks at whether the launcher is still there.
+_WATCH_SECONDS = 0.5
+ORPHANED = 113
+"""exit status of a worker whose launcher is gone"""
+
+
+class _HungUpError(ConnectionError):
+    """The launcher is no longer there; a job's own connections fail with other errors."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve the launcher at the other end of a connection.
+
+    Parameters
+    ----------
+    arguments : (descriptor, process id of the launcher)
+    """
+    descriptor, launcher = int(arguments[0]), int(arguments[1])
+    # Ctrl-C goes to the whole process group; the launcher alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    threading.Thread(target=_watch, args=(launcher,), daemon=True).start()
+    connection = Connection(descriptor)
+    # There is nobody left to work for.
+    with contextlib.suppress(_HungUpError):
+        session = _begin(connection)
+        if session is not None:
+            _serve(connection, session)
+
+
+def _watch(launcher: int) -> None:
+    """End this process, whatever it is doing, when the launcher is gone (kill -9 included)."""
+    while os.getppid() == launcher:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(ORPHANED)
+
+
+def _begin(connection: Connection) -> Session | None:
+    """Say hello, become what the launcher is, and say so; None where that fails."""
+    from seedlab.launch.workers.messages import Broken, Hello, Ready
+
+    send = _sender(connection)
+    send(Hello())
+    search_path, packed_session = cloudpickle.loads(_receive(connection))
+    sys.path[:] = search_path
+    try:
+        # Imports the application, so the search path has to be set before.
+        session: Session = cloudpickle.loads(packed_session)
+        _restore(session.singletons)
+        import seedlab.launch.workers.run_jobs  # noqa: F401  (what can't be imported is reported here)
+    except BaseException:
+        send(Broken(traceback.format_exc()))
+        return None
+    send(Ready())
+    return session
+
+
+def _serve(connection: Connection, session: Session) -> None:
+    """Do what the launcher asks for until it hangs up."""
+    from seedlab.launch.workers.run_jobs import run_work
+
+    send = _sender(connection)
+    try:
+        while True:
+            work = cloudpickle.loads(_receive(connection))
+            send(run_work(work, session, emit=send))
+    except _HungUpError:
+        if not _all_is_ours(session):
+            raise
+        # Our own results are on disk. To take torch apart object by object would keep the launcher
+        # waiting for a second.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _all_is_ours(session: Session) -> bool:
+    """Say whether no code but seedlab's has run here, which leaves nothing for the exit.
+
+    Callbacks and other applications may have open files, threads and exit handlers.
+    """
+    # Looked up, not imported: another application's worker has no need of it. A Hydra whose
+    # callbacks lie elsewhere counts as one with callbacks.
+    ours = getattr(sys.modules.get("seedlab.application.app"), "run", None)
+    callbacks = getattr(session.hydra_context.callbacks, "callbacks", True)
+    return session.task_function is ours and not callbacks
+
+
+def _receive(connection: Connection) -> bytes:
+    try:
+        return connection.recv_bytes()
+    except (EOFError, ConnectionError) as error:
+        raise _HungUpError from error
+
+
+def _sender(connection: Connection) -> Callable[[object], None]:
+    # Events may come from a thread of the engine.
+    lock = threading.Lock()
+
+    def send(message: object) -> None:
+        packed = cloudpickle.dumps(message)
+        try:
+            with lock:
+                connection.send_bytes(packed)
+        except ConnectionError as error:
+            raise _HungUpError from error
+
+    return send
+
+
+def _restore(singletons: object) -> None:
+    """Put Hydra into the state it has in the launcher."""
+    from hydra.core.singleton import Singleton
+    from hydra.core.utils import setup_globals
+
+    setup_globals()
+    Singleton.set_state(singletons)

@@ -1,0 +1,215 @@
+"""Keyed dropout: masks that are a pure function of (seed, step, site, row, element).
+
+It replaces `torch.nn.Dropout` modules and the attention function of a Hugging Face
+model, and never draws from a generator. A mask depends neither on padding nor on what
+else is computed beside it, because the strides of its counter are fixed by the
+configured maximum length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.masking_utils import eager_mask
+
+from seedlab.errors import SeedlabError
+from seedlab.randomness.philox import philox4x32
+
+ATTENTION = "seedlab_keyed"
+
+
+@dataclass
+class DropoutState:
+    """What all dropout sites of a model share; the engine sets it before every pass.
+
+    Parameters
+    ----------
+    max_length : int
+        Configured maximum length in tokens: the stride of positions.
+    key : (int, int)
+        Words of the `dropout` stream's key (`seedlab.randomness.streams.philox_key`).
+    step : int
+        Number of the update, counted from 0.
+    row : int
+        Place in the batch of the first example of this pass (not 0 in the later parts
+        of an accumulated batch).
+    active : bool
+        False switches every site off.
+    """
+
+    max_length: int
+    key: tuple[int, int] = (0, 0)
+    step: int = 0
+    row: int = 0
+    active: bool = True
+
+
+@dataclass(frozen=True)
+class DropoutSite:
+    """One place in a model at which elements are dropped.
+
+    Parameters
+    ----------
+    state : DropoutState
+    number : int
+        In [0, 2**32): the first four bytes of SHA-256 of the module's name.
+    p : float, optional
+        Probability to use instead of the one that the model asks for.
+    """
+
+    state: DropoutState
+    number: int
+    p: float | None = None
+
+    def __call__(self, x: torch.Tensor, p: float) -> torch.Tensor:
+        """Return `x` with elements dropped with probability `p`, the rest scaled by 1/(1-p)."""
+        p = p if self.p is None else self.p
+        if p <= 0.0 or not self.state.active:
+            return x
+        return x * scaled_mask(tuple(x.shape), p, self.number, self.state).to(x.device, x.dtype)
+
+
+def site_number(name: str) -> int:
+    """Return the number of the site that belongs to a module's name."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
+
+
+def scaled_mask(shape: tuple[int, ...], p: float, site: int, state: DropoutState) -> torch.Tensor:
+    """Return a mask of zeros and 1/(1-p).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (row, feature), (row, position, feature) or, for attention probabilities,
+        (row, head, query, key).
+    p : float
+        In (0, 1): an element is kept where its random word is at least floor(p 2**32).
+    site : int
+    state : DropoutState
+
+    Returns
+    -------
+    tensor of float32, of `shape`
+        The counter's words are (element // 4, row, site, step); the element's number is
+        feature + H position, or key + M (query + M head) with M the maximum length rounded
+        up to a multiple of 4. Word number (element % 4) of the block decides.
+    """
+    quads = -(-shape[-1] // 4)
+    element = np.arange(quads, dtype=np.uint64)
+    if len(shape) == 4:
+        stride = -(-state.max_length // 4)
+        lines = np.arange(shape[1])[:, None] * state.max_length + np.arange(shape[2])
+        element = lines.astype(np.uint64)[..., None] * np.uint64(stride) + element
+    elif len(shape) == 3:
+        element = np.arange(shape[1], dtype=np.uint64)[:, None] * np.uint64(quads) + element
+    rows = np.arange(state.row, state.row + shape[0], dtype=np.uint64)
+    words = philox4x32(
+        element[None],
+        rows.reshape((-1,) + (1,) * (len(shape) - 1)),
+        np.array(site, dtype=np.uint64)[None],
+        np.array(state.step, dtype=np.uint64)[None],
+        state.key,
+    )
+    threshold, scale = int(p * 2**32), np.float32(1.0 / (1.0 - p))
+    mask = np.empty((*shape[:-1], quads, 4), dtype=np.float32)
+    for word, drawn in enumerate(words):
+        np.multiply(drawn >= threshold, scale, out=mask[..., word])
+    return torch.from_numpy(mask.reshape(*shape[:-1], 4 * quads)[..., : shape[-1]])
+
+
+class KeyedDropout(nn.Module):
+    """A drop-in for `torch.nn.Dropout` that draws from its site."""
+
+    def __init__(self, p: float, site: DropoutSite) -> None:
+        super().__init__()
+        self.p = p
+        self.site = site
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Drop elements of `x` in training mode; return it unchanged otherwise."""
+        return self.site(x, self.p) if self.training else x
+
+
+def keyed_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **more: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Softmax attention over (row, head, position, feature) with keyed dropout.
+
+    The signature is that of `transformers.AttentionInterface`; `module` carries the site.
+    Keys and values may have fewer heads, each shared by as many neighbouring heads of the query.
+
+    Raises
+    ------
+    SeedlabError
+        When the model asks for attention of another kind.
+    """
+    for name in _OTHER_KINDS:
+        if more.get(name) is not None:
+            raise SeedlabError(
+                f"{type(module).__name__} computes attention with '{name}', which seedlab's keyed "
+                "attention does not know; allowed are models with plain softmax attention."
+            )
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = (t.repeat_interleave(groups, dim=1) for t in (key, value))
+    scores = torch.matmul(query, key.transpose(2, 3))
+    scores = scores * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    probabilities = torch.softmax(scores, dim=-1)
+    if module.training:
+        probabilities = module.__dict__["dropout_site"](probabilities, dropout)
+    mixed = torch.matmul(probabilities, value).transpose(1, 2).contiguous()
+    return mixed, probabilities
+
+
+# What transformers' attention functions may be told beyond masks, dropout and scale.
+_OTHER_KINDS = ("softcap", "s_aux", "position_bias")
+
+AttentionInterface.register(ATTENTION, keyed_attention)
+AttentionMaskInterface.register(ATTENTION, eager_mask)
+
+
+def install(model: PreTrainedModel, max_length: int, p: float | None = None) -> DropoutState:
+    """Replace every dropout of a model by keyed dropout, in place.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+    max_length : int
+        Configured maximum length in tokens.
+    p : float, optional
+        Probability for every site; None keeps the model's own.
+
+    Returns
+    -------
+    DropoutState
+        Shared by all sites.
+    """
+    state = DropoutState(max_length)
+    for name, module in list(model.named_modules()):
+        site = DropoutSite(state, site_number(name), p)
+        if isinstance(module, nn.Dropout):
+            parent, _, leaf = name.rpartition(".")
+            keyed = KeyedDropout(module.p if p is None else p, site)
+            keyed.train(module.training)
+            setattr(model.get_submodule(parent), leaf, keyed)
+        else:
+            # Attention functions get the attention module itself: it carries its site.
+            module.__dict__["dropout_site"] = site
+    if model._can_set_attn_implementation():
+        model.set_attn_implementation(ATTENTION)
+    return state

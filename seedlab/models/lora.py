@@ -1,0 +1,166 @@
+"""Low-rank updates (LoRA: Hu et al. 2022) of the query and value maps.
+
+A map's weight becomes ``W + alpha / rank * B A`` with W frozen. peft computes it. The names of A
+and B by which the init stream is keyed are ours, so that they do not hang on that library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from seedlab.errors import SeedlabError
+from seedlab.models.depth import layers_of
+from seedlab.randomness.streams import normal
+
+QUERIES = ("query", "q_lin", "q_proj", "query_proj", "q")
+VALUES = ("value", "v_lin", "v_proj", "value_proj", "v")
+"""What architectures call the query and value maps, inside a layer."""
+
+_ADAPTER = "default"
+
+
+class LoraOptions(NamedTuple):
+    """The size of the updates.
+
+    Parameters
+    ----------
+    rank : int
+    alpha : float
+        Updates are scaled by alpha / rank.
+    """
+
+    rank: int
+    alpha: float
+
+
+def targets(model: PreTrainedModel) -> tuple[str, ...]:
+    """Return the module names of the query and value maps, the lowest layer first.
+
+    They are the linear maps inside the encoder's layers whose own name is one of `QUERIES` or
+    `VALUES`: ``query`` and ``value`` in BERT, RoBERTa and ELECTRA, ``q_lin`` and ``v_lin`` in
+    DistilBERT, ``query_proj`` and ``value_proj`` in DeBERTa, ``q`` and ``v`` in MPNet.
+
+    Raises
+    ------
+    SeedlabError
+        When a layer does not have exactly one of each.
+    """
+    found: list[str] = []
+    for layer in layers_of(model):
+        maps = {
+            name: name.rpartition(".")[2]
+            for name, module in model.get_submodule(layer).named_modules(prefix=layer)
+            if isinstance(module, nn.Linear)
+        }
+        for allowed in (QUERIES, VALUES):
+            here = [name for name, leaf in maps.items() if leaf in allowed]
+            if len(here) != 1:
+                raise SeedlabError(
+                    f"recipe.adapter.method=lora needs one linear map per layer called "
+                    f"{', '.join(allowed[:-1])} or {allowed[-1]}, and {layer} of "
+                    f"{type(model).__name__} has {len(here)} (its linear maps are "
+                    f"{', '.join(maps.values()) or 'none'}); use recipe.adapter.method=bitfit or "
+                    "none, or another architecture, such as BERT, RoBERTa, DistilBERT, DeBERTa-v3."
+                )
+            found += here
+    return tuple(found)
+
+
+def names(module: str) -> tuple[str, str]:
+    """Return the names of a map's A and B."""
+    return f"{module}.lora_A.weight", f"{module}.lora_B.weight"
+
+
+def first(module: str, rank: int, width: int, seed: int) -> npt.NDArray[np.float64]:
+    """Return the A that a run starts with; its B is 0, so that the first output is W's.
+
+    Parameters
+    ----------
+    module : str
+        Name of the map.
+    rank, width : int
+        Rows, and columns: the map's input features.
+    seed : int
+        The init seed.
+
+    Returns
+    -------
+    (rank, width) array of float64
+        Normal with mean 0 and standard deviation 1 / rank, as peft's ``gaussian``.
+    """
+    return normal(seed, names(module)[0], (rank, width)) / rank
+
+
+def inject(model: PreTrainedModel, low_rank: LoraOptions) -> tuple[str, ...]:
+    """Give the query and value maps of a model low-rank updates of 0, in place, through peft.
+
+    Returns
+    -------
+    tuple of str
+        Module names of the maps.
+
+    Raises
+    ------
+    SeedlabError
+        When peft is not installed, or there are no such maps.
+    """
+    maps = targets(model)
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise SeedlabError(
+            "recipe.adapter.method=lora needs the package peft, which is not installed; install it "
+            "with pip install 'seedlab[lora]', or use recipe.adapter.method=bitfit or none."
+        ) from error
+    config = LoraConfig(
+        r=low_rank.rank,
+        lora_alpha=low_rank.alpha,  # type: ignore[arg-type]  # it divides, whatever its type
+        target_modules=list(maps),
+        lora_dropout=0.0,
+    )
+    # peft draws A from the global generator: a forked one, and every run overwrites it.
+    with torch.random.fork_rng(devices=[]):
+        inject_adapter_in_model(config, model, _ADAPTER)
+    for module in maps:
+        for name in inside(module):
+            model.get_parameter(name).detach().zero_()
+    return maps
+
+
+def inside(module: str) -> tuple[str, str]:
+    """Return what peft calls the parameters A and B of a map."""
+    return f"{module}.lora_A.{_ADAPTER}.weight", f"{module}.lora_B.{_ADAPTER}.weight"
+
+
+def initialise_updates(model: nn.Module, maps: Sequence[str], seed: int) -> None:
+    """Set A of all maps to what a run starts with, in place; B is 0 as `inject` left it."""
+    with torch.no_grad():
+        for module in maps:
+            a = model.get_parameter(inside(module)[0])
+            a.copy_(torch.from_numpy(first(module, a.shape[0], a.shape[1], seed)))
+
+
+def merged(model: nn.Module, maps: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Return the model's tensors under its plain names, the updates added to the weights.
+
+    A merged weight is rounded once more than the sum of two products that it stands for, so
+    that its logits agree with the model's to rounding, not to the bit.
+    """
+    own = {name for module in maps for name in inside(module)}
+    state = {
+        name.replace(".base_layer.", "."): tensor
+        for name, tensor in model.state_dict().items()
+        if name not in own
+    }
+    for module in maps:
+        name = f"{module}.weight"
+        updated: Any = model.get_submodule(module)
+        state[name] = state[name] + updated.get_delta_weight(_ADAPTER)
+    return state

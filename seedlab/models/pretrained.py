@@ -1,0 +1,209 @@
+"""`Weights`: a pre-trained model held in memory, ready to start any number of runs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from seedlab.errors import SeedlabError
+from seedlab.models.generator_guard import forbid_global_draws
+from seedlab.models.heads import HeadChoice, HeadedModel, own_dropout
+from seedlab.models.initialise import initialise
+from seedlab.models.keyed_dropout import DropoutState, install
+from seedlab.models.lora import LoraOptions, initialise_updates, inject, merged
+
+MASTER_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.float32,
+    "float64": torch.float64,
+}
+"""Type in which weights are held and updated, for every `model.dtype`."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A classifier or regressor before fine-tuning.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel or HeadedModel
+        Trained in place; `start` puts it back to the beginning.
+    pretrained : mapping of parameter or buffer name to tensor
+        What the checkpoint holds.
+    new : tuple of str
+        Parameters that no checkpoint provides: they belong to the init stream.
+    dropout : DropoutState
+    low_rank_maps : tuple of str
+        Modules with low-rank updates.
+    """
+
+    model: PreTrainedModel
+    pretrained: Mapping[str, torch.Tensor]
+    new: tuple[str, ...]
+    dropout: DropoutState
+    low_rank_maps: tuple[str, ...] = ()
+
+    def start(self, init_seed: int, fresh: Sequence[str] = ()) -> PreTrainedModel:
+        """Return the model with pre-trained weights and the new tensors of this init seed.
+
+        Parameters
+        ----------
+        init_seed : int
+        fresh : sequence of str
+            Parameters that are initialised anew besides the new ones.
+        """
+        self.model.load_state_dict(self.pretrained, strict=True)
+        std = float(getattr(self.model.config, "initializer_range", None) or 0.02)
+        initialise(self.model, dict.fromkeys((*self.new, *fresh)), init_seed, std)
+        initialise_updates(self.model, self.low_rank_maps, init_seed)
+        self.model.zero_grad(set_to_none=True)
+        return self.model
+
+    def plain(self) -> dict[str, torch.Tensor]:
+        """Return the model's tensors under its plain names, low-rank updates merged."""
+        return merged(self.model, self.low_rank_maps)
+
+
+def load_weights(
+    folder: Path,
+    *,
+    n_labels: int,
+    pad_id: int,
+    max_length: int,
+    dtype: torch.dtype = torch.float32,
+    dropout: float | None = None,
+    head: HeadChoice | None = None,
+    low_rank: LoraOptions | None = None,
+    trust_remote_code: bool = False,
+) -> Weights:
+    """Load a checkpoint as a sequence classifier (or regressor) with keyed dropout.
+
+    Every parameter outside the pre-trained encoder is new, also where the checkpoint was
+    fine-tuned and brings a head of its own: the init seed must mean something.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        See `seedlab.models.checkpoint_folder.locate`.
+    n_labels : int
+        Classes; 1 for regression.
+    pad_id : int
+        Token id of the padding.
+    max_length : int
+        Configured maximum length in tokens.
+    dtype : torch.dtype
+        Of the (master) weights.
+    dropout : float, optional
+        Probability for every site; None keeps the model's own.
+    head : HeadChoice, optional
+        A head of ours in the place of the architecture's own.
+    low_rank : LoraOptions, optional
+        Low-rank updates of the query and value maps.
+    trust_remote_code : bool
+
+    Returns
+    -------
+    Weights
+
+    Raises
+    ------
+    SeedlabError
+        When there is no such classifier for the architecture, when weights are missing inside
+        the encoder, when the model draws random numbers that can't be keyed, or when it lacks
+        what head or low-rank updates need.
+    """
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        config.num_labels = n_labels
+        if getattr(config, "pad_token_id", None) is None:
+            config.pad_token_id = pad_id
+        # Missing tensors are drawn globally by transformers: on a forked generator, and
+        # overwritten from our stream before every run.
+        with torch.random.fork_rng(devices=[]):
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                trust_remote_code=trust_remote_code,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise SeedlabError(
+            f"{folder} could not be loaded as a sequence classifier ({type(error).__name__}: "
+            f"{str(error).strip().splitlines()[0]}); allowed are checkpoints of any architecture "
+            "that transformers' AutoModelForSequenceClassification knows."
+        ) from error
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    encoder = f"{model.base_model_prefix}."
+    if not any(name.startswith(encoder) for name, _ in model.named_parameters()):
+        raise SeedlabError(
+            f"{folder}: {type(model).__name__} does not tell its encoder from its head (it has no "
+            f"part named '{encoder[:-1]}'), so that seedlab can't say what is new; allowed are "
+            "architectures that do, such as BERT, RoBERTa, DistilBERT, ELECTRA."
+        )
+    absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
+    broken = sorted(n for n in absent if n.startswith(encoder) and ".pooler." not in n)
+    if broken:
+        raise SeedlabError(
+            f"{folder} lacks {len(broken)} tensors of the encoder (the first: {broken[0]}): it is a "
+            f"checkpoint of another architecture than its config.json says ({config.model_type}); "
+            "use the checkpoint's own config.json."
+        )
+    state = install(model, max_length, dropout)
+    if head is not None:
+        with torch.random.fork_rng(devices=[]):
+            model = HeadedModel(model, head, state, own_dropout(model))
+    new = tuple(
+        name
+        for name, _ in model.named_parameters()
+        if name in absent or not name.startswith(encoder)
+    )
+    maps = () if low_rank is None else inject(model, low_rank)
+    weights = Weights(
+        model,
+        {name: tensor.detach().clone() for name, tensor in model.state_dict().items()},
+        new,
+        state,
+        maps,
+    )
+    _probe(weights, folder)
+    return weights
+
+
+def accepts_types(model: PreTrainedModel) -> bool:
+    """Whether the model tells token types (segments) apart."""
+    passes = model.forward, model.base_model.forward
+    accepted = all("token_type_ids" in inspect.signature(one).parameters for one in passes)
+    return accepted and int(getattr(model.config, "type_vocab_size", 0) or 0) > 1
+
+
+def _probe(weights: Weights, folder: Path) -> None:
+    """Run one pass in training mode, so that a stray random draw is refused before work."""
+    ids = torch.full((1, 4), 5, dtype=torch.long)
+    weights.model.train()
+    try:
+        forbid_global_draws(
+            lambda: weights.model(input_ids=ids, attention_mask=torch.ones_like(ids)),
+            f"the model in {folder} ({weights.model.config.model_type})",
+        )
+    except SeedlabError:
+        raise
+    except Exception as error:
+        raise SeedlabError(
+            f"the model in {folder} ({weights.model.config.model_type}) can't score a plain text "
+            f"({type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}); allowed are "
+            "sequence classifiers that need token ids and an attention mask alone."
+        ) from error
+    finally:
+        weights.model.eval()

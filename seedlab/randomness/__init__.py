@@ -1,0 +1,1 @@
+"""Streams of random numbers, keyed by name and seed."""

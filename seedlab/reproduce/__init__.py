@@ -1,0 +1,1 @@
+"""Repeating a recorded run bit for bit: verify, save, intermediate tasks."""

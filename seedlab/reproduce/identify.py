@@ -1,0 +1,44 @@
+"""The identity of a run: its content hashes, and the checks that need data and weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+from pathlib import Path
+
+from seedlab.config.recipe_checks import check_recipe_on_model, check_recipe_on_task
+from seedlab.inputs.content import hashes, load_encoded
+from seedlab.models.checkpoint_folder import (
+    layer_count,
+    locate,
+)
+from seedlab.reproduce.intermediate import begin_where_another_ended
+from seedlab.spec.run import ModelSpec, RunSpec
+
+
+@lru_cache(maxsize=16)
+def _layer_count(model: ModelSpec) -> int | None:
+    return layer_count(locate(model.name, model.path, model.allow_pickle))
+
+
+def with_hashes(run: RunSpec, studies: Path = Path("studies")) -> RunSpec:
+    """Return the run with its content hashes filled in: only now does it have its identity.
+
+    Parameters
+    ----------
+    run : RunSpec
+    studies : pathlib.Path
+        Where studies lie, should the run begin where one of another study ended.
+
+    Raises
+    ------
+    seedlab.errors.SeedlabError
+        See `load_encoded`, `seedlab.reproduce.intermediate` and `seedlab.config.recipe_checks`.
+    """
+    run = begin_where_another_ended(run, studies)
+    task = load_encoded(run.task, run.model, run.seeds.subsample, run.recipe.truncation)
+    check_recipe_on_task(run.recipe, task)
+    if (layers := _layer_count(run.model)) is not None:
+        check_recipe_on_model(run.recipe, layers)
+    data, weights = hashes(run.task, run.model, run.seeds.subsample, run.recipe.truncation)
+    return dataclasses.replace(run, data_hash=data, weights_hash=weights)

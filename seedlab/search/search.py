@@ -1,0 +1,194 @@
+"""`search`: what ``hydra/sweeper=seedlab_optuna`` does: races settings over seeds, in rounds."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from optuna.trial import Trial
+
+from seedlab.errors import SeedlabError
+from seedlab.search.rounds import Rounds
+from seedlab.search.settings import SearchSettings
+from seedlab.search.space import SearchSpace, read_search_space
+from seedlab.search.storage import open_study
+from seedlab.search.summary import summary
+from seedlab.search.trials import SearchStudy
+
+log = logging.getLogger(__name__)
+
+
+def search(
+    settings: SearchSettings,
+    arguments: Sequence[str],
+    launcher: Launcher,
+    hydra_context: HydraContext,
+    task_function: TaskFunction,
+    config: DictConfig,
+) -> dict[str, Any] | None:
+    """Search for the best setting.
+
+    Settings are proposed a batch at a time. A batch is trained in rounds: all its settings
+    with the same seeds, in one launch; then the results are put in the storage, and the
+    pruner says who gets no more seeds. Nothing is reported while a round runs.
+
+    Parameters
+    ----------
+    settings : SearchSettings
+    arguments : sequence of str
+        The task's overrides, sweeps included.
+    launcher, hydra_context, task_function, config
+        As Hydra's `Sweeper.setup` gets or makes them.
+
+    Returns
+    -------
+    dict or None
+        Parameters of the best trial (of the first one on a Pareto front); None when no
+        trial was finished, and for a dry run.
+
+    Raises
+    ------
+    SeedlabError
+        A refusal, before anything is trained.
+    """
+    space = read_search_space(settings.params, arguments)
+    folder = Path(str(config.hydra.sweep.dir))
+    rounds = Rounds(launcher, hydra_context, task_function, config)
+    dry = bool(OmegaConf.select(config, "dry", default=False))
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "search.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise SeedlabError(
+            f"another process searches in {folder} now; wait for it, or end it and repeat the command."
+        ) from error
+    with lock:
+        minimised = _metric_minimised(settings, space, rounds)
+        identity = settings.identity() | space.identity()
+        kept = None if dry else folder
+        with open_study(settings, space.distributions, identity, kept, minimised) as study:
+            cohort = _Race(settings, space, rounds, study, minimised)
+            if dry:
+                cohort.show_first_round()
+                return None
+            cohort.run()
+            _say(summary(study, settings, space, folder))
+            best = study.best_trials
+            return dict(best[0].params) if best else None
+
+
+class _Race:
+    """The rounds of a search."""
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        space: SearchSpace,
+        rounds: Rounds,
+        study: SearchStudy,
+        minimised: bool,
+    ) -> None:
+        self._settings = settings
+        self._space = space
+        self._rounds = rounds
+        self._study = study
+        self._minimised = minimised
+
+    def show_first_round(self) -> None:
+        """Print what would be tried first, and have the launcher describe it."""
+        trials = self._batch()
+        for trial in trials:
+            _say(f"trial {trial.number}: {' '.join(self._space.overrides(trial.params))}")
+        first = range(self._settings.stops[0])
+        self._rounds.show({trial.number: (self._setting(trial), first) for trial in trials})
+
+    def run(self) -> None:
+        """Train until all trials are decided."""
+        if self._settings.pruner != "none" and not self._settings.looks:
+            log.info("every setting gets all its seeds: %s", self._settings.why_no_looks)
+        while racing := self._batch():
+            racing = self._caught_up(racing)
+            while racing:
+                racing = self._round(racing)
+
+    def _batch(self) -> list[Trial]:
+        """Return the trials of the batch that is not over yet, or of the next one.
+
+        Batches go by the trials' numbers, and all of a batch is proposed before any of it
+        is trained, so that a search that was killed proposes what it would have proposed.
+        """
+        racing, begun = self._study.racing(), len(self._study.trials)
+        size = self._settings.trials_at_once
+        missing = -begun % size if racing or begun % size else size
+        if any(self._study.seen(trial)[0] for trial in racing):
+            missing = 0
+        for _ in range(min(missing, self._settings.trials - begun)):
+            racing.append(self._study.propose())
+        return racing
+
+    def _caught_up(self, racing: Sequence[Trial]) -> list[Trial]:
+        """Do what a search that was killed after a round has left undone."""
+        counts = set()
+        for trial in racing:
+            scores, failed = self._study.seen(trial)
+            counts.add(len(scores))
+            if scores:
+                self._study.report(trial, scores, failed, self._minimised)
+        # Where some have not reported yet, their round is repeated first.
+        return self._study.decide(racing) if len(counts) == 1 and 0 not in counts else list(racing)
+
+    def _round(self, racing: Sequence[Trial]) -> list[Trial]:
+        """Train one round, report it, and return the trials that go on."""
+        seen = {trial.number: self._study.seen(trial) for trial in racing}
+        fewest = min(len(scores) for scores, _ in seen.values())
+        until = next(stop for stop in self._settings.stops if stop > fewest)
+        log.info("%d settings, %d of at most %d seeds", len(racing), until, self._settings.seeds)
+        found = self._rounds.train(
+            {t.number: (self._setting(t), range(len(seen[t.number][0]), until)) for t in racing}
+        )
+        alive = []
+        for trial in racing:
+            new = found[trial.number]
+            if new is None:
+                self._study.fail(trial)
+                continue
+            scores, failed = seen[trial.number]
+            scores, failed = [*scores, *(r.score for r in new)], [*failed, *(r.failed for r in new)]
+            self._study.report(trial, scores, failed, self._minimised)
+            alive.append(trial)
+        return self._study.decide(alive)
+
+    def _setting(self, trial: Trial) -> list[str]:
+        return [*self._space.fixed, *self._space.overrides(trial.params)]
+
+
+def _metric_minimised(settings: SearchSettings, space: SearchSpace, rounds: Rounds) -> bool:
+    """Return whether lower scores are better; checks a setting in the middle of the space."""
+    given, own = (
+        settings.direction,
+        rounds.direction([*space.fixed, *space.overrides(space.middle)]),
+    )
+    if own is None and any(objective.kind == "failure_rate" for objective in settings.objectives):
+        raise SeedlabError(
+            "hydra.sweeper.objective=failure_rate needs to know which runs failed, and only "
+            "seedlab's own tasks say so; use mean, or have the task function return 1 for a failed "
+            "run and 0 for another, with hydra.sweeper.direction=minimize."
+        )
+    if own is not None and given not in (None, own):
+        raise SeedlabError(
+            f"hydra.sweeper.direction is {given}, but the task's metric is one to {own}; leave it out."
+        )
+    return (own or given) == "minimize"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

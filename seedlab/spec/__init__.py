@@ -1,0 +1,1 @@
+"""What a run is: specifications, packs and policies as frozen values, without torch."""

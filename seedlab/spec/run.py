@@ -1,0 +1,229 @@
+"""`RunSpec`: everything that decides what a run computes, frozen, hashable and typed.
+
+It never holds what does not: engine, width, device, threads and launcher are
+provenance and live in the record. This module imports the standard library alone,
+so that engines can be used on a machine that has only torch, transformers and numpy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import typing
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from seedlab.spec.recipe import RecipeSpec, later
+
+# Raised whenever the meaning of a field changes, so that old runs are never taken
+# for new ones.
+SPEC_VERSION = 1
+
+DTYPES = ("float32", "bfloat16", "float64")
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task: where its examples come from and how they are cut to length."""
+
+    name: str = "acceptability"
+    """label of the task in every table"""
+    reader: str = "embedded"
+    """embedded | glue | table"""
+    path: str | None = None
+    """folder (glue, table) or file holding the data; None: the hub (glue). Not identity."""
+    metric: str | None = None
+    """primary metric; None: the task's own"""
+    max_length: int = 128
+    """longest text in tokens, special tokens included; longer ones are cut and counted"""
+    train_size: int | None = None
+    """train on a class-balanced subset of this many examples, drawn by seed.subsample"""
+    train_file: str | None = None
+    """table: the training file, relative to `path`. Not identity: its content is."""
+    dev_file: str | None = None
+    """table: the validation file"""
+    test_file: str | None = None
+    """table: the test file, if any"""
+    text: str | None = None
+    """table: column of the text"""
+    text_pair: str | None = None
+    """table: column of the second text, if any"""
+    label: str | None = None
+    """table: column of the label or target"""
+    labels: tuple[str, ...] | None = None
+    """table: allowed labels in order; None: the sorted values of the training file"""
+    kind: str = "classification"
+    """table: classification | regression"""
+    examples: int = 1000
+    """embedded: training examples"""
+    dev_examples: int = 500
+    """embedded: validation examples"""
+    noise: float = 0.05
+    """embedded: share of labels replaced by noise, in [0, 1)"""
+    data_seed: int = 0
+    """embedded: seed of the generator (which sentences there are)"""
+    dev_split: str = later("given")
+    """given | halved (the validation set is halved, stratified by label: one half validates, the
+    other is the test set) | from_train (the last `dev_size` examples of the shuffled training set
+    validate, and the given validation set is the test set)"""
+    split_seed: int = later(1)
+    """seed of halving, of shuffling and of folds"""
+    dev_size: int = later(500)
+    """from_train: how many examples validate"""
+    folds: int | None = later(None)
+    """cross-validation: the training set is cut into so many stratified folds"""
+    fold: int = later(0)
+    """which fold validates, from 0; the others are trained on"""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A pre-trained model: where its weights come from and how it computes."""
+
+    name: str = "embedded"
+    """hub name, or a label when `path` is given; 'embedded' is the shipped encoder. Not
+    identity."""
+    path: str | None = None
+    """folder of a local checkpoint. Not identity: the weights' content is."""
+    dtype: str = "float32"
+    """float32 | bfloat16 (autocast, float32 master weights) | float64"""
+    allow_pickle: bool = False
+    """accept weights in pickle format (runs code from the file when loaded)"""
+    trust_remote_code: bool = False
+    """accept a model class shipped with the checkpoint (runs its code)"""
+
+
+@dataclass(frozen=True)
+class EvaluationSpec:
+    """When the validation set is scored; the last step always is."""
+
+    per_epoch: int = 1
+    """evaluations per epoch; 0: at the end alone"""
+    every: int | None = None
+    """every so many steps; overrides `per_epoch`"""
+    at_start: bool = True
+    """score the model before its first update (step 0)"""
+    batch_size: int = 64
+    """examples per forward pass"""
+    start_epoch: float = later(0.0)
+    """no evaluation between the start and the end of so many epochs"""
+    patience: int | None = later(None)
+    """training ends after more than so many evaluations in a row without a strictly better score"""
+
+
+@dataclass(frozen=True)
+class DiagnosticsSpec:
+    """What is recorded besides scores and losses. It changes no result and is not identity."""
+
+    gradient_norms: int | None = None
+    """every so many steps: the norm of the gradient, per layer and before clipping"""
+    distances: bool = False
+    """at every evaluation: how far every layer has moved from where it started (L2)"""
+    representations: int | None = None
+    """after the last step: every layer's first token for so many validation examples"""
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """One seed per stream of random numbers; None follows `order`."""
+
+    init: int = 0
+    order: int = 0
+    dropout: int | None = None
+    mixout: int | None = None
+    mask: int = 0
+    augment: int = 0
+    subsample: int = 0
+
+    def resolved(self) -> Seeds:
+        """Return the seeds with every default filled in (dropout and mixout follow order)."""
+        return dataclasses.replace(
+            self,
+            dropout=self.order if self.dropout is None else self.dropout,
+            mixout=self.order if self.mixout is None else self.mixout,
+        )
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run: a task, a model, a recipe, an evaluation schedule and seeds.
+
+    Parameters
+    ----------
+    task, model, recipe, evaluation, seeds, diagnostics
+        The parts; see their own classes.
+    data_hash : str
+        Hash of the encoded examples (token ids and labels of every split).
+    weights_hash : str
+        Hash of the pre-trained weights and of the model's configuration.
+    """
+
+    task: TaskSpec = field(default_factory=TaskSpec)
+    model: ModelSpec = field(default_factory=ModelSpec)
+    recipe: RecipeSpec = field(default_factory=RecipeSpec)
+    evaluation: EvaluationSpec = field(default_factory=EvaluationSpec)
+    seeds: Seeds = field(default_factory=Seeds)
+    data_hash: str = ""
+    weights_hash: str = ""
+    diagnostics: DiagnosticsSpec = field(default_factory=DiagnosticsSpec)
+
+    @cached_property
+    def run_id(self) -> str:
+        """Twenty hexadecimal digits that name the run: same computation, same name."""
+        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the run's name is a hash of.
+
+        It leaves out the places that things lie in, and what the model is called: its weights
+        say which model it is. The names of task and recipe are in it, because tables are
+        grouped by them and a task's name decides its metric.
+        """
+        values: dict[str, Any] = self.to_dict()
+        del values["diagnostics"]
+        for key in ("train_file", "dev_file", "test_file"):
+            values["task"][key] = None
+        del values["task"]["path"]
+        for key in ("name", "path", "allow_pickle", "trust_remote_code"):
+            del values["model"][key]
+        # The weights say which run of which study they come from.
+        values["recipe"].pop("intermediate")
+        for name in ("task", "recipe", "evaluation"):
+            _drop_later(values[name], getattr(self, name))
+        return {"version": SPEC_VERSION, **values}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the specification as nested plain values, seeds resolved."""
+        return dataclasses.asdict(dataclasses.replace(self, seeds=self.seeds.resolved()))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RunSpec:
+        """Rebuild a specification from `to_dict` (for example from a record)."""
+        made: RunSpec = _build(cls, values)
+        return made
+
+
+def _drop_later(values: dict[str, Any], part: Any) -> None:
+    """Remove the fields that came later and are as by default."""
+    for item in dataclasses.fields(part):
+        if item.metadata.get("later") and getattr(part, item.name) == _default(item):
+            values.pop(item.name, None)
+
+
+def _default(item: dataclasses.Field[Any]) -> Any:
+    made = item.default_factory
+    return item.default if made is dataclasses.MISSING else made()
+
+
+def _build(kind: Any, values: dict[str, Any]) -> Any:
+    """Build a dataclass from plain values, nested ones included; missing ones are defaults."""
+    hints = typing.get_type_hints(kind)
+    made = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            value = _build(hints[key], value)
+        made[key] = tuple(value) if isinstance(value, list) else value
+    return kind(**made)

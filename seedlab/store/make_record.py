@@ -1,0 +1,170 @@
+"""From what training produced to what is put on record: best, final, failed, constant.
+
+Nothing here trains, reads or writes.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seedlab.errors import SeedlabError
+from seedlab.store.provenance import versions
+from seedlab.store.record import STATUSES, Record, plain
+
+if TYPE_CHECKING:
+    from seedlab.tasks.encoded import EncodedTask
+    from seedlab.training.result import RunResult
+
+SPLIT = "dev"
+
+
+def make_record(result: RunResult, task: EncodedTask) -> Record:
+    """Judge a run and return what goes on record.
+
+    Parameters
+    ----------
+    result : RunResult
+    task : EncodedTask
+        The task it was trained on; its first metric decides.
+
+    Returns
+    -------
+    Record
+        `final_score` is the last evaluation on ``dev``; a diverged run's is the metric's
+        chance value. `best_score` is the best of all evaluations and the final score. Those of
+        a stopped run are of the moment at which it was stopped, and so is `failed`.
+
+    Raises
+    ------
+    SeedlabError
+        When a finished run was never evaluated, or its status is unknown.
+    """
+    # The tasks package is heavy, and what only reads records does without it.
+    from seedlab.tasks.metrics import METRICS
+
+    # Whoever paused may be trained on; until then it is a run that was stopped.
+    status = "stopped" if result.status == "paused" else result.status
+    if status not in STATUSES:
+        raise SeedlabError(
+            f"run status '{result.status}' does not exist; allowed: {', '.join(STATUSES)}."
+        )
+    metric = task.metrics[0]
+    highest = METRICS[metric].higher_is_better
+    labels = task.splits[SPLIT].labels
+    majority = float(METRICS[metric].majority(labels, task.n_labels))
+    final = _final_scores(result, task)
+    if metric not in final.get(SPLIT, {}):
+        raise SeedlabError(
+            f"run {result.spec.run_id} has no evaluation of '{metric}' on '{SPLIT}'; an engine "
+            "must score the last step."
+        )
+    final_score = final[SPLIT][metric]
+    best_score, best_step = _best(result, metric, final_score, highest)
+    seeds = result.spec.seeds.resolved()
+    finished = datetime.now(UTC)
+    provenance: dict[str, Any] = plain(dict(result.provenance))
+    threads = provenance.get("threads")
+    return Record(
+        run_id=result.spec.run_id,
+        spec=plain(result.spec.to_dict()),
+        status=status,
+        failed=result.status == "diverged"
+        or not (final_score > majority if highest else final_score < majority),
+        constant=is_constant(result.logits.get(SPLIT), task.is_regression),
+        task=result.spec.task.name,
+        model=result.spec.model.name,
+        recipe=result.spec.recipe.name,
+        seeds={name: int(seed) for name, seed in vars(seeds).items()},
+        metric=metric,
+        direction="max" if highest else "min",
+        majority=majority,
+        n_examples=len(labels),
+        n_labels=task.n_labels,
+        split=SPLIT,
+        best_score=best_score,
+        best_step=best_step,
+        final_score=final_score,
+        test_score=final.get("test", {}).get(metric),
+        final_scores=final,
+        steps=len(result.losses),
+        total_steps=int(result.total_steps),
+        epochs_made=float(result.evaluations[-1].epoch) if result.evaluations else 0.0,
+        train_examples=len(task.splits["train"]),
+        seconds=float(result.seconds),
+        truncated={name: int(split.truncated) for name, split in task.splits.items()},
+        engine=str(provenance.get("engine", "unknown")),
+        width=int(provenance.get("width", 1)),
+        slot=int(provenance.get("slot", 0)),
+        threads=None if threads is None else int(threads),
+        device=str(provenance.get("device", "unknown")),
+        versions=versions(),
+        hostname=socket.gethostname(),
+        started=_iso(finished - timedelta(seconds=float(result.seconds))),
+        finished=_iso(finished),
+        provenance=provenance,
+    )
+
+
+def is_constant(logits: npt.NDArray[np.float32] | None, regression: bool) -> bool:
+    """Return whether the predictions say the same of every example.
+
+    Parameters
+    ----------
+    logits : (example, class) array or None
+        None, no examples, or a value that is not finite: they say nothing, which is not
+        the same (False).
+    regression : bool
+        Whether they are numbers; those count as equal within float32's rounding, a spread
+        of 1e-6 of the largest, as for the correlations in `seedlab.tasks.metrics`.
+
+    Returns
+    -------
+    bool
+    """
+    if logits is None or not len(logits) or not np.isfinite(logits).all():
+        return False
+    if regression:
+        return bool(np.ptp(logits) <= 1e-6 * np.abs(logits).max())
+    chosen = logits.argmax(axis=1)
+    return bool((chosen == chosen[0]).all())
+
+
+def _final_scores(result: RunResult, task: EncodedTask) -> dict[str, dict[str, float]]:
+    """Return the last value of every metric on every split; chance where there is none."""
+    from seedlab.tasks.metrics import METRICS
+
+    last: dict[str, dict[str, float]] = {}
+    for evaluation in result.evaluations:
+        last.setdefault(evaluation.split, {})[evaluation.metric] = float(evaluation.value)
+    diverged = result.status == "diverged"
+    if diverged:
+        # It may have ended before its first evaluation.
+        for split in (SPLIT, *(name for name in ("test",) if name in task.splits)):
+            last.setdefault(split, {}).update(dict.fromkeys(task.metrics, math.nan))
+    for split, values in last.items():
+        for metric, value in values.items():
+            if diverged or not math.isfinite(value):
+                chance = METRICS[metric].majority(task.splits[split].labels, task.n_labels)
+                values[metric] = float(chance)
+    return last
+
+
+def _best(result: RunResult, metric: str, final_score: float, highest: bool) -> tuple[float, int]:
+    sign = 1.0 if highest else -1.0
+    best, step = final_score, len(result.losses)
+    curve = [e for e in result.evaluations if (e.split, e.metric) == (SPLIT, metric)]
+    for evaluation in reversed(curve):
+        # The earliest of equals wins, hence >= on the way back.
+        if math.isfinite(evaluation.value) and sign * evaluation.value >= sign * best:
+            best, step = float(evaluation.value), int(evaluation.step)
+    return best, step
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

@@ -1,0 +1,117 @@
+"""The plan: which runs a study is meant to hold, in ``study.json``.
+
+It tells what is left; it never says that a run is finished. Extending a study's ranges
+adds to it, and nothing is ever taken out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from seedlab.errors import SeedlabError
+from seedlab.spec.run import RunSpec
+from seedlab.store.atomic_files import FULL, disk_full, dump_json, replace_file
+from seedlab.store.study_lock import study_lock
+
+SCHEMA_VERSION = 1
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One line of the plan."""
+
+    run_id: str
+    task: str
+    model: str
+    recipe: str
+    seeds: dict[str, int]
+    """one per stream, defaults filled in"""
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> PlannedRun:
+        """Return the plan's line for a run."""
+        seeds = dataclasses.asdict(spec.seeds.resolved())
+        return cls(spec.run_id, spec.task.name, spec.model.name, spec.recipe.name, seeds)
+
+
+def read_plan(study: Path) -> dict[str, PlannedRun]:
+    """Return the planned runs by id, in the order in which they were planned.
+
+    A damaged plan is reported and counts as empty: the next command that runs the
+    study writes it anew, and the results do not depend on it.
+    """
+    return _runs(_read(study))
+
+
+def extend_plan(study: Path, specs: Iterable[RunSpec]) -> None:
+    """Add runs to the plan; those already there stay as they are.
+
+    Raises
+    ------
+    SeedlabError
+        When the disk is full, or the plan was written by a newer seedlab.
+    """
+    wanted = {run.run_id: run for run in map(PlannedRun.of, specs)}
+    with study_lock(study):
+        values = _read(study)
+        if values is None and (study / "study.json").exists():
+            _set_aside(study)
+        plan = _runs(values)
+        if values is not None and wanted.keys() <= plan.keys():
+            return
+        created = values["created"] if values else datetime.now(UTC).isoformat(timespec="seconds")
+        merged = {**plan, **{run_id: wanted[run_id] for run_id in wanted if run_id not in plan}}
+        lines = {
+            run_id: {name: value for name, value in vars(run).items() if name != "run_id"}
+            for run_id, run in merged.items()
+        }
+        data = {"schema_version": SCHEMA_VERSION, "created": created, "plan": lines}
+        try:
+            replace_file(study / "study.json", dump_json(data))
+        except OSError as error:
+            if error.errno in FULL:
+                raise disk_full(study, "writing the plan", error) from error
+            raise
+
+
+def _read(study: Path) -> dict[str, Any] | None:
+    path = study / "study.json"
+    try:
+        values = json.loads(path.read_bytes())
+        version = int(values["schema_version"])
+        if version <= SCHEMA_VERSION:
+            _runs(values)
+            str(values["created"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        log.warning("the plan %s is damaged (%s) and is made anew by the next run", path, error)
+        return None
+    if version > SCHEMA_VERSION:
+        raise SeedlabError(
+            f"{path} has schema version {version}; this seedlab reads up to {SCHEMA_VERSION}. "
+            "Use the seedlab that wrote it, or a newer one."
+        )
+    return dict(values)
+
+
+def _runs(values: dict[str, Any] | None) -> dict[str, PlannedRun]:
+    if values is None:
+        return {}
+    return {run_id: PlannedRun(run_id=run_id, **line) for run_id, line in values["plan"].items()}
+
+
+def _set_aside(study: Path) -> None:
+    corrupt = study / "corrupt"
+    corrupt.mkdir(exist_ok=True)
+    number = sum(1 for _ in corrupt.glob("study.json*"))
+    os.replace(study / "study.json", corrupt / f"study.json.{number + 1}")

@@ -1,0 +1,262 @@
+"""Tidy tables of a study: `runs`, `evaluations`, `steps`, `predictions`, and their schema.
+
+Diagnostics (`profiles`, `representations`) are there where a run recorded them. The tables
+are the interface to every analysis. Damaged runs are never in them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from seedlab.errors import SeedlabError, nearest
+from seedlab.store.atomic_files import FULL, disk_full, dump_json, write_synced
+from seedlab.store.run_arrays import flat_logits, from_parquet
+from seedlab.store.tables.schema import (
+    DIAGNOSTICS,
+    PARQUET_ALONE,
+    SCHEMA_VERSION,
+    TABLES,
+    Columns,
+    flattened,
+)
+from seedlab.store.writable import check_folder
+
+if TYPE_CHECKING:
+    from seedlab.store.record import Record
+    from seedlab.store.study import StudyFolder
+
+FORMATS = ("csv", "parquet")
+# A row group per run would make large files slow to read; this is a few megabytes.
+ROWS_PER_WRITE = 200_000
+_TYPES = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "list of number": pa.list_(pa.float32()),
+}
+
+
+def export(
+    study: StudyFolder, out: str | os.PathLike[str] | None = None, format: str = "csv"
+) -> Path:
+    """Write a study's tables.
+
+    Parameters
+    ----------
+    study : StudyFolder
+    out : path, optional
+        Folder of the tables; the study's own ``tables`` by default.
+    format : {"csv", "parquet"}
+        Logits are a list in Parquet and columns ``logit_0``, ``logit_1``, ... in CSV.
+        Representations are Parquet in both.
+
+    Returns
+    -------
+    Path
+        The folder, with ``schema.json`` beside the tables. Every file is replaced whole;
+        tables of the other format that an earlier export left are removed.
+
+    Raises
+    ------
+    SeedlabError
+        When there is no finished run, the format is unknown, the folder can't be written to or the
+        disk is full.
+    """
+    if format not in FORMATS:
+        raise SeedlabError(
+            f"table format '{format}' does not exist; allowed: {', '.join(FORMATS)}."
+            f"{nearest(format, FORMATS)}"
+        )
+    folder = Path(out) if out is not None else study.folder / "tables"
+    if study.recorded():
+        check_folder(folder, "tables", "name another one with --out FOLDER")
+    # Every file is hashed first: a damaged run must be in none of the tables.
+    records = study.finished(full=True).values()
+    sources = [_Source(study, record) for record in records]
+    if not sources:
+        raise SeedlabError(
+            f"study '{study.name}' has no finished run to export; 'seedlab status' shows what is "
+            "running."
+        )
+    schema = _schema(sources, format)
+    files = {name: _file(name, format) for name in schema}
+    beside = folder / f".writing-{uuid.uuid4().hex[:12]}"
+    try:
+        beside.mkdir(parents=True)
+        for name, columns in schema.items():
+            rows = (getattr(source, name)(columns) for source in sources)
+            _write(rows, columns, beside / files[name])
+        write_synced(beside / "schema.json", dump_json(_described(schema), indent=2))
+        for file in (*files.values(), "schema.json"):
+            os.replace(beside / file, folder / file)
+        for stale in {f"{name}.{kind}" for name in TABLES for kind in FORMATS} - {*files.values()}:
+            (folder / stale).unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno in FULL:
+            raise disk_full(folder, "writing the tables", error) from error
+        raise
+    finally:
+        for left in beside.glob("*"):
+            left.unlink()
+        if beside.exists():
+            beside.rmdir()
+    return folder
+
+
+def _schema(sources: Sequence[_Source], format: str) -> dict[str, Columns]:
+    """Return the tables that are written, with their columns."""
+    there = {
+        name: columns
+        for name, columns in TABLES.items()
+        if name not in DIAGNOSTICS or any(source.has(name) for source in sources)
+    }
+    if format == "parquet":
+        return there
+    widest = max(source.record.n_labels for source in sources)
+    return {n: c if n in PARQUET_ALONE else flattened(c, widest) for n, c in there.items()}
+
+
+def _file(name: str, format: str) -> str:
+    return f"{name}.{'parquet' if name in PARQUET_ALONE else format}"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """A run and its place; each method returns its rows of one table."""
+
+    study: StudyFolder
+    record: Record
+
+    def runs(self, columns: Columns) -> pa.Table:
+        values = run_row(self.record, self.study.name)
+        return pa.table([pa.array([values[n]], t) for n, t in _types(columns).items()], [*columns])
+
+    def evaluations(self, columns: Columns) -> pa.Table:
+        table = self._read("evaluations.parquet")
+        # A run that was asked for no step has been at its end from the start.
+        fraction = table["step"].to_numpy() / max(self.record.total_steps, 1)
+        return _conform(table.append_column("fraction", pa.array(fraction)), columns)
+
+    def steps(self, columns: Columns) -> pa.Table:
+        return _conform(self._read("steps.parquet"), columns)
+
+    def predictions(self, columns: Columns) -> pa.Table:
+        table = self._read("predictions.parquet")
+        if "logits" not in columns:
+            logits = flat_logits(table)
+            for index in range(sum(name.startswith("logit_") for name in columns)):
+                there = index < logits.shape[1]
+                values = pa.array(logits[:, index]) if there else pa.nulls(len(table), pa.float32())
+                table = table.append_column(f"logit_{index}", values)
+        return _conform(table, columns)
+
+    def profiles(self, columns: Columns) -> pa.Table:
+        return self._diagnostic("profiles", columns)
+
+    def representations(self, columns: Columns) -> pa.Table:
+        return self._diagnostic("representations", columns)
+
+    def has(self, name: str) -> bool:
+        """Whether the run recorded a diagnostic."""
+        return (self.study.folder_of(self.record) / f"{name}.parquet").is_file()
+
+    def _diagnostic(self, name: str, columns: Columns) -> pa.Table:
+        if not self.has(name):
+            return pa.schema(_types(columns)).empty_table()
+        return _conform(self._read(f"{name}.parquet"), columns)
+
+    def _read(self, name: str) -> pa.Table:
+        table = from_parquet((self.study.folder_of(self.record) / name).read_bytes())
+        run = pa.array([self.record.run_id] * len(table), pa.string())
+        return table.append_column("run", run)
+
+
+def run_row(record: Record, study: str) -> dict[str, Any]:
+    """Return a run's row of the table `runs`, by column."""
+    recipe, task = record.spec["recipe"], record.spec["task"]
+    values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    return {
+        **values,
+        "run": record.run_id,
+        "study": study,
+        **{f"{stream}_seed": seed for stream, seed in record.seeds.items()},
+        **{name: recipe[name] for name in ("batch_size", "epochs", "max_steps", "accumulation")},
+        **recipe["optimizer"],
+        "schedule": recipe["schedule"]["name"],
+        "warmup_ratio": recipe["schedule"]["warmup_ratio"],
+        "warmup_steps": recipe["schedule"]["warmup_steps"],
+        "clip_mode": recipe["clip"]["mode"],
+        "clip_norm": recipe["clip"]["norm"],
+        "dropout": recipe["dropout"],
+        "max_length": task["max_length"],
+        "dtype": record.spec["model"]["dtype"],
+        "setting": setting_of(record),
+    }
+
+
+def setting_of(record: Record) -> str:
+    """Return twelve hexadecimal digits that runs share when only their seeds differ."""
+    identity = record.run_spec().identity()
+    del identity["seeds"]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _types(columns: Columns) -> dict[str, pa.DataType]:
+    # Logits stay float32: CSV then shows the digits that matter and no more.
+    return {
+        name: pa.float32() if name.startswith("logit_") else _TYPES[kind]
+        for name, (kind, _) in columns.items()
+    }
+
+
+def _conform(table: pa.Table, columns: Columns) -> pa.Table:
+    """Return the columns in their order and types."""
+    return table.select([*columns]).cast(pa.schema(_types(columns)))
+
+
+def _write(parts: Iterable[pa.Table], columns: Columns, path: Path) -> None:
+    schema = pa.schema(_types(columns))
+    with path.open("wb") as file:
+        writer = (
+            pq.ParquetWriter(file, schema)
+            if path.suffix == ".parquet"
+            else pyarrow.csv.CSVWriter(file, schema)
+        )
+        with writer:
+            for table in _batched(parts):
+                writer.write_table(table)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _batched(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    waiting: list[pa.Table] = []
+    rows = 0
+    for part in parts:
+        waiting.append(part)
+        rows += len(part)
+        if rows >= ROWS_PER_WRITE:
+            yield pa.concat_tables(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _described(schema: dict[str, Columns]) -> dict[str, Any]:
+    tables = {
+        table: {name: {"type": kind, "meaning": text} for name, (kind, text) in columns.items()}
+        for table, columns in schema.items()
+    }
+    return {"schema_version": SCHEMA_VERSION, "tables": tables}

@@ -1,0 +1,1 @@
+"""The embedded tasks: sentences of a grammar, with labels."""

@@ -1,0 +1,169 @@
+"""A user's own task: a training and a validation file with named columns."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+from seedlab.errors import SeedlabError, nearest
+from seedlab.spec.run import TaskSpec
+from seedlab.tasks.readers.raw import RawSplit, RawTask, Source
+from seedlab.tasks.readers.table_files import Rows, read_bytes, read_rows
+
+_REGRESSION = ("rmse", "pearson", "spearman")
+_TWO_CLASSES = ("accuracy", "f1", "matthews")
+_CLASSES = ("accuracy", "matthews")
+
+
+def table_source(spec: TaskSpec) -> Source:
+    """Return the source of a task whose files and columns the specification names.
+
+    Raises
+    ------
+    SeedlabError
+        When a needed setting or a file is missing.
+    """
+    validated_by_training_examples = spec.folds is not None or spec.dev_split == "from_train"
+    for key, what in (
+        ("train_file", "the training file"),
+        ("dev_file", "the validation file"),
+        ("text", "the column that holds the text"),
+        ("label", "the column that holds the label or target"),
+    ):
+        if key == "dev_file" and validated_by_training_examples:
+            continue
+        if not getattr(spec, key):
+            raise SeedlabError(
+                f"task.{key} is not set; with task.reader=table it must name {what}, for example "
+                f"task.{key}={'train.csv' if 'file' in key else key}."
+            )
+    digest = hashlib.sha256()
+    for path in _files(spec).values():
+        content = read_bytes(path)
+        digest.update(f"{path.suffix}/{len(content)}/".encode())
+        digest.update(content)
+    columns = (spec.text, spec.text_pair, spec.label, spec.labels, spec.kind)
+    return Source(f"table/{digest.hexdigest()}/{columns}", lambda: read_table(spec))
+
+
+def read_table(spec: TaskSpec) -> RawTask:
+    """Read the files of a task.
+
+    Raises
+    ------
+    SeedlabError
+        Naming the file, the row and the column of the first thing that is wrong.
+    """
+    rows = {split: read_rows(path) for split, path in _files(spec).items()}
+    for found in rows.values():
+        for key in ("text", "text_pair", "label"):
+            if getattr(spec, key):
+                found.column(getattr(spec, key), f"task.{key}")
+    if spec.kind == "regression":
+        splits = {split: _regression(spec, found) for split, found in rows.items()}
+        return RawTask(splits, (), _REGRESSION)
+    names = spec.labels or _found_labels(spec, rows["train"])
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise SeedlabError(
+            f"task.labels is [{', '.join(names)}]; classification needs at least two different "
+            "labels. A number to predict is task.kind=regression."
+        )
+    splits = {split: _classification(spec, found, names) for split, found in rows.items()}
+    return RawTask(splits, tuple(names), _TWO_CLASSES if len(names) == 2 else _CLASSES)
+
+
+def texts(rows: Rows, column: str, setting: str) -> tuple[str, ...]:
+    """Return a column of texts, refusing what is no text.
+
+    Raises
+    ------
+    SeedlabError
+    """
+    cells = rows.column(column, setting)
+    for index, cell in enumerate(cells):
+        if not isinstance(cell, str):
+            got = "nothing (null)" if cell is None else f"{cell!r}, a {type(cell).__name__}"
+            raise SeedlabError(
+                f"{rows.place(index, column)}: expected text, got {got}; fill in the text, remove "
+                f"the row, or name another column with {setting}."
+            )
+        if not cell.strip():
+            raise SeedlabError(
+                f"{rows.place(index, column)}: the text is empty; fill it in or remove the row."
+            )
+    return tuple(cells)
+
+
+def _files(spec: TaskSpec) -> dict[str, Path]:
+    folder = Path(spec.path or ".").expanduser()
+    named = {"train": spec.train_file, "dev": spec.dev_file, "test": spec.test_file}
+    return {split: folder / name for split, name in named.items() if name}
+
+
+def _texts_of(spec: TaskSpec, rows: Rows) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    pairs = texts(rows, spec.text_pair, "task.text_pair") if spec.text_pair else None
+    return texts(rows, str(spec.text), "task.text"), pairs
+
+
+def _regression(spec: TaskSpec, rows: Rows) -> RawSplit:
+    column = str(spec.label)
+    targets = []
+    for index, cell in enumerate(rows.column(column, "task.label")):
+        try:
+            target = math.nan if cell is None or isinstance(cell, bool) else float(cell)
+        except (TypeError, ValueError):
+            target = math.nan
+        if not math.isfinite(target):
+            raise SeedlabError(
+                f"{rows.place(index, column)}: expected a finite number as target, got {cell!r}; "
+                "correct or remove the row, or use task.kind=classification for classes."
+            )
+        targets.append(target)
+    return RawSplit(*_texts_of(spec, rows), tuple(targets))
+
+
+def _classification(spec: TaskSpec, rows: Rows, names: tuple[str, ...]) -> RawSplit:
+    column = str(spec.label)
+    numbers = {name: number for number, name in enumerate(names)}
+    labels = []
+    for index, cell in enumerate(rows.column(column, "task.label")):
+        name = _label(rows, index, column, cell)
+        if name not in numbers:
+            shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+            source = "task.labels" if spec.labels else "the labels of the training file"
+            raise SeedlabError(
+                f"{rows.place(index, column)}: label '{name}' is none of the {len(names)} allowed, "
+                f"{shown} ({source}).{nearest(name, names)} Correct the row, or name all labels with "
+                "task.labels=[...]."
+            )
+        labels.append(numbers[name])
+    return RawSplit(*_texts_of(spec, rows), tuple(labels))
+
+
+def _found_labels(spec: TaskSpec, rows: Rows) -> tuple[str, ...]:
+    """Return the labels of the training file, sorted: as numbers if all are whole numbers."""
+    column = str(spec.label)
+    cells = rows.column(column, "task.label")
+    found = {_label(rows, index, column, cell) for index, cell in enumerate(cells)}
+    if all(name.lstrip("-").isdecimal() for name in found):
+        return tuple(sorted(found, key=lambda name: (int(name), name)))
+    return tuple(sorted(found))
+
+
+def _label(rows: Rows, index: int, column: str, cell: Any) -> str:
+    """Return a cell as the name of a class; 1 and 1.0 are both "1"."""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    if (
+        cell is None
+        or isinstance(cell, dict | list)
+        or (isinstance(cell, float) and math.isnan(cell))
+        or (isinstance(cell, str) and not cell.strip())
+    ):
+        got = "nothing" if cell is None or cell == "" else repr(cell)
+        raise SeedlabError(
+            f"{rows.place(index, column)}: expected a label, got {got}; fill it in or remove the row."
+        )
+    return str(cell)

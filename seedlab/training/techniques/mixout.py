@@ -1,0 +1,134 @@
+"""Mixout (Lee et al. 2020): weights fall back to where they started, at random.
+
+The weight that a linear map computes with is ``((1 - M) w0 + M w - p w0) / (1 - p)``, where M is
+1 with probability 1 - p: in expectation it is w. The released code's gradient with respect to w
+lacks the factor 1 / (1 - p); here it is M / (1 - p), the derivative of what is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import torch
+from torch import nn
+
+from seedlab.models.keyed_dropout import site_number
+from seedlab.randomness.philox import philox4x32
+
+
+def keep_mask(
+    shape: tuple[int, int],
+    p: float,
+    granularity: str,
+    site: int,
+    key: tuple[int, int],
+    step: int,
+) -> torch.Tensor:
+    """Return which weights of a linear map do not fall back in an update.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Of the weight: (output feature, input feature).
+    p : float
+        Probability of falling back, in [0, 1]: a weight is kept where its random word is at
+        least floor(p 2**32).
+    granularity : str
+        ``column`` (one draw per input feature, as released) or ``element``.
+    site : int
+        Number of the linear map: `seedlab.models.keyed_dropout.site_number` of the module's name.
+    key : (int, int)
+        Words of the `mixout` stream's key (`seedlab.randomness.streams.philox_key`).
+    step : int
+        Number of the update, counted from 0.
+
+    Returns
+    -------
+    tensor of bool, of `shape`, or (1, input feature) for ``column``
+        The counter's words are (feature // 4, output feature, site, step); word number
+        (feature % 4) of the block decides. A column's draw is that of output feature 0.
+    """
+    n_out, n_in = shape
+    rows = 1 if granularity == "column" else n_out
+    quads = -(-n_in // 4)
+    words = philox4x32(
+        np.arange(quads, dtype=np.uint64)[None],
+        np.arange(rows, dtype=np.uint64)[:, None],
+        np.array(site, dtype=np.uint64)[None],
+        np.array(step, dtype=np.uint64)[None],
+        key,
+    )
+    drawn = np.stack(words, axis=-1).reshape(rows, 4 * quads)[:, :n_in]
+    return torch.from_numpy(drawn >= int(p * 2**32))
+
+
+def mix(w: torch.Tensor, w0: torch.Tensor, mask: torch.Tensor, p: float) -> torch.Tensor:
+    """Return the weight that a linear map computes with; its gradient reaches `w` alone.
+
+    Parameters
+    ----------
+    w, w0 : tensors of one shape
+        The weight, and what it falls back to.
+    mask : tensor of bool
+        Of that shape, or broadcasting to it: see `keep_mask`.
+    p : float
+        In [0, 1]; at 1 the result is `w0`, whatever the mask.
+    """
+    if p == 1.0:
+        return torch.where(torch.zeros_like(mask), w, w0)
+    return (torch.where(mask, w, w0) - p * w0) / (1.0 - p)
+
+
+class Mixout:
+    """Mixout of all linear maps of a model.
+
+    Weights fall back to what they are now, which for a new map is its own random start, as in
+    the released code. Biases, embeddings and norms are left alone.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    trained : collection of str
+        Names of the parameters that are trained; the others have nowhere to fall back from.
+    p, granularity, key
+        See `keep_mask`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        trained: Collection[str],
+        p: float,
+        granularity: str,
+        key: tuple[int, int],
+    ) -> None:
+        self.p, self.granularity, self.key = p, granularity, key
+        self.sites: dict[str, int] = {}
+        self.weights: dict[str, torch.Tensor] = {}
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Linear) and f"{name}.weight" in trained:
+                self.sites[f"{name}.weight"] = site_number(name)
+                self.weights[f"{name}.weight"] = module.weight
+        self.start = {name: weight.detach().clone() for name, weight in self.weights.items()}
+
+    def masks(self, step: int) -> dict[str, torch.Tensor]:
+        """Return the masks of update number `step`, by parameter name."""
+        return {
+            name: keep_mask(
+                (weight.shape[0], weight.shape[1]),
+                self.p,
+                self.granularity,
+                self.sites[name],
+                self.key,
+                step,
+            ).to(weight.device)
+            for name, weight in self.weights.items()
+        }
+
+    def mixed(self, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the weights to compute with, by parameter name; gradients reach the model's."""
+        return {
+            name: mix(weight, self.start[name], masks[name], self.p)
+            for name, weight in self.weights.items()
+        }

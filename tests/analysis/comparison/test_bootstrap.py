@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+from scipy.stats import binom
+from test_instability import with_predictions
+
+from analysis.comparison.bootstrap import compare_predictions, multi_bootstrap
+from analysis.data.study import concat_studies
+
+
+def correctness(generator, seeds, examples, *, gain=0.0, seed_sd=0.1, example_sd=0.2):
+    skill = 0.6 + gain + seed_sd * generator.standard_normal((seeds, 1))
+    return skill + example_sd * generator.standard_normal((1, examples))
+
+
+def test_against_a_plain_loop():
+    """Means and quantiles of 4000 resamples agree within five of their standard errors."""
+    generator = np.random.default_rng(0)
+    a, b = generator.random((5, 12)), generator.random((5, 12)) + 0.1
+    for paired in (True, False):
+        found = multi_bootstrap(a, b, np.random.default_rng(1), paired=paired, resamples=4000)
+        draws = []
+        for _ in range(4000):
+            example = generator.integers(12, size=12)
+            one = generator.integers(5, size=5)
+            other = one if paired else generator.integers(5, size=5)
+            draws.append(b[other][:, example].mean() - a[one][:, example].mean())
+        assert found.difference == pytest.approx((b - a).mean())
+        # Quantiles at 2.5% of 4000 normal draws: standard error .042 sd, twice.
+        error = 5 * 0.042 * 2**0.5 * np.std(draws)
+        assert found.lower == pytest.approx(np.quantile(draws, 0.025), abs=error)
+        assert found.upper == pytest.approx(np.quantile(draws, 0.975), abs=error)
+
+
+def test_planted_variances_set_the_width():
+    """Many examples of one difficulty: paired runs leave the seeds' variance of the gain only.
+
+    The width of 4000 resamples is known to 3%; 15% is five standard errors.
+    """
+    generator = np.random.default_rng(2)
+    base = generator.random((1, 400))
+    effect = 0.1 * generator.standard_normal((40, 1))
+    found = multi_bootstrap(
+        np.tile(base, (40, 1)), base + effect, np.random.default_rng(3), resamples=4000
+    )
+    expected = 2 * 1.96 * effect.std() / 40**0.5
+    assert found.upper - found.lower == pytest.approx(expected, rel=0.15)
+
+
+def test_runs_of_a_seed_are_averaged_first():
+    generator = np.random.default_rng(4)
+    a, b = generator.random((3, 10)), generator.random((3, 10))
+    seeds = np.array([7, 8, 9])
+    single = multi_bootstrap(a, b, np.random.default_rng(5), seeds_a=seeds, seeds_b=seeds)
+    nested = multi_bootstrap(
+        np.concatenate([a - 0.2, a + 0.2]),
+        b,
+        np.random.default_rng(5),
+        seeds_a=np.tile(seeds, 2),
+        seeds_b=seeds,
+    )
+    assert nested.n_seeds_a == 3
+    assert (nested.lower, nested.upper) == pytest.approx((single.lower, single.upper))
+
+
+def test_p_value_has_a_floor_and_counts_ties_against():
+    zero, one = np.zeros((3, 6)), np.ones((3, 6))
+    clear = multi_bootstrap(zero, one, np.random.default_rng(0), resamples=999)
+    assert clear.p_value == clear.p_floor == 1 / 1000
+    same = multi_bootstrap(one, one, np.random.default_rng(0), resamples=999)
+    assert same.p_value == 1.0
+
+
+@pytest.mark.stat
+@pytest.mark.parametrize("paired", [True, False])
+def test_p_values_hold_their_level_without_a_difference(paired):
+    """20 seeds: the bootstrap is liberal by a few points; more than 12% of 300 at a nominal 5%
+    has a probability below 1e-4 even at a true 6.5%."""
+    generator = np.random.default_rng(6)
+    low = 0
+    for _ in range(300):
+        difficulty = 0.2 * generator.standard_normal((1, 50))
+        a = difficulty + 0.1 * generator.standard_normal((20, 1))
+        b = difficulty + 0.1 * generator.standard_normal((20, 1))
+        low += multi_bootstrap(a, b, generator, paired=paired, resamples=199).p_value <= 0.05
+    assert low <= 36
+    assert low >= binom.ppf(1e-6, 300, 0.03)
+
+
+def two_recipes(gain=2.0, runs_b=5):
+    generator = np.random.default_rng(7)
+    labels = generator.integers(2, size=40)
+    signal = np.stack([1 - labels, labels], axis=1)
+    logits = generator.standard_normal((5, 40, 2))
+    better = generator.standard_normal((runs_b, 40, 2)) + gain * signal
+    return concat_studies(
+        [
+            with_predictions(logits, labels, recipe="short"),
+            with_predictions(better, labels, recipe="long"),
+        ]
+    )
+
+
+def test_table_of_comparisons():
+    table = compare_predictions(two_recipes(), np.random.default_rng(0))
+    row = table.iloc[0]
+    assert (row["a"], row["b"], row["measure"], row["paired"]) == (
+        "short",
+        "long",
+        "accuracy",
+        True,
+    )
+    assert row["lower"] > 0
+    assert row["p_value"] == row["p_floor"]
+    unpaired = compare_predictions(two_recipes(), np.random.default_rng(0), unit="run").iloc[0]
+    assert not unpaired["paired"]
+    fewer = compare_predictions(two_recipes(runs_b=3), np.random.default_rng(0)).iloc[0]
+    assert (fewer["n_seeds_a"], fewer["n_seeds_b"], fewer["paired"]) == (3, 3, True)
+
+
+def test_no_predictions_no_rows():
+    study = two_recipes()
+    assert compare_predictions(type(study)(study.runs), np.random.default_rng(0)).empty
+
+
+def test_refusals():
+    generator = np.random.default_rng(0)
+    a = np.zeros((3, 4))
+    with pytest.raises(ValueError, match="a has 4 examples and b 5; both must be scored"):
+        multi_bootstrap(a, np.zeros((3, 5)), generator)
+    with pytest.raises(ValueError, match=r"different seeds \(3 and 2\); pairs need the same ones"):
+        multi_bootstrap(a, np.zeros((2, 4)), generator)
+    with pytest.raises(ValueError, match=r"a must hold finite scores .* got \(4,\)"):
+        multi_bootstrap(np.zeros(4), a, generator)
+    with pytest.raises(ValueError, match=r"seeds_b has the shape \(2,\); allowed: .*\(3,\)"):
+        multi_bootstrap(a, a, generator, seeds_b=[1, 2])
+    with pytest.raises(ValueError, match="resamples is 9; allowed: 100 or more"):
+        multi_bootstrap(a, a, generator, resamples=9)
+    with pytest.raises(ValueError, match="level is 95; allowed"):
+        multi_bootstrap(a, a, generator, level=95)
+    with pytest.raises(ValueError, match="unit is 'seed'; allowed: init_seed, order_seed, run"):
+        compare_predictions(two_recipes(), generator, unit="seed")

@@ -1,0 +1,276 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.data.score_table import read_table
+from analysis.data.study import TableError, concat_studies
+
+
+def rows(**columns):
+    base = {
+        "task": ["rte"] * 4,
+        "init_seed": [0, 0, 1, 1],
+        "order_seed": [0, 1, 0, 1],
+        "score": [0.5, 0.7, 0.6, 0.65],
+    }
+    return pd.DataFrame(base | columns)
+
+
+def long_rows():
+    frame = rows(score=[0.5] * 4, run=["a", "b", "c", "d"]).loc[[0, 1, 2, 3, 0, 1, 2, 3]]
+    frame["fraction"] = [0.5] * 4 + [1.0] * 4
+    frame["score"] = [0.6, 0.5, 0.55, 0.6, 0.5, 0.7, 0.6, 0.65]
+    return frame.reset_index(drop=True)
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_the_same_study_from_every_kind_of_file(tmp_path, kind):
+    frame = rows(extra=["x", "y", "z", "w"])
+    path = tmp_path / f"scores.{kind}"
+    if kind == "parquet":
+        frame.to_parquet(path)
+    elif kind == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_csv(path, index=False, sep="," if kind == "csv" else "\t")
+    study = read_table(path, metric="accuracy", majority=0.527)
+    expected = read_table(frame, metric="accuracy", majority=0.527)
+    pd.testing.assert_frame_equal(study.runs, expected.runs, check_dtype=False)
+    assert study.runs["failed"].tolist() == [True, False, False, False]
+    assert study.runs["init_seed"].dtype == np.int64
+    assert study.runs["extra"].tolist() == ["x", "y", "z", "w"]
+    assert set(study.runs["metric"]) == {"accuracy"}
+    assert study.curves is None
+
+
+def test_large_seeds_stay_exact():
+    seed = 2**62 + 1
+    text = rows().astype("str")
+    text["init_seed"] = [str(seed)] * 2 + ["0"] * 2
+    assert read_table(text).runs["init_seed"].tolist() == [seed, seed, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("higher", "majority", "failed"),
+    [
+        (True, 0.6, [True, False, True, False]),
+        (False, 0.6, [False, True, True, True]),
+        (True, None, [False] * 4),
+    ],
+)
+def test_failure_is_not_beating_the_majority_in_the_metrics_direction(higher, majority, failed):
+    study = read_table(rows(), higher_is_better=higher, majority=majority)
+    assert study.runs["failed"].tolist() == failed
+
+
+def test_failed_column_overrides_the_rule_and_gaps_are_judged():
+    study = read_table(rows(failed=["no", "yes", None, ""]), majority=0.6)
+    assert study.runs["failed"].tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("status", ["failed", "diverged"])
+def test_a_diverged_run_stands_at_chance_and_has_failed(status):
+    study = read_table(
+        rows(score=[np.nan, 0.7, 0.6, 0.65], status=[status] + ["finished"] * 3),
+        majority={"rte": 0.527},
+    )
+    run = study.runs.iloc[0]
+    assert run["score"] == run["final_score"] == 0.527
+    assert run["failed"]
+    assert run["diverged"]
+    assert not study.runs["diverged"].iloc[1:].any()
+
+
+def test_stopped_runs_are_kept_but_enter_no_estimate():
+    study = read_table(
+        rows(score=[np.nan, 0.7, 0.6, 0.5], status=["running", "finished", "finished", "stopped"]),
+        majority=0.527,
+    )
+    assert len(study.runs) == 4
+    assert study.complete_runs()["score"].tolist() == [0.7, 0.6]
+    assert study.incomplete_runs()["status"].tolist() == ["running", "stopped"]
+    # Stopped below the majority, yet it did not fail: it had no chance to end well.
+    assert not study.runs["failed"].any()
+    grid = study.grid()
+    assert grid.loc[0, 1] == 0.7
+    assert grid.isna().to_numpy().tolist() == [[True, False], [False, True]]
+    assert grid.shape == (2, 2)
+
+
+def test_long_form_carries_curves():
+    study = read_table(long_rows(), majority=0.527)
+    assert study.runs["final_score"].tolist() == [0.5, 0.7, 0.6, 0.65]
+    assert study.runs["best_score"].tolist() == [0.6, 0.7, 0.6, 0.65]
+    assert study.runs["score"].tolist() == [0.6, 0.7, 0.6, 0.65]
+    assert study.runs["failed"].tolist() == [True, False, False, False]
+    assert study.curves is not None
+    assert study.curves.columns.tolist() == ["run", "fraction", "epoch", "step", "score"]
+    assert study.curves["fraction"].tolist() == [0.5, 1.0] * 4
+
+
+def test_long_form_lower_is_better():
+    study = read_table(long_rows(), higher_is_better=False)
+    assert study.runs["best_score"].tolist() == [0.5, 0.5, 0.55, 0.6]
+    assert study.runs["final_score"].tolist() == [0.5, 0.7, 0.6, 0.65]
+
+
+def test_long_form_without_run_names_or_fractions():
+    frame = long_rows().drop(columns=["run", "fraction"])
+    frame["step"] = [10] * 4 + [20] * 4
+    study = read_table(frame)
+    assert len(study.runs) == 4
+    assert study.curves is not None
+    assert study.curves["fraction"].tolist() == [0.5, 1.0] * 4
+    assert study.curves["step"].tolist() == [10.0, 20.0] * 4
+
+
+def test_reaching_a_fraction_includes_stopped_runs():
+    frame = long_rows()
+    frame["status"] = ["finished", "stopped", "finished", "finished"] * 2
+    frame = frame.drop(index=5).reset_index(drop=True)
+    study = read_table(frame)
+    half, full = study.curves_reaching(0.5), study.curves_reaching(1.0)
+    assert half is not None
+    assert full is not None
+    assert set(half["run"]) == {"a", "b", "c", "d"}
+    assert set(full["run"]) == {"a", "c", "d"}
+    complete = study.complete_curves()
+    assert complete is not None
+    assert set(complete["run"]) == {"a", "c", "d"}
+
+
+def test_metric_column_selects_and_metric_name_finds_the_score():
+    frame = pd.concat([rows(metric="acc"), rows(metric="f1", score=[0.1, 0.2, 0.3, 0.4])])
+    assert read_table(frame, metric="f1").runs["score"].tolist() == [0.1, 0.2, 0.3, 0.4]
+    with pytest.raises(TableError, match=r"2 metrics \(acc, f1\); choose one with metric=NAME"):
+        read_table(frame)
+    with pytest.raises(TableError, match=r"no row has the metric 'mcc'; allowed: acc, f1"):
+        read_table(frame, metric="mcc")
+    named = rows().rename(columns={"score": "mcc"})
+    assert read_table(named, metric="mcc").runs["score"].tolist() == [0.5, 0.7, 0.6, 0.65]
+
+
+REFUSALS = [
+    (rows().drop(columns="order_seed"), r"the column 'order_seed' is missing.* It holds: task"),
+    (rows().rename(columns={"score": "scor"}), r"'score' is missing; did you mean 'scor'\?"),
+    (rows(score=["0.5", "0.7", "high", "0.6"]), r"row 3, column 'score': 'high' is not a number"),
+    (rows(score=[0.5, np.nan, 0.6, 0.6]), r"row 2, column 'score': .*marked as failed"),
+    (rows(score=[0.5, np.inf, 0.6, 0.6]), r"row 2, column 'score': .*not finite"),
+    (rows(init_seed=[0, 0.5, 1, 1]), r"row 2, column 'init_seed': .*0\.5.* is not an integer"),
+    (rows(order_seed=[0, 1, None, 1]), r"row 3, column 'order_seed': .* is missing; allowed: int"),
+    (rows(task=["a", "", "a", "a"]), r"row 2, column 'task': '' is missing"),
+    (rows(order_seed=[0, 1, 0, 0]), r"rows 3 and 4 are both the cell task=rte.*order_seed=0"),
+    (rows(failed=["no", "maybe", "no", "no"]), r"row 2, column 'failed': 'maybe' is not a truth"),
+    (rows(run=["a", "b", "c", "a"]), r"row 4, column 'run': the name occurs a second time"),
+    (rows(fraction=[0.5, 1.5, 1, 1]), r"row 2, column 'fraction' must be .*\[0, 1\]"),
+    (
+        rows(score=[0.5, None, 0.6, 0.6], failed=[0, 1, 0, 0]),
+        r"row 2, .*chance value is unknown; give majority=VALUE",
+    ),
+    (long_rows().assign(fraction=[0.5] * 8), r"row 5, a second row for the same run and fraction"),
+    (
+        long_rows().assign(order_seed=[0, 1, 0, 1, 0, 1, 0, 2]),
+        r"row 8, column 'order_seed': differs from the earlier rows of the same run",
+    ),
+    (rows().iloc[:0], r"holds no rows"),
+]
+
+
+@pytest.mark.parametrize(("frame", "message"), REFUSALS)
+def test_refusals_name_row_column_and_remedy(frame, message):
+    if "run" in frame and frame["run"].tolist() == ["a", "b", "c", "a"]:
+        frame = frame.drop(columns="run").assign(run=frame["run"])
+    with pytest.raises(TableError, match=message):
+        read_table(frame)
+
+
+def test_rows_keep_their_numbers_when_a_metric_is_selected():
+    frame = pd.concat([rows(metric="acc"), rows(metric="f1", score=[0.1, None, 0.3, 0.4])])
+    with pytest.raises(TableError, match="row 6, column 'score'"):
+        read_table(frame, metric="f1")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.xlsx", "x", r"unknown extension '\.xlsx'; allowed: \.csv, .*\.parquet"),
+        ("a.csv", "", r"is empty; the first line must name the columns"),
+        ("a.csv", "task,init_seed\n", r"holds no rows"),
+        ("a.csv", "task,task\n1,2\n", r"the column 'task' occurs twice"),
+        ("a.csv", "a,b\n1,2\n1\n", r"row 2 has 1 fields, the header 2"),
+        ("a.jsonl", '{"a": 1}\n{"a": \n', r"row 2 is not JSON"),
+        ("a.jsonl", "[1]\n", r"row 1 is a JSON list; each line must be one object"),
+        ("a.parquet", "no parquet", r"cannot be read as parquet"),
+    ],
+)
+def test_unreadable_files(tmp_path, name, text, message):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(TableError, match=message):
+        read_table(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(TableError, match=r"no such file; give the path"):
+        read_table(tmp_path / "none.csv")
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"task,\xff\xfe\n1,2\n")
+    with pytest.raises(TableError, match=r"cannot be read as csv"):
+        read_table(path)
+
+
+def test_concatenation_renames_clashing_runs_and_refuses_the_same_cell():
+    first = read_table(rows(), majority=0.5)
+    second = read_table(rows(recipe="long", dropout_seed=[0, 1, 2, 3]), majority=0.5)
+    both = concat_studies([first, second])
+    assert both.runs["run"].is_unique
+    assert [tuple(key) for key in both.group_keys()] == [
+        ("rte", "unspecified", "default"),
+        ("rte", "unspecified", "long"),
+    ]
+    assert both.runs["dropout_seed"].isna().tolist() == [True] * 4 + [False] * 4
+    with pytest.raises(TableError, match=r"rows 1 and 5 are both the cell"):
+        concat_studies([first, first])
+    with pytest.raises(TableError, match="no study was given"):
+        concat_studies([])
+
+
+def test_curves_follow_their_runs_through_subset_and_concatenation():
+    first = read_table(long_rows())
+    second = read_table(long_rows().assign(recipe="long"))
+    both = concat_studies([first, second])
+    for key, part in both.groups():
+        assert part.curves is not None
+        assert len(part.curves) == 8
+        assert set(part.curves["run"]) == set(part.runs["run"])
+        assert part.group_keys() == [key]
+    with pytest.raises(TableError, match="no run has recipe 'short'; the study holds: default, lo"):
+        both.subset(recipe="short")
+    with pytest.raises(TableError, match="the study holds 2; take one with subset"):
+        both.grid()
+
+
+def test_repeats_of_a_cell_are_told_apart_by_their_dropout_seed():
+    frame = rows(order_seed=[0, 0, 1, 1], init_seed=[0, 0, 0, 0], dropout_seed=[0, 1, 0, 1])
+    study = read_table(frame)
+    assert study.grid().to_numpy().tolist() == [[pytest.approx(0.6), pytest.approx(0.625)]]
+
+
+def test_reading_leaves_the_frame_alone():
+    frame = rows()
+    before = frame.copy()
+    read_table(frame, majority=0.6)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_json_nulls_and_nan_words(tmp_path):
+    path = tmp_path / "a.jsonl"
+    records = rows(status=["failed", "finished", "finished", "finished"]).to_dict("records")
+    records[0]["score"] = None
+    path.write_text("\n".join(json.dumps(record) for record in records))
+    assert read_table(path, majority=0.5).runs["score"].tolist() == [0.5, 0.7, 0.6, 0.65]

@@ -1,0 +1,71 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.data.score_table import read_table
+from analysis.data.study import Group, concat_studies
+from analysis.data.warnings import study_warnings
+from tests.suites.made_grids import grid_frame
+
+
+def frame(a=5, b=5, **columns):
+    return grid_frame(np.linspace(0.5, 0.9, a * b).reshape(a, b), **({"task": "t"} | columns))
+
+
+def rules(study, **options):
+    return [finding.rule for finding in study_warnings(study, **options)]
+
+
+def read(table, majority=0.1):
+    return read_table(table, majority=majority)
+
+
+def test_a_sound_study_has_no_findings():
+    assert rules(read(frame())) == []
+
+
+def test_each_rule_fires_on_a_minimal_study():
+    assert rules(read(frame(1, 1))) == ["one seed"]
+    assert rules(read(frame(1, 5))) == ["one seed"]
+    assert rules(read(frame(4, 5))) == ["few levels"]
+    assert rules(read(frame().iloc[1:])) == ["incomplete grid"]
+    assert rules(read(frame(), majority=None)) == ["unjudged failures"]
+    stopped = frame().assign(status=["stopped"] + ["finished"] * 24)
+    assert rules(read(stopped)) == ["incomplete grid", "stopped runs"]
+
+
+def test_selection_on_the_reported_split():
+    low = frame(recipe="r")
+    both = pd.concat([low.assign(fraction=0.5), low.assign(fraction=1.0, score=low["score"] - 0.1)])
+    assert rules(read(both)) == ["same split"]
+    assert rules(read(both.assign(test_score=0.5))) == []
+    assert rules(read(both.assign(score=0.7))) == []
+
+
+def test_bands_beyond_their_limit():
+    key = Group("t", "unspecified", "default")
+    assert rules(read(frame()), informative={key: 3}) == ["band beyond limit"]
+    assert rules(read(frame()), informative={key: 3}, drawn={key: 3}) == []
+    (finding,) = study_warnings(read(frame()), informative={key: 3})
+    assert "n = 3, but is asked for up to n = 25" in finding.message
+    assert finding.group == key
+
+
+def test_single_scores_beside_samples_and_unequal_samples():
+    alone = read(frame(1, 1, recipe="published"))
+    full = read(frame(recipe="ours"))
+    found = study_warnings(concat_studies([full, alone]))
+    assert [f.rule for f in found] == ["one seed", "best against mean"]
+    assert "published" in found[1].message
+    assert found[1].group is None
+    half = read(frame(5, 3, recipe="half"))
+    assert rules(concat_studies([full, half])) == ["few levels", "unequal runs"]
+    # Other tasks are another comparison.
+    assert rules(concat_studies([full, read(frame(1, 1, task="u"))])) == ["one seed"]
+
+
+@pytest.mark.parametrize("change", ["rows", "scores"])
+def test_findings_do_not_depend_on_results(change):
+    table = frame(3, 4)
+    other = table.sample(frac=1, random_state=1) if change == "rows" else table.assign(score=0.6)
+    assert rules(read(table)) == rules(read(other)) == ["few levels", "few levels"]

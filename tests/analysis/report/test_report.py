@@ -1,0 +1,274 @@
+"""The report: promised files and columns, answers that follow from the data, nothing unescaped."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.best_of_n.expected_max import expected_max
+from analysis.best_of_n.expected_max_table import COLUMNS as BEST
+from analysis.data.score_table import read_table
+from analysis.data.study import Study, TableError, concat_studies
+from analysis.report import useful_workers, write_report
+from analysis.report.answer import answer_facts, answer_words
+from analysis.report.html.embed import columnar, script_json
+from analysis.report.results.group_results import GroupResults, analyse_group, perfect_score
+from analysis.report.write import gathered
+from analysis.stopping.value import COLUMNS as STOPPING
+from tests.suites.made_studies import complete, curved, plain
+
+EVIL, HOSTILE = "<script>alert(1)</script>", "it's & <b>"
+
+
+def analysed(study, seed=0):
+    key, part = next(iter(study.groups()))
+    return analyse_group(key, key.task, "stem", part, np.random.SeedSequence(seed))
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """A report with every section: two tasks (one of a hostile name), two recipes."""
+    folder = tmp_path_factory.mktemp("full")
+    several = complete(a=3, b=3, tasks=("rte", EVIL), recipes=("devlin", HOSTILE))
+    kept = several.runs.loc[(several.runs["recipe"] == "devlin") | (several.runs["task"] == "rte")]
+    study = dataclasses.replace(several, runs=kept.reset_index(drop=True))
+    parts = [study.subset(task=task) for task in ("rte", EVIL)]
+    write_report(concat_studies(parts), folder, source="<i>studies</i>")
+    return folder
+
+
+def test_every_promised_file_is_there(full):
+    assert {p.name for p in full.iterdir()} == {"report.html", "summary.json", "figures", "tables"}
+    figures = {p.name for p in (full / "figures").iterdir()}
+    stems = {name.rsplit(".", 1)[0] for name in figures}
+    assert figures == {f"{stem}.{kind}" for stem in stems for kind in ("svg", "pdf", "png")}
+    for kind in ("heatmap", "curves", "variance", "seeds", "extremes", "expected-max", "stopping"):
+        assert f"{kind}-rte-devlin" in stems
+    assert {"failures", "instability", "comparison-recipe", "best-of-rte", "profile-1"} <= stems
+    assert json.loads((full / "summary.json").read_text())["figures"]
+
+
+def test_tables_have_exactly_the_promised_columns(full, tmp_path):
+    for name, columns in (("expected_max", BEST), ("early_stopping", STOPPING)):
+        assert pd.read_csv(full / "tables" / f"{name}.csv").columns.tolist() == columns
+    write_report(plain(2, 2), tmp_path)
+    empty = pd.read_csv(tmp_path / "tables" / "early_stopping.csv")
+    assert empty.columns.tolist() == STOPPING
+    assert empty.empty
+
+
+def test_html_is_one_file_that_asks_for_nothing(full):
+    text = (full / "report.html").read_text()
+    assert "<link" not in text
+    # Beyond the scripts, which hold the texts of libraries.
+    bare = re.sub(r"<(script|style)\b.*?</\1>", "", text, flags=re.DOTALL)
+    assert not re.search(r"<img|@import|https?://", bare)
+    assert not re.search(r"<script[^>]+src=", text)
+    assert "default-src 'none'" in text
+    # Links to its own files are relative; the figures it names exist.
+    named = set(re.findall(r'href="(figures/[^"]+)"', text))
+    assert named == {f"figures/{p.name}" for p in (full / "figures").iterdir()}
+
+
+def test_everything_from_tables_is_escaped(full):
+    text = (full / "report.html").read_text()
+    assert EVIL not in text
+    assert "<i>studies" not in text
+    assert HOSTILE not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text  # In the text,
+    assert "\\u003cscript\\u003ealert(1)" in text  # and in the figures' data.
+    svg = (full / "figures" / "failures.svg").read_text()
+    assert EVIL not in svg
+    assert "&lt;script&gt;" in svg
+
+
+def test_same_input_and_seed_give_the_same_tables():
+    study = curved()
+    first, second, other = (analysed(study, seed).tables for seed in (0, 0, 1))
+    for name, table in first.items():
+        pd.testing.assert_frame_equal(table, second[name], obj=name)
+    assert not first["tests"].equals(other["tests"])
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same_tables(tmp_path):
+    study = curved(a=3, b=3, evaluations=3, tasks=("rte", "mrpc"))
+    for workers in (1, 2):
+        write_report(study, tmp_path / str(workers), workers=workers)
+    first, second = (
+        {p.name: p.read_bytes() for p in (tmp_path / w / "tables").iterdir()} for w in "12"
+    )
+    assert first == second
+    assert useful_workers(study) == 1
+
+
+def test_answer_states_the_numbers_of_the_data():
+    study = curved(a=5, b=5)
+    found = analysed(study)
+    facts = answer_facts(found)
+    scores = study.runs["score"]
+    pairs = np.abs(np.subtract.outer(scores.to_numpy(), scores.to_numpy()))
+    assert facts["mean_difference_of_two_runs"] == pytest.approx(pairs.sum() / (25 * 24))
+    one, five = expected_max(scores, [1, 5])
+    assert facts["gain_of_best_of_5"] == pytest.approx(five - one)
+    assert facts["n_failed"] == 1
+    assert facts["shares"]["init"][0] + facts["shares"]["order"][0] <= 1
+    plan = facts["early_stopping"]
+    table = found.tables["early_stopping"].set_index("budget")
+    assert plan["expected_best"] == table.loc[plan["budget"], "expected_best"]
+    # What is saved: no smaller budget, honestly judged, gives what the plain runs give.
+    honest = table["split_half"].fillna(table["expected_best"])
+    smaller = honest.loc[honest.index < plan["budget_with_stopping"]]
+    assert (smaller < plan["baseline"]).all()
+    words = " ".join(answer_words(found, facts))
+    assert (
+        f"{scores.mean():.3f} on average with a standard deviation of {scores.std():.3f}" in words
+    )
+    assert "1 run of 25 failed (4.0%, 95% interval 0.7% to 20%)" in words
+    assert "Init accounts for" in words
+
+
+def test_answer_of_few_runs():
+    one = analysed(plain(1, 1))
+    assert "an anecdote" in answer_words(one, answer_facts(one))[0]
+    row = plain(1, 4)
+    words = " ".join(answer_words(analysed(row), answer_facts(analysed(row))))
+    assert "cannot be said" in words
+    assert "at least 2 of each" in words
+
+
+def test_constant_scores_are_no_error(tmp_path):
+    study = read_table(
+        pd.DataFrame(
+            {"task": "t", "init_seed": [0, 0, 1, 1], "order_seed": [0, 1, 0, 1], "score": 0.5}
+        ),
+        majority=0.5,
+    )
+    write_report(study, tmp_path)
+    answer = json.loads((tmp_path / "summary.json").read_text())["answer"]["t"]
+    assert any("4 runs of 4 failed" in sentence for sentence in answer)
+
+
+def test_what_is_missing_is_said(tmp_path):
+    write_report(plain(), tmp_path)
+    missing = json.loads((tmp_path / "summary.json").read_text())["missing"]
+    assert "no evaluations during training" in missing["Early stopping"][0]
+    assert "no training losses" in missing["Training losses"][0]
+    assert "no curves" in missing["The grids"][0]
+    assert "No predictions are stored" in missing["Where predictions differ"][0]
+    assert "one recipe and one model" in missing["Recipes and models compared"][0]
+    text = (tmp_path / "report.html").read_text()
+    assert text.count("Not shown:") == len(missing)
+    assert "unjudged failures" in text
+
+
+@pytest.mark.parametrize("recipes", [("a",), ("a", "b")])
+def test_nothing_is_estimated_from_runs_that_were_chosen_by_their_scores(tmp_path, recipes):
+    """The stopped runs' curves are known up to the decision, and that is what is said."""
+    study = curved(recipes=recipes)
+    runs, curves = study.runs.copy(), study.curves
+    mine = runs["recipe"] == recipes[-1]
+    half = curves.loc[curves["fraction"] <= 0.5]
+    best = half.groupby("run")["score"].max()
+    going = best.loc[runs.loc[mine, "run"]].nlargest(4).index
+    stopped = mine & ~runs["run"].isin(going)
+    runs.loc[stopped, ["status", "complete"]] = ["stopped", False]
+    curves = pd.concat(
+        [
+            half,
+            curves.loc[(curves["fraction"] > 0.5) & ~curves["run"].isin(runs.loc[stopped, "run"])],
+        ]
+    )
+    write_report(Study(runs, curves), tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    facts = summary["groups"][-1]
+    assert (facts["n_runs"], facts["n_incomplete"]) == (0, 12)
+    assert "mean" not in facts
+    assert facts["at_the_decision"]["runs"] == 16
+    then = best.loc[runs.loc[mine, "run"]]
+    assert facts["at_the_decision"]["mean"] == pytest.approx(then.mean(), abs=1e-12)
+    assert facts["at_the_decision"]["max"] == then.max()
+    words = " ".join(list(summary["answer"].values())[-1])
+    assert "12 of 16 runs were stopped early, chosen by their scores" in words
+    assert "are a selected sample" in words
+    assert "one draw of what this policy yields" in words
+    assert "stopped runs" in {w["rule"] for w in summary["warnings"]}
+    written = {path.stem for path in (tmp_path / "tables").glob("*.csv")}
+    if recipes == ("a",):
+        assert not written & {"variance", "failure_rates", "seed_means", "tests", "final_losses"}
+        for name in ("expected_max", "early_stopping"):
+            assert pd.read_csv(tmp_path / "tables" / f"{name}.csv").empty
+    assert not written & {"comparison_recipe"}
+
+
+def test_a_group_without_any_complete_run(tmp_path):
+    study = curved(recipes=("a", "b"))
+    runs = study.runs.copy()
+    runs.loc[runs["recipe"] == "b", ["status", "complete"]] = ["running", False]
+    write_report(Study(runs, study.curves), tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["answer"]["rte, b"] == [
+        "No run was trained to its end, so there is nothing to say."
+    ]
+
+
+def test_lower_is_better(tmp_path):
+    frame = plain().runs[["task", "init_seed", "order_seed", "score"]]
+    study = read_table(frame, metric="loss", higher_is_better=False)
+    found = analysed(study)
+    assert perfect_score(found) == 0.0
+    assert "lowers the score" in answer_words(found, answer_facts(found))[0]
+
+
+def test_perfect_score_of_percentages_and_of_open_scales():
+    for factor, perfect in ((1.0, 1.0), (100.0, 100.0), (1000.0, None)):
+        study = plain()
+        runs = study.runs.assign(score=study.runs["score"] * factor)
+        score = perfect_score(GroupResults(study.group_keys()[0], "t", "t", Study(runs)))
+        assert score == perfect if perfect else np.isnan(score)
+
+
+def test_models_are_told_apart_in_tables_without_a_column_for_them(tmp_path):
+    parts = [plain(3, 3).runs.assign(model=m, run=lambda r, m=m: m + r["run"]) for m in "ab"]
+    write_report(Study(pd.concat(parts, ignore_index=True)), tmp_path)
+    table = pd.read_csv(tmp_path / "tables" / "expected_max.csv")
+    assert set(table["recipe"]) == {"default (a)", "default (b)"}
+
+
+def test_warnings_of_several_groups_are_gathered():
+    from analysis.data.warnings import study_warnings
+
+    study = curved(recipes=("a", "b"), a=3)
+    labels = {key: key.recipe for key in study.group_keys()}
+    found = gathered(study_warnings(study), labels)
+    texts = [text for _, _, text in found]
+    # Three init seeds and four order seeds in both groups: two texts, each once.
+    assert [(rule, where) for rule, where, _ in found].count(("few levels", "")) == 2
+    assert len(texts) == len(set(texts))
+
+
+def test_an_empty_study_and_a_bad_seed_are_refused(tmp_path):
+    study = plain()
+    with pytest.raises(TableError, match="holds no run"):
+        write_report(Study(study.runs.iloc[:0]), tmp_path)
+    with pytest.raises(TableError, match="seed is -1"):
+        write_report(study, tmp_path, seed=-1)
+
+
+def test_data_by_columns_are_the_same_data():
+    records = [{"x": 1.5, "name": n, "gap": None} for n in ("a", "b", "a")]
+    found = columnar(records)
+    assert found["n"] == 3
+    assert found["columns"]["name"] == {"levels": ["a", "b"], "at": [0, 1, 0]}
+    assert found["columns"]["x"] == [1.5, 1.5, 1.5]
+    assert columnar([]) == {"n": 0, "columns": {}}
+
+
+def test_json_within_a_script_cannot_end_it():
+    value = {"a": "</script><!-- &", "b": "\u2028"}
+    text = script_json(value)
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == value

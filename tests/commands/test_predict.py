@@ -1,0 +1,61 @@
+"""Predictions of a saved model: texts are cut as they were in training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from seedlab.commands.predict import predict
+from seedlab.models.checkpoint_folder import EMBEDDED
+from seedlab.models.saved import ABOUT
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier with a random head, as `seedlab save` writes one but for what it is about."""
+    folder = tmp_path_factory.mktemp("model")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        made = AutoModelForSequenceClassification.from_pretrained(EMBEDDED)
+    made.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(EMBEDDED).save_pretrained(folder)
+    return folder
+
+
+def shares(model: Path, place: Path, texts: list[str], **about: Any) -> list[float]:
+    task = {"text": "text", "text_pair": None, "max_length": 6}
+    (model / ABOUT).write_text(json.dumps({"task": task, "pairs": False, "n_labels": 2, **about}))
+    pd.DataFrame({"text": texts}).to_csv(place / "texts.csv", index=False)
+    table = predict(model, place / "texts.csv")
+    return [float(value) for value in table["p_LABEL_0"]]
+
+
+LONG = "the dog that the cats see sleeps ."
+
+
+@pytest.mark.parametrize(
+    ("about", "left"),
+    [
+        ({}, "the dog that the"),  # saved before there was a choice
+        ({"truncation": {"keep": "head", "head": 128}}, "the dog that the"),
+        ({"truncation": {"keep": "tail", "head": 128}}, "cats see sleeps ."),
+        ({"truncation": {"keep": "head_tail", "head": 1}}, "the see sleeps ."),
+    ],
+)
+def test_a_long_text_is_cut_as_in_training(
+    model: Path, tmp_path: Path, about: dict[str, Any], left: str
+) -> None:
+    """The text alone and cut by hand are equal to float32 rounding (rows of a batch may differ);
+    what other ways would keep is further away by far.
+    """
+    (whole, short, _) = shares(model, tmp_path, [LONG, left, "the dog"], **about)
+    assert whole == pytest.approx(short, abs=1e-6)
+    others = {"the dog that the", "cats see sleeps .", "the see sleeps ."} - {left}
+    for other in shares(model, tmp_path, sorted(others), **about):
+        assert abs(whole - other) > 1e-4

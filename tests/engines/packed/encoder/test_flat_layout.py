@@ -1,0 +1,36 @@
+"""Where a stack keeps its parameters, and how they get back into the model."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import torch
+
+from tests.suites.stacked_case import Case
+from tests.suites.tiny import tiny_weights
+
+
+def test_a_model_is_filled_in_and_put_back(tmp_path: Path) -> None:
+    """Rows of embeddings that the task can't reach are those before training, decayed."""
+    case = Case(tiny_weights(tmp_path), [2])
+    before = {name: p.clone() for name, p in case.weights.model.named_parameters()}
+    case.layout.restore(case.flat[0] * 2.0, case.weights.model, decay=0.5)
+    for name, p in case.weights.model.named_parameters():
+        rows = case.layout.rows.get(name)
+        expected = before[name] * 2.0
+        if rows is not None:
+            expected = before[name] * 0.5
+            expected[rows] = before[name][rows] * 2.0
+        assert torch.equal(p, expected), name
+
+
+def test_every_parameter_has_a_place_of_its_own(tmp_path: Path) -> None:
+    """No two pieces overlap, decayed ones come first, and gaps stay zero."""
+    layout = Case(tiny_weights(tmp_path, "electra"), [0]).layout
+    pieces = sorted(layout.pieces.values(), key=lambda piece: piece.start)
+    assert all(a.stop <= b.start for a, b in itertools.pairwise(pieces))
+    assert pieces[-1].stop <= layout.size
+    for name, piece in layout.pieces.items():
+        exempt = name.endswith("bias") or "LayerNorm" in name
+        assert (piece.start >= layout.decayed) == exempt, name

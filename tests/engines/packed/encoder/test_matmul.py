@@ -1,0 +1,87 @@
+"""Products of float32 by oneDNN and by torch's own kernels, against float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from seedlab.engines.packed.encoder import matmul as products
+from seedlab.engines.packed.encoder.matmul import affine, affine_backward, product
+from seedlab.engines.packed.encoder.ops import Workspace
+
+SIZES = [(3, 16, 5), (16, 128, 128), (64, 128, 128), (257, 128, 384), (130, 600, 70)]
+"""(rows, inner, columns): below and above the size from which on oneDNN computes."""
+
+
+def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
+    generator = np.random.Generator(np.random.Philox(seed))
+    return torch.from_numpy(generator.standard_normal(shape).astype(np.float32))
+
+
+def work(dtype: torch.dtype = torch.float32) -> Workspace:
+    return Workspace(torch.device("cpu"), dtype, dtype)
+
+
+def assert_near(found: torch.Tensor, a: torch.Tensor, b: torch.Tensor, add: torch.Tensor) -> None:
+    """A sum of n products is off by at most (n + 1) roundings of the sum of their sizes."""
+    exact = a.double() @ b.double() + add.double()
+    sizes = a.double().abs() @ b.double().abs() + add.double().abs()
+    bound = (a.shape[1] + 2) * torch.finfo(torch.float32).eps * sizes
+    assert bool(((found.double() - exact).abs() <= bound).all())
+
+
+@pytest.mark.parametrize(("rows", "inner", "columns"), SIZES)
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("always", [False, True], ids=["by size", "oneDNN"])
+def test_products_are_right(
+    rows: int, inner: int, columns: int, turned: bool, always: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written, added and named, from matrices that lie either way."""
+    if always:
+        monkeypatch.setattr(products, "_LARGE", 0)
+    a, b = numbers(rows, inner), numbers(inner, columns, seed=1)
+    if turned:
+        a, b = a.t().contiguous().t(), b.t().contiguous().t()
+    bias, start = numbers(columns, seed=2), numbers(rows, columns, seed=3)
+    zero, out = torch.zeros(()), torch.full((rows, columns), float("nan"))
+    assert product(a, b, out, work()).data_ptr() == out.data_ptr()
+    assert_near(out, a, b, zero)
+    assert_near(product(a, b, "name", work()), a, b, zero)
+    assert_near(product(a, b, start.clone(), work(), accumulate=True), a, b, start)
+    assert affine(a, b.t(), bias, out, work()).data_ptr() == out.data_ptr()
+    assert_near(out, a, b, bias)
+    assert_near(affine(a, b.t(), bias, "name", work()), a, b, bias)
+    weight, sums = torch.zeros(columns, inner), torch.zeros(columns)
+    for _ in range(2):
+        affine_backward(start, a, weight, sums, work(), accumulate=True)
+    assert_near(weight / 2, start.t(), a, zero)
+    torch.testing.assert_close(sums / 2, start.sum(0))
+
+
+def test_a_strided_place_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of a larger buffer, and nothing around them."""
+    a, b = numbers(70, 128), numbers(128, 130, seed=1)
+    around = torch.full((71, 140), 7.0)
+    product(a, b, around[:70, 5:135], work())
+    assert_near(around[:70, 5:135], a, b, torch.zeros(()))
+    assert bool((around[70] == 7.0).all() and (around[:, :5] == 7.0).all())
+
+
+def test_the_same_bits_wherever_the_numbers_lie() -> None:
+    """L0 needs it: memory is handed out anew at every start."""
+    a, b = numbers(130, 128), numbers(128, 384, seed=1)
+    first = product(a, b, "x", work())
+    for offset in (1, 3, 8, 16):
+        moved = torch.empty(a.numel() + 16)[offset : offset + a.numel()].view(a.shape).copy_(a)
+        assert torch.equal(product(moved, b, "x", work()), first)
+
+
+def test_float64_is_left_to_torch() -> None:
+    a, b = numbers(64, 128).double(), numbers(128, 200, seed=1).double()
+    assert torch.equal(product(a, b, "x", work(torch.float64)), a @ b)
+
+
+def test_torch_has_the_operation() -> None:
+    """It is torch's own compiler that uses it; should it go, products are MKL's and slower."""
+    assert products._HAS_ONEDNN

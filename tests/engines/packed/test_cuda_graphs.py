@@ -1,0 +1,233 @@
+"""Recorded training steps: the same bits as the steps that were recorded.
+
+A tape stands in for CUDA graphs (tests/suites/tape.py): it repeats operations on the memory that they
+were recorded on and refuses what a graph can't record.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seedlab.engines.packed.column import ColumnModel
+from seedlab.engines.packed.cuda_graphs import ComputeOptions, GraphCache
+from seedlab.engines.packed.encoder.ops import Workspace
+from seedlab.engines.packed.engine import PackedEngine
+from seedlab.engines.packed.thread_pool import ThreadPool
+from seedlab.models.pretrained import Weights
+from seedlab.spec.recipe import OptimizerSpec
+from seedlab.spec.run import DiagnosticsSpec, ModelSpec, RunSpec, Seeds
+from seedlab.training.batches import collate
+from seedlab.training.result import RunResult
+from seedlab.training.step_plan import make_plan
+from tests.suites.runs import RECIPE, MemoryCheckpointManager, assert_same, callbacks, make_run
+from tests.suites.tape import Tape
+from tests.suites.techniques import TECHNIQUES, model_options
+from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
+
+STEPS = 20
+"""Of the suite's recipe: 4 epochs of 5 updates."""
+
+
+def train(
+    engine: PackedEngine,
+    runs: list[RunSpec],
+    weights: Weights,
+    checkpoint_manager: MemoryCheckpointManager | None = None,
+    **task: Any,
+) -> list[RunResult]:
+    """Return results in the order of the runs."""
+    made = tiny_task(**task)
+    by_id = {
+        r.spec.run_id: r
+        for r in engine.train(runs, made, weights, callbacks(made, checkpoint_manager))
+    }
+    return [by_id[run.run_id] for run in runs]
+
+
+def both(
+    runs: list[RunSpec], weights: Weights, stack: int | None = 100, **task: Any
+) -> tuple[list[RunResult], list[RunResult], list[Tape]]:
+    """Return the results of the steps as they are and as they are recorded, and the tapes."""
+    tapes: list[Tape] = []
+
+    def tape() -> Tape:
+        tapes.append(Tape())
+        return tapes[-1]
+
+    plain = train(PackedEngine(stack, buckets=True), runs, weights, **task)
+    taped = train(PackedEngine(stack, buckets=True, capturer=tape), runs, weights, **task)
+    return plain, taped, tapes
+
+
+@pytest.mark.parametrize("stack", [1, 2, 100])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_same_bits(architecture: str, stack: int, tmp_path: Path) -> None:
+    """One stack of all runs, two, and one for every run: each with recordings of its own."""
+    runs = [make_run(init, 3) for init in range(3)]
+    plain, taped, tapes = both(runs, tiny_weights(tmp_path, architecture), stack)
+    for a, b in zip(plain, taped, strict=True):
+        assert_same(a, b)
+    assert len(tapes) == 1 + -(-3 // stack)
+    for made in tapes:
+        assert made.repeated == STEPS
+        # The last batch of an epoch is shorter than the others.
+        assert made.recorded == 2
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "accumulation": {"accumulation": 3},
+    "dropout in the first step of an epoch": {"dropout_active": "epoch_start"},
+    "optimisers of their own": {"optimizer": OptimizerSpec(1e-3, weight_decay=0.3)},
+    **{
+        name: TECHNIQUES[name]
+        for name in ("zhang", "reinit", "prior decay", "averaging", "Chang's full set")
+    },
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_same_bits_with(change: str, tmp_path: Path) -> None:
+    """What belongs to the update is not recorded; what changes the recording has its own."""
+    recipe = dataclasses.replace(RECIPE, **CHANGES[change])
+    seeds = (Seeds(0, 0), Seeds(1, 0, dropout=8), Seeds(2, 0))
+    runs = [make_run(seeds=s.resolved(), recipe=recipe) for s in seeds]
+    plain, taped, tapes = both(runs, tiny_weights(tmp_path, **model_options(recipe)))
+    for a, b in zip(plain, taped, strict=True):
+        assert_same(a, b)
+    assert tapes[0].repeated == STEPS
+
+
+@pytest.mark.parametrize("technique", ["mixout", "freeze", "lora", "features of the own head"])
+def test_what_is_not_recorded_is_computed(technique: str, tmp_path: Path) -> None:
+    """What lies below, and mixout's masks from the host, are no part of a recording."""
+    recipe = dataclasses.replace(RECIPE, **TECHNIQUES[technique])
+    runs = [make_run(init, recipe=recipe) for init in range(2)]
+    plain, taped, tapes = both(runs, tiny_weights(tmp_path, **model_options(recipe)))
+    for a, b in zip(plain, taped, strict=True):
+        assert_same(a, b)
+    assert all(made.recorded == 0 for made in tapes)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_the_same_bits_in(dtype: str, tmp_path: Path) -> None:
+    weights = tiny_weights(tmp_path, dtype=torch.float64 if dtype == "float64" else torch.float32)
+    runs = [make_run(init, model=ModelSpec(dtype=dtype)) for init in range(2)]
+    plain, taped, _ = both(runs, weights)
+    for a, b in zip(plain, taped, strict=True):
+        assert_same(a, b)
+    if dtype == "float64":
+        for a, b in zip(train(PackedEngine(), runs, weights), taped, strict=True):
+            np.testing.assert_allclose(b.losses, a.losses, rtol=1e-9)
+
+
+def test_regression_and_norms_by_depth(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, loss="rmse")
+    seen = DiagnosticsSpec(gradient_norms=3, distances=True)
+    runs = [make_run(init, recipe=recipe, diagnostics=seen) for init in range(2)]
+    plain, taped, _ = both(runs, tiny_weights(tmp_path, n_labels=1), n_labels=1)
+    for a, b in zip(plain, taped, strict=True):
+        assert_same(a, b)
+        assert a.profiles == b.profiles
+
+
+@pytest.mark.parametrize("stack", [1, 100])
+def test_a_run_that_is_dropped(stack: int, tmp_path: Path) -> None:
+    """Where a run leaves, what was recorded with it is void."""
+    wild = dataclasses.replace(RECIPE, optimizer=OptimizerSpec(1e38, bias_correction=False))
+    runs = [make_run(0), make_run(1, recipe=wild), make_run(2)]
+    plain, taped, tapes = both(runs, tiny_weights(tmp_path), stack)
+    assert [r.status for r in taped] == ["finished", "diverged", "finished"]
+    for a, b in zip(plain, taped, strict=True):
+        assert_same(a, b)
+    assert max(made.recorded for made in tapes) == (2 if stack == 1 else 3)
+
+
+def test_a_run_that_goes_on(tmp_path: Path) -> None:
+    weights, runs = tiny_weights(tmp_path), [make_run(init) for init in range(2)]
+    engine = PackedEngine(100, buckets=True, capturer=Tape)
+    whole = train(engine, runs, weights)
+    checkpoint_manager = MemoryCheckpointManager(pause=7)
+    assert [r.status for r in train(engine, runs, weights, checkpoint_manager)] == ["paused"] * 2
+    checkpoint_manager.pause = None
+    for a, b in zip(whole, train(engine, runs, weights, checkpoint_manager), strict=True):
+        assert_same(a, b)
+
+
+def test_memory_that_grows_makes_recordings_void() -> None:
+    """A larger tensor under the same name moves it: what was recorded would write elsewhere."""
+    work = Workspace(torch.device("cpu"), torch.float32, torch.float32)
+    tape = Tape()
+    graphs = GraphCache(tape, [work])
+    step = torch.zeros(())
+
+    def fill(n: int) -> torch.Tensor:
+        return work.buffer("x", n).copy_(step.expand(n))
+
+    for value, n, recorded in ((1.0, 4, 1), (2.0, 4, 1), (3.0, 40, 2), (4.0, 4, 3), (5.0, 40, 3)):
+        step.fill_(value)
+        assert graphs.run(n, lambda n=n: fill(n)).tolist() == [value] * n  # type: ignore[misc]
+        assert tape.recorded == recorded
+    assert graphs.version == 2
+
+
+def test_a_value_that_the_host_asks_for_is_refused() -> None:
+    """The tape would not notice otherwise that a graph freezes it."""
+    x = torch.ones(3)
+    for wrong in (lambda: float(x.sum()), lambda: torch.nonzero(x), lambda: bool(x[0] > 0)):
+        with pytest.raises(AssertionError, match="a graph can't record"):
+            Tape().record(wrong)
+    frozen, again = Tape().record(lambda: torch.from_numpy(x.numpy() * 2) + x)
+    x.fill_(5.0)
+    again()
+    assert frozen.tolist() == [7.0] * 3
+
+
+def test_a_pool_of_dead_graphs_is_not_recorded_into() -> None:
+    """CUDA refuses it; recordings that are void give up their memory as well."""
+    tape, x = Tape(), torch.ones(3)
+    recordings = [tape.record(lambda: x + 1)]
+    recordings.clear()
+    with pytest.raises(AssertionError, match="whose graphs are all gone"):
+        tape.record(lambda: x + 1)
+    tape.forget()
+    assert tape.record(lambda: x + 1)[0].tolist() == [2.0] * 3
+
+
+def test_what_is_given_anew_makes_recordings_void() -> None:
+    """Work that reads another recording's results is recorded again when those moved."""
+    tape = Tape()
+    graphs = GraphCache(tape, [])
+    for value, given, recorded in ((1.0, 0, 1), (2.0, 1, 2), (2.0, 1, 2), (3.0, 2, 3)):
+        found = graphs.run("key", lambda v=value: torch.full((1,), v), given)  # type: ignore[misc]
+        assert (found.item(), tape.recorded) == (value, recorded)
+
+
+def test_dropped_runs_leave_no_memory_behind(tmp_path: Path) -> None:
+    """Lanes of stacks that are gone are freed; scoring batches keep no index vectors of widths."""
+    weights, task = tiny_weights(tmp_path), tiny_task()
+    runs = [make_run(init) for init in range(6)]
+    plans = [make_plan(run.recipe, run.evaluation, 38) for run in runs]
+    with ThreadPool(1) as thread_pool:
+        how = ComputeOptions(2, buckets=True, capturer=Tape)
+        pack_model = ColumnModel(runs, plans, task, weights, thread_pool, how)
+        graph_streams = [weakref.ref(stack.graph_stream) for stack in pack_model.stacks]
+        batch = collate(task.splits["train"], np.arange(8), task.pad_id)
+        pack_model.update(batch, 0)
+        pack_model.logits(task.splits["dev"])
+        pack_model.drop([2, 3, 5])
+        pack_model.update(batch, 1)
+        pack_model.logits(task.splits["dev"])
+        gc.collect()
+        assert [graph_stream() is not None for graph_stream in graph_streams] == [True, False, True]
+        kept = [
+            ragged for made in pack_model.evaluation_batches._batches.values() for _, ragged in made
+        ]
+        assert {runs for ragged in kept for _, _, runs, _ in ragged._ways} <= {1}

@@ -1,0 +1,15 @@
+"""The serial engine through the conformance suite, and what it alone must do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seedlab.engines.serial.engine import SerialEngine
+from tests.suites.engine import EngineSuite
+
+
+class TestSerialEngine(EngineSuite):
+    """See `EngineSuite`."""
+
+    def engine(self) -> Any:
+        return SerialEngine()

@@ -1,0 +1,84 @@
+"""Studies with everything a report can show, small enough to draw in a second."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.data.score_table import read_table
+from analysis.data.study import Study
+
+MAJORITY = 0.527
+
+
+def long_table(a=4, b=4, evaluations=5, tasks=("rte",), recipes=("devlin",), seed=0):
+    """Curves that rise to a level of their own; the first run never does."""
+    frames = []
+    for number, (task, recipe) in enumerate((t, r) for t in tasks for r in recipes):
+        rng = np.random.default_rng([seed, number])
+        n = a * b
+        init, order = np.divmod(np.arange(n), b)
+        level = 0.68 + 0.03 * rng.standard_normal(a)[init] + 0.03 * rng.standard_normal(n)
+        level[0] = 0.5
+        fraction = np.arange(1, evaluations + 1) / evaluations
+        curve = (
+            0.5 + (level[:, None] - 0.5) * fraction + 0.01 * rng.standard_normal((n, evaluations))
+        )
+        curve[0, -1] = 0.52
+        frames.append(
+            pd.DataFrame(
+                {
+                    "task": task,
+                    "recipe": recipe,
+                    "run": np.repeat([f"{number}-{i}" for i in range(n)], evaluations),
+                    "init_seed": np.repeat(init, evaluations),
+                    "order_seed": np.repeat(order, evaluations),
+                    "fraction": np.tile(fraction, n),
+                    "epoch": np.tile(3 * fraction, n),
+                    "n_examples": 277,
+                    "score": np.round(curve * 277).ravel() / 277,
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def curved(**sizes):
+    """A study with curves, failed runs and the noise floor."""
+    return read_table(long_table(**sizes), metric="accuracy", majority=MAJORITY)
+
+
+def complete(**sizes):
+    """The same with training losses and predictions."""
+    study = curved(**sizes)
+    rng = np.random.default_rng(7)
+    runs = study.runs["run"]
+    step = np.arange(1, 21)
+    steps = pd.DataFrame(
+        {
+            "run": np.repeat(runs, len(step)),
+            "step": np.tile(step, len(runs)),
+            "train_loss": np.tile(0.7 * np.exp(-step / 10), len(runs))
+            + 0.05 * rng.random(len(runs) * len(step)),
+        }
+    ).reset_index(drop=True)
+    label = rng.integers(0, 2, 30)
+    logits = [
+        [[0.0, float(v)] for v in (2 * label - 1) + 1.5 * rng.standard_normal(len(label))]
+        for _ in runs
+    ]
+    predictions = pd.DataFrame(
+        {
+            "run": np.repeat(runs, len(label)),
+            "example": np.tile(np.arange(len(label)), len(runs)),
+            "label": np.tile(label.astype(float), len(runs)),
+            "logits": [row for rows in logits for row in rows],
+        }
+    ).reset_index(drop=True)
+    return Study(study.runs, study.curves, steps, predictions)
+
+
+def plain(a=4, b=4, **columns):
+    """Scores alone: no curves, no majority value."""
+    init, order = np.divmod(np.arange(a * b), b)
+    frame = {"task": "rte", "init_seed": init, "order_seed": order}
+    score = 0.6 + 0.01 * np.random.default_rng(3).standard_normal(a * b)
+    return read_table(pd.DataFrame(frame | {"score": score} | columns))
