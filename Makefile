@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all test-gpu lint format bench bench-gpu clean
+.PHONY: setup hooks demo test test-all test-gpu lint format bench bench-gpu clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 
 setup: $(READY) ## set up the virtual environment
 
-demo: $(READY) ## train a 5 x 5 grid of seeds on the embedded task, and show what came of it
+demo: $(READY) ## train a 5 x 5 grid of seeds on the embedded task and print its scores
 	$(BIN)/seedlab demo
 
 test: $(READY) ## the default test suite (at most 5 minutes on two cores)
@@ -34,6 +34,9 @@ lint: $(READY) ## style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+hooks: $(READY) ## run the linter before every commit
+	$(BIN)/pre-commit install
 
 format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
