@@ -25,7 +25,7 @@ LAYERS = (
     ("seedlab.training",),
     ("seedlab.tasks", "seedlab.models"),
     ("seedlab.spec", "seedlab.randomness"),
-    ("seedlab.errors", "seedlab.paths", "seedlab.durations", "seedlab"),
+    ("seedlab.errors", "seedlab.fields", "seedlab.paths", "seedlab.durations", "seedlab"),
 )
 ANALYSIS_LAYERS = (
     ("analysis",),
@@ -35,7 +35,7 @@ ANALYSIS_LAYERS = (
     ("analysis.best_of_n",),
     ("analysis.data",),
 )
-LIGHT = ("engines", "models", "training", "randomness", "spec", "errors", "tasks.encoded")
+LIGHT = ("engines", "models", "training", "randomness", "spec", "errors", "fields", "tasks.encoded")
 
 
 @functools.cache

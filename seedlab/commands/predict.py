@@ -11,8 +11,10 @@ import torch
 from transformers import AutoTokenizer
 
 from seedlab.errors import SeedlabError, nearest
+from seedlab.fields import split_known
 from seedlab.models.heads import HeadChoice
-from seedlab.models.saved import ABOUT, read_model
+from seedlab.models.saved import ABOUT, ABOUT_VERSION, read_model
+from seedlab.spec.build import read_stored
 from seedlab.spec.recipe import TruncationSpec
 from seedlab.tasks.readers.table_files import Rows, read_rows
 from seedlab.tasks.tokenise import tokenise
@@ -55,6 +57,11 @@ def predict(
             "`seedlab save STUDY best DIR`."
         )
     about = json.loads((folder / ABOUT).read_text())
+    if (version := about.get("schema_version", 1)) > ABOUT_VERSION:
+        raise SeedlabError(
+            f"{folder / ABOUT} has schema version {version}; this seedlab reads up to "
+            f"{ABOUT_VERSION}. Use the seedlab that saved the model, or a newer one."
+        )
     rows = read_rows(file)
     columns = _columns(about["task"], about["pairs"], rows, text, text_pair)
     texts = [rows.columns[column] for column in columns]
@@ -65,12 +72,14 @@ def predict(
                     f"{rows.place(index, column)}: {value!r} is not text; every row must have a text."
                 )
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    truncation = TruncationSpec(**about.get("truncation", {}))
+    truncation, _ = read_stored(TruncationSpec, about.get("truncation", {}))
     # Padding what is tokenised already is not advised for fast tokenizers; here it must be cut
     # between the two steps as it was in training.
     tokenizer.deprecation_warnings["Asking-to-pad-a-fast-tokenizer"] = True
     head = about.get("head")
-    model = read_model(folder, None if head is None else HeadChoice(**head))
+    model = read_model(
+        folder, None if head is None else HeadChoice(**split_known(head, HeadChoice._fields)[0])
+    )
     parts = []
     with torch.inference_mode():
         for start in range(0, len(rows), batch_size):

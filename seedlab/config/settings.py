@@ -7,7 +7,6 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +14,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from seedlab.errors import SeedlabError, nearest
+from seedlab.fields import section_in, types_in
+from seedlab.spec import build as plain_values
 from seedlab.spec.early_stopping import EarlyStoppingSpec, TrainSpec
 from seedlab.spec.pack import EngineSpec
 from seedlab.spec.recipe import RecipeSpec
@@ -182,22 +183,14 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     ------
     SeedlabError
     """
-    hints = _hints(typing.cast("Any", kind))
-    made: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in hints:
-            raise SeedlabError(
-                f"configuration key '{where}.{key}' is not known; allowed in '{where}': "
-                f"{', '.join(hints)}.{nearest(str(key), hints)}"
-            )
-        made[key] = _convert(hints[key], value, f"{where}.{key}")
-    return kind(**made)
+    return plain_values.build(kind, values, where, _convert, _refuse)
 
 
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    """Return the types of a dataclass's fields (resolving them takes longer than using them)."""
-    return typing.get_type_hints(kind)
+def _refuse(key: str, value: Any, where: str, allowed: Mapping[str, Any]) -> None:
+    raise SeedlabError(
+        f"configuration key '{where}.{key}' is not known; allowed in '{where}': "
+        f"{', '.join(allowed)}.{nearest(key, allowed)}"
+    )
 
 
 _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
@@ -205,13 +198,12 @@ _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
     """Return `value` as the type that `hint` asks for."""
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if value is None and types.NoneType in options:
+    optional = types.NoneType in typing.get_args(hint)
+    if value is None and optional:
         return None
-    wanted = next(option for option in options if option is not types.NoneType)
-    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
-        if isinstance(value, Mapping):
-            return build(wanted, value, where)
+    wanted = types_in(hint)[0]
+    if section_in(hint) is not None:
+        pass  # A section was built before; anything else in its place is refused below.
     elif typing.get_origin(wanted) is tuple:
         if isinstance(value, list | tuple):
             (item_type, _) = typing.get_args(wanted)
@@ -228,5 +220,5 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         return str(value)
     expected = _NAMES.get(wanted, "a list" if typing.get_origin(wanted) is tuple else "a section")
-    nothing = " or null" if len(options) > 1 else ""
+    nothing = " or null" if optional else ""
     raise SeedlabError(f"{where}={value!r} is of the wrong type; it must be {expected}{nothing}.")

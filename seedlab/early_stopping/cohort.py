@@ -20,6 +20,7 @@ from seedlab.early_stopping.brackets import RunBracket, StepRung, make_brackets,
 from seedlab.early_stopping.deferral import deferred_decision, missing_at
 from seedlab.early_stopping.outcome import count_outcome
 from seedlab.early_stopping.promotion import Curve, best_of, decide, ranking
+from seedlab.fields import identity_of
 from seedlab.inputs.content import load_encoded
 from seedlab.spec.early_stopping import EarlyStoppingSpec
 from seedlab.spec.pack import EngineSpec, Pack, Stage, form_packs, repack
@@ -82,7 +83,7 @@ class Cohort:
     def name(self) -> str:
         """Twelve hexadecimal digits: the same runs and policy, the same name."""
         runs = sorted(run.run_id for run in self.started)
-        text = json.dumps([dataclasses.asdict(self.policy), runs], sort_keys=True)
+        text = json.dumps([identity_of(self.policy), runs], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def begin(self) -> None:

@@ -82,3 +82,6 @@ def read_model(folder: Path, head: HeadChoice | None) -> PreTrainedModel | Heade
 
 ABOUT = "seedlab.json"
 """The file beside the weights that says what the model was trained for."""
+ABOUT_VERSION = 1
+"""Raised when an older reader would predict otherwise; a new entry that changes no prediction
+raises nothing."""

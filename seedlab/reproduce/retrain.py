@@ -19,7 +19,7 @@ from seedlab.errors import SeedlabError
 from seedlab.execution.train import train
 from seedlab.inputs.loaded import load_task_of, load_weights_of, prepare
 from seedlab.models.checkpoint_folder import locate
-from seedlab.models.saved import ABOUT, write_model
+from seedlab.models.saved import ABOUT, ABOUT_VERSION, write_model
 from seedlab.paths import cache_folder
 from seedlab.reproduce.choose_run import choose
 from seedlab.reproduce.compare import compare, explain
@@ -47,10 +47,12 @@ def repeat(stored: StoredRun) -> RunResult:
     Raises
     ------
     SeedlabError
-        When its data or weights are gone or have changed, or the device is not there.
+        When its data or weights are gone or have changed, the device is not there, or another
+        release trained it with a setting that this one does not know.
     """
     record = stored.record
     run = record.run_spec()
+    _check_known(run)
     restore(run)
     _check_weights(run)
     engine = _engine_of(record)
@@ -107,6 +109,16 @@ class _PauseAt:
 
     def save(self, run_id: str, checkpoint: Checkpoint) -> None:
         """Nobody will go on from it."""
+
+
+def _check_known(run: RunSpec) -> None:
+    """Refuse to repeat a run whose settings this release does not know."""
+    if run.unknown.decide:
+        settings = ", ".join(f"{name}={text}" for name, text in run.unknown.values)
+        raise SeedlabError(
+            f"run {run.run_id} was trained by another release of seedlab, with settings that this "
+            f"one does not know ({settings}); use the seedlab that trained it."
+        )
 
 
 def _check_weights(run: RunSpec) -> None:
@@ -185,7 +197,7 @@ def _about(record: Record, pairs: bool) -> dict[str, object]:
     """Return what `seedlab predict` and a reader need to know of a saved model."""
     model_options = model_options_of(record.run_spec().recipe)
     return {
-        "schema_version": 1,
+        "schema_version": ABOUT_VERSION,
         "run": record.run_id,
         "task": record.spec["task"],
         "pairs": pairs,

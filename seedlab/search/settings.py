@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,6 +9,7 @@ from typing import Any, cast
 from analysis.rules.objectives import Objective, parse_objective
 from analysis.rules.sequential import FIRST_LOOK, Statistic, planned_looks
 from seedlab.errors import SeedlabError, nearest
+from seedlab.fields import identity_of
 
 PRUNERS = ("sequential", "wilcoxon", "none")
 STATISTICS = ("t", "signed_rank")
@@ -61,10 +61,13 @@ class SearchSettings:
         return (*self.looks, self.seeds)
 
     def identity(self) -> dict[str, Any]:
-        """Return what may not change while a search goes on: all but its length and place."""
+        """Return the values that may not change while a search goes on: all but its length and place.
+
+        Fields marked with `later` are left out at their default, so that older searches go on.
+        """
         kept = {
             name: value
-            for name, value in dataclasses.asdict(self).items()
+            for name, value in identity_of(self).items()
             if name not in ("params", "trials", "storage", "study_name", "objectives", "direction")
         }
         return kept | {"objectives": [str(objective) for objective in self.objectives]}

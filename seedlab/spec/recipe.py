@@ -7,7 +7,8 @@ of a run's identity at their default, so that runs of earlier versions keep thei
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+
+from seedlab.fields import later
 
 CLIP_MODES = ("global", "tensor", "none")
 LAYER_RATE_SCHEMES = ("none", "zhang", "chang", "sun", "grouped")
@@ -16,18 +17,6 @@ HEADS = ("default", "token0", "concat", "mean", "max", "scalar_mix", "attention"
 ADAPTERS = ("none", "bitfit", "lora")
 LOSSES = ("default", "rmse")
 TRUNCATIONS = ("head", "tail", "head_tail")
-
-
-def later(default: Any) -> Any:
-    """Return a dataclass field that is not part of a run's identity at its default.
-
-    Parameters
-    ----------
-    default : a value, or a type that is called for one
-    """
-    if isinstance(default, type):
-        return field(default_factory=default, metadata={"later": True})
-    return field(default=default, metadata={"later": True})
 
 
 @dataclass(frozen=True)

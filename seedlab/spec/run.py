@@ -1,7 +1,7 @@
 """`RunSpec`: everything that decides what a run computes, frozen, hashable and typed.
 
 It never holds what does not: engine, width, device, threads and launcher are
-provenance and live in the record. This module imports the standard library alone,
+provenance and live in the record. This package imports the standard library alone,
 so that engines can be used on a machine that has only torch, transformers and numpy.
 """
 
@@ -10,12 +10,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import typing
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from seedlab.spec.recipe import RecipeSpec, later
+from seedlab.fields import default_of, identity_of, is_later, later
+from seedlab.spec.build import UnknownFields, read_stored
+from seedlab.spec.recipe import RecipeSpec
 
 # Raised whenever the meaning of a field changes, so that old runs are never taken
 # for new ones.
@@ -145,6 +146,11 @@ class Seeds:
             mixout=self.order if self.mixout is None else self.mixout,
         )
 
+    def identity(self) -> dict[str, Any]:
+        """Return the resolved seeds, later streams left out that are as if nothing was said."""
+        later_ones = {f.name: default_of(f) for f in dataclasses.fields(self) if is_later(f)}
+        return identity_of(self.resolved(), dataclasses.replace(self, **later_ones).resolved())
+
 
 @dataclass(frozen=True)
 class RunSpec:
@@ -158,6 +164,8 @@ class RunSpec:
         Hash of the encoded examples (token ids and labels of every split).
     weights_hash : str
         Hash of the pre-trained weights and of the model's configuration.
+    unknown : UnknownFields
+        What a record of another release holds besides.
     """
 
     task: TaskSpec = field(default_factory=TaskSpec)
@@ -168,62 +176,66 @@ class RunSpec:
     data_hash: str = ""
     weights_hash: str = ""
     diagnostics: DiagnosticsSpec = field(default_factory=DiagnosticsSpec)
+    unknown: UnknownFields = field(default_factory=UnknownFields)
 
     @cached_property
     def run_id(self) -> str:
-        """Twenty hexadecimal digits that name the run: same computation, same name."""
+        """Twenty hexadecimal digits that name the run: same computation, same name.
+
+        A run that was read from its record keeps the name on record, see `from_dict`.
+        """
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     def identity(self) -> dict[str, Any]:
-        """Return what the run's name is a hash of.
+        """Return the nested values that the run's name is a hash of.
 
         It leaves out the places that things lie in, and what the model is called: its weights
         say which model it is. The names of task and recipe are in it, because tables are
-        grouped by them and a task's name decides its metric.
+        grouped by them and a task's name decides its metric. Fields marked with `later` are left
+        out at their default, at every depth.
         """
-        values: dict[str, Any] = self.to_dict()
-        del values["diagnostics"]
+        values: dict[str, Any] = identity_of(self)
+        del values["diagnostics"], values["unknown"]
+        values["seeds"] = self.seeds.identity()
         for key in ("train_file", "dev_file", "test_file"):
             values["task"][key] = None
         del values["task"]["path"]
         for key in ("name", "path", "allow_pickle", "trust_remote_code"):
             del values["model"][key]
         # The weights say which run of which study they come from.
-        values["recipe"].pop("intermediate")
-        for name in ("task", "recipe", "evaluation"):
-            _drop_later(values[name], getattr(self, name))
+        values["recipe"].pop("intermediate", None)
+        if self.unknown.decide:
+            self.unknown.put_into(values, besides=("diagnostics",))
         return {"version": SPEC_VERSION, **values}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as nested plain values, seeds resolved."""
-        return dataclasses.asdict(dataclasses.replace(self, seeds=self.seeds.resolved()))
+        values = dataclasses.asdict(dataclasses.replace(self, seeds=self.seeds.resolved()))
+        del values["unknown"]
+        return self.unknown.put_into(values)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> RunSpec:
-        """Rebuild a specification from `to_dict` (for example from a record)."""
-        made: RunSpec = _build(cls, values)
+    def from_dict(cls, values: dict[str, Any], run_id: str | None = None) -> RunSpec:
+        """Rebuild a specification from `to_dict` (for example from a record).
+
+        Parameters
+        ----------
+        values : dict
+            Of any release. Missing fields take their defaults, unknown ones are kept.
+        run_id : str, optional
+            The name on record. The specification then has this name, and unknown fields that
+            have no part in it are no part of its identity. Without it they are.
+
+        Notes
+        -----
+        A copy with other values (`dataclasses.replace`) has a name of its own.
+        """
+        made, found = read_stored(cls, values)
+        if found:
+            decide = made.run_id != run_id
+            made = dataclasses.replace(made, unknown=UnknownFields(found, decide))
+        if run_id is not None:
+            # A cached property looks here first; unlike a field it stays out of copies.
+            made.__dict__["run_id"] = run_id
         return made
-
-
-def _drop_later(values: dict[str, Any], part: Any) -> None:
-    """Remove the fields that came later and are as by default."""
-    for item in dataclasses.fields(part):
-        if item.metadata.get("later") and getattr(part, item.name) == _default(item):
-            values.pop(item.name, None)
-
-
-def _default(item: dataclasses.Field[Any]) -> Any:
-    made = item.default_factory
-    return item.default if made is dataclasses.MISSING else made()
-
-
-def _build(kind: Any, values: dict[str, Any]) -> Any:
-    """Build a dataclass from plain values, nested ones included; missing ones are defaults."""
-    hints = typing.get_type_hints(kind)
-    made = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            value = _build(hints[key], value)
-        made[key] = tuple(value) if isinstance(value, list) else value
-    return kind(**made)

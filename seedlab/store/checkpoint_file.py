@@ -59,7 +59,13 @@ def to_bytes(checkpoint: Checkpoint, header: Mapping[str, Any]) -> bytes:
 
 
 def from_bytes(data: bytes) -> Checkpoint:
-    """Return the checkpoint in the content of a file."""
+    """Return the checkpoint in the content of a file.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        When it lacks an entry that is required, as one of another release may.
+    """
     text, tensors = header_of(data), load(data)
     seen = {name[len(_TRACE) :]: t for name, t in tensors.items() if name.startswith(_TRACE)}
     best = seen["best"].tolist()
@@ -81,9 +87,9 @@ def from_bytes(data: bytes) -> Checkpoint:
         },
         profiles=[
             Profile(step, name, tuple(seen[f"profile/{k}"].tolist()))
-            for k, (step, name) in enumerate(text["profiles"])
+            for k, (step, name) in enumerate(text.get("profiles", []))
         ],
-        seconds=text["seconds"],
+        seconds=text.get("seconds", 0.0),
         best=best[0] if best else None,
         idle=text["idle"],
     )

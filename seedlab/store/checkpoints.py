@@ -110,12 +110,17 @@ class Checkpoints:
             if digest(data)[:16] != file.digest:
                 log.warning("checkpoint %s is damaged and is passed over", file.path)
                 continue
-            header = header_of(data)
-            other = {k: header.get(k) for k, v in circumstances.items() if header.get(k) != v}
-            if other:
-                log.warning("checkpoint %s is of %s and is passed over", file.path, other)
-                continue
-            return from_bytes(data)
+            try:
+                header = header_of(data)
+                other = {k: header.get(k) for k, v in circumstances.items() if header.get(k) != v}
+                if other:
+                    log.warning("checkpoint %s is of %s and is passed over", file.path, other)
+                    continue
+                return from_bytes(data)
+            except (KeyError, TypeError, ValueError) as error:
+                log.warning(
+                    "checkpoint %s is of another release (%r) and is passed over", file.path, error
+                )
         return None
 
     def headers(self, step: int) -> dict[str, dict[str, Any]]:

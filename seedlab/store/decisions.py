@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from seedlab.errors import SeedlabError
 from seedlab.store.atomic_files import FULL, digest, disk_full, dump_json, replace_file
 from seedlab.store.study_lock import study_lock
 
@@ -39,12 +40,19 @@ class Decisions:
 
         A damaged file is reported and set aside: the decision follows from the runs on
         record and is made again.
+
+        Raises
+        ------
+        SeedlabError
+            When the decision was written under a newer schema version.
         """
         path = self.folder / f"{key}.json"
         try:
-            return self._parse(path.read_bytes())
+            return self._parse(path)
         except FileNotFoundError:
             return None
+        except SeedlabError:
+            raise  # It is a ValueError, and the file is not damaged.
         except (ValueError, TypeError, KeyError) as error:
             log.warning("%s is damaged (%s); it is set aside and made again", path, error)
             with study_lock(self._study):
@@ -67,7 +75,7 @@ class Decisions:
             with study_lock(self._study):
                 path = self.folder / f"{key}.json"
                 if path.exists():
-                    return self._parse(path.read_bytes())
+                    return self._parse(path)
                 self._put(path, content)
         except OSError as error:
             if error.errno in FULL:
@@ -91,9 +99,15 @@ class Decisions:
         replace_file(path, dump_json({"sha256": digest(dump_json(values)), **values}))
 
     @staticmethod
-    def _parse(data: bytes) -> dict[str, Any]:
-        values = json.loads(data)
+    def _parse(path: Path) -> dict[str, Any]:
+        values = json.loads(path.read_bytes())
         seal = values.pop("sha256")
+        # The checksum is of all entries, so those of another release count as well.
         if seal != digest(dump_json(values)):
             raise ValueError("its checksum differs")
+        if (version := int(values["schema_version"])) > SCHEMA_VERSION:
+            raise SeedlabError(
+                f"{path} has schema version {version}; this seedlab reads up to {SCHEMA_VERSION}. "
+                "Use the seedlab that wrote it, or a newer one."
+            )
         return dict(values["content"])

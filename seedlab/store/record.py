@@ -1,26 +1,33 @@
 """`Record`: what is known of a run once it is over: outcome, scores, timings, provenance.
 
-It holds no curves and no logits (see `seedlab.store.run_arrays`) and reads no files.
+It holds no curves and no logits (see `seedlab.store.run_arrays`) and reads no files. Records of all
+releases of one schema version can be read: missing circumstances have defaults, and unknown
+fields are kept.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from seedlab.errors import SeedlabError
+from seedlab.errors import CorruptRunError
+from seedlab.fields import required, split_known
 from seedlab.spec.run import RunSpec
 
-# Raised whenever a field comes, goes or changes its meaning.
+# Raised when an older reader would be wrong: a field changes its meaning, or one that is
+# required goes. A new field with a default raises nothing.
 SCHEMA_VERSION = 1
 STATUSES = ("finished", "diverged", "stopped")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """A run that is over. Every float is finite.
+
+    Fields without a default say how the run ended; a record that lacks one of them is damaged.
+    Fields with a default are circumstances. Every field that comes later needs a default.
 
     Scores are those of the metric that decides (`metric`), on the split `split`, unless
     said otherwise. Where a score is not a finite number (a diverged run's final one, a
@@ -57,33 +64,35 @@ class Record:
     best_step: int
     """the first step at which it was reached"""
     final_score: float
-    test_score: float | None
+    test_score: float | None = None
     """final score on the split ``test``; None where the task has no labelled one"""
-    final_scores: dict[str, dict[str, float]]
+    final_scores: dict[str, dict[str, float]] = field(default_factory=dict)
     """final value of every metric on every evaluated split: ``[split][metric]``"""
     steps: int
     """updates made"""
     total_steps: int
     """updates that the recipe asked for"""
-    epochs_made: float
+    epochs_made: float = 0.0
     """passes over the training set at the last evaluation"""
-    train_examples: int
-    seconds: float
+    train_examples: int = 0
+    seconds: float = 0.0
     """wall-clock time of the run's own training and evaluation"""
-    truncated: dict[str, int]
+    truncated: dict[str, int] = field(default_factory=dict)
     """texts cut to the maximum length, by split"""
-    engine: str
-    width: int
-    slot: int
-    threads: int | None
-    device: str
-    versions: dict[str, str]
-    hostname: str
-    started: str
+    engine: str = "unknown"
+    width: int = 1
+    slot: int = 0
+    threads: int | None = None
+    device: str = "unknown"
+    versions: dict[str, str] = field(default_factory=dict)
+    hostname: str = ""
+    started: str = ""
     """ISO 8601, UTC"""
-    finished: str
-    provenance: dict[str, Any]
+    finished: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
     """all that the engine put on record"""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """fields of another release, as they were read; `to_dict` puts them back"""
 
     @property
     def is_over(self) -> bool:
@@ -102,31 +111,33 @@ class Record:
         return self.final_score if score == "final" and self.is_over else self.best_score
 
     def run_spec(self) -> RunSpec:
-        """Return the specification, to train the run again."""
-        return RunSpec.from_dict(self.spec)
+        """Return the specification, under the run's name on record."""
+        return RunSpec.from_dict(self.spec, self.run_id)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        extra = values.pop("extra")
+        return {**values, **extra}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Record:
-        """Rebuild a record from `to_dict`.
+        """Rebuild a record from `to_dict` of any release.
 
         Raises
         ------
-        SeedlabError
-            When a field is missing or unknown.
+        CorruptRunError
+            When a required field is missing.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        odd = names.symmetric_difference(values)
-        if odd:
-            raise SeedlabError(
-                f"the record of run {values.get('run_id', '(unnamed)')} does not have the fields "
-                f"of schema version {SCHEMA_VERSION}: {', '.join(sorted(odd))} missing or "
-                "unknown. Read it with the seedlab that wrote it."
+        missing = [name for name in required(cls) if name not in values]
+        if missing:
+            raise CorruptRunError(
+                f"the record of run {values.get('run_id', '(unnamed)')} lacks required fields: "
+                f"{', '.join(missing)}"
             )
-        return cls(**values)
+        names = {item.name for item in dataclasses.fields(cls)} - {"extra"}
+        known, extra = split_known(values, names)
+        return cls(**known, extra=extra)
 
     def better(self, a: float, b: float) -> bool:
         """Return whether score `a` is strictly better than `b`."""

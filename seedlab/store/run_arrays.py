@@ -1,11 +1,11 @@
 """A run's curves, step records, logits and diagnostics as Parquet: to bytes, and back.
 
-Never pickles.
+Never pickles. Columns that another release added are passed over; see `columns_of` for missing ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seedlab.errors import SeedlabError
+from seedlab.errors import CorruptRunError, SeedlabError
 
 if TYPE_CHECKING:
     from seedlab.tasks.encoded import EncodedTask
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 NAMES = ("evaluations.parquet", "steps.parquet", "predictions.parquet")
 DIAGNOSTICS = ("profiles.parquet", "representations.parquet")
 """Files that are there where they were asked for."""
+_REQUIRED = {
+    "evaluations": ("step", "split", "metric", "value"),
+    "steps": ("step", "train_loss"),
+    "predictions": ("split", "label", "logits"),
+    "profiles": ("step", "name", "value"),
+    "representations": ("depth", "values"),
+}
+"""Columns without which a file can't be read, by table."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +85,18 @@ def decode(files: Mapping[str, bytes]) -> Arrays:
     ----------
     files : mapping of file name to bytes
         All of `NAMES`, and what there is of `DIAGNOSTICS`.
+
+    Raises
+    ------
+    CorruptRunError
+        When a file lacks a column that is required.
     """
     from seedlab.training.result import Evaluation
 
-    evaluations = from_parquet(files["evaluations.parquet"]).to_pylist()
-    steps = from_parquet(files["steps.parquet"])
-    predictions = from_parquet(files["predictions.parquet"])
+    names = ("step", "epoch", "split", "metric", "value")
+    evaluations = columns_of(files, "evaluations", names).to_pylist()
+    steps = columns_of(files, "steps", ("train_loss", "learning_rate", "grad_norm"))
+    predictions = columns_of(files, "predictions", ("split", "label", "logits"))
     splits = np.asarray(predictions["split"].to_pylist(), dtype=str)
     labels = predictions["label"].to_numpy()
     values = flat_logits(predictions)
@@ -97,6 +111,35 @@ def decode(files: Mapping[str, bytes]) -> Arrays:
         profiles=_read_profiles(files),
         representations=_read_representations(files),
     )
+
+
+def columns_of(files: Mapping[str, bytes], table: str, names: Iterable[str]) -> pa.Table:
+    """Return columns of one of a run's files, whichever release wrote it.
+
+    Parameters
+    ----------
+    files : mapping of file name to bytes
+    table : str
+        The file's name without its suffix.
+    names : iterable of str
+        A missing one that is not required is a column of NaN in float64.
+
+    Raises
+    ------
+    CorruptRunError
+        When a required column is missing.
+    """
+    found = from_parquet(files[f"{table}.parquet"])
+    missing = [name for name in _REQUIRED[table] if name not in found.column_names]
+    if missing:
+        raise CorruptRunError(
+            f"{table}.parquet lacks required columns: {', '.join(missing)}; it has "
+            f"{', '.join(found.column_names)}"
+        )
+    for name in names:
+        if name not in found.column_names:
+            found = found.append_column(name, pa.array(np.full(len(found), np.nan)))
+    return found.select([*names])
 
 
 def to_parquet(table: pa.Table) -> bytes:
@@ -210,7 +253,7 @@ def _read_profiles(files: Mapping[str, bytes]) -> tuple[Profile, ...]:
     if "profiles.parquet" not in files:
         return ()
     values: dict[tuple[int, str], list[float]] = {}
-    for row in from_parquet(files["profiles.parquet"]).to_pylist():
+    for row in columns_of(files, "profiles", ("step", "name", "value")).to_pylist():
         values.setdefault((row["step"], row["name"]), []).append(row["value"])
     return tuple(Profile(step, name, tuple(found)) for (step, name), found in values.items())
 
@@ -236,7 +279,7 @@ def _representations(result: RunResult) -> pa.Table:
 def _read_representations(files: Mapping[str, bytes]) -> npt.NDArray[np.float32] | None:
     if "representations.parquet" not in files:
         return None
-    table = from_parquet(files["representations.parquet"])
+    table = columns_of(files, "representations", ("depth", "values"))
     depths = int(table["depth"].to_numpy().max()) + 1
     rows = _flat(table["values"])
     return rows.reshape(depths, -1, rows.shape[1])

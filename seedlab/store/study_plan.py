@@ -11,12 +11,13 @@ import json
 import logging
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from seedlab.errors import SeedlabError
+from seedlab.fields import split_known
 from seedlab.spec.run import RunSpec
 from seedlab.store.atomic_files import FULL, disk_full, dump_json, replace_file
 from seedlab.store.study_lock import study_lock
@@ -35,6 +36,28 @@ class PlannedRun:
     recipe: str
     seeds: dict[str, int]
     """one per stream, defaults filled in"""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """entries of another release, as they were read; `to_dict` puts them back"""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values without the id, under which the plan keeps them."""
+        values = dataclasses.asdict(self)
+        del values["run_id"]
+        extra = values.pop("extra")
+        return {**values, **extra}
+
+    @classmethod
+    def from_dict(cls, run_id: str, values: dict[str, Any]) -> PlannedRun:
+        """Rebuild a line from `to_dict` of any release.
+
+        Raises
+        ------
+        TypeError
+            When a field is missing: every one but `extra` is required.
+        """
+        names = {item.name for item in dataclasses.fields(cls)} - {"run_id", "extra"}
+        known, extra = split_known(values, names)
+        return cls(run_id=run_id, **known, extra=extra)
 
     @classmethod
     def of(cls, spec: RunSpec) -> PlannedRun:
@@ -70,11 +93,10 @@ def extend_plan(study: Path, specs: Iterable[RunSpec]) -> None:
             return
         created = values["created"] if values else datetime.now(UTC).isoformat(timespec="seconds")
         merged = {**plan, **{run_id: wanted[run_id] for run_id in wanted if run_id not in plan}}
-        lines = {
-            run_id: {name: value for name, value in vars(run).items() if name != "run_id"}
-            for run_id, run in merged.items()
-        }
-        data = {"schema_version": SCHEMA_VERSION, "created": created, "plan": lines}
+        lines = {run_id: run.to_dict() for run_id, run in merged.items()}
+        # What another release wrote beside the plan stays there.
+        beside = {k: v for k, v in (values or {}).items() if k not in ("created", "plan")}
+        data = {**beside, "schema_version": SCHEMA_VERSION, "created": created, "plan": lines}
         try:
             replace_file(study / "study.json", dump_json(data))
         except OSError as error:
@@ -107,7 +129,7 @@ def _read(study: Path) -> dict[str, Any] | None:
 def _runs(values: dict[str, Any] | None) -> dict[str, PlannedRun]:
     if values is None:
         return {}
-    return {run_id: PlannedRun(run_id=run_id, **line) for run_id, line in values["plan"].items()}
+    return {run_id: PlannedRun.from_dict(run_id, line) for run_id, line in values["plan"].items()}
 
 
 def _set_aside(study: Path) -> None:

@@ -33,6 +33,7 @@ from seedlab.store.tables.schema import (
 from seedlab.store.writable import check_folder
 
 if TYPE_CHECKING:
+    from seedlab.spec.run import RunSpec
     from seedlab.store.record import Record
     from seedlab.store.study import StudyFolder
 
@@ -185,30 +186,38 @@ class _Source:
 
 def run_row(record: Record, study: str) -> dict[str, Any]:
     """Return a run's row of the table `runs`, by column."""
-    recipe, task = record.spec["recipe"], record.spec["task"]
+    # Built from the record, so that a field that its release did not have is at its default.
+    run = record.run_spec()
     values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    recipe = run.recipe
     return {
         **values,
         "run": record.run_id,
         "study": study,
-        **{f"{stream}_seed": seed for stream, seed in record.seeds.items()},
-        **{name: recipe[name] for name in ("batch_size", "epochs", "max_steps", "accumulation")},
-        **recipe["optimizer"],
-        "schedule": recipe["schedule"]["name"],
-        "warmup_ratio": recipe["schedule"]["warmup_ratio"],
-        "warmup_steps": recipe["schedule"]["warmup_steps"],
-        "clip_mode": recipe["clip"]["mode"],
-        "clip_norm": recipe["clip"]["norm"],
-        "dropout": recipe["dropout"],
-        "max_length": task["max_length"],
-        "dtype": record.spec["model"]["dtype"],
-        "setting": setting_of(record),
+        **{
+            f"{stream}_seed": seed
+            for stream, seed in (vars(run.seeds.resolved()) | record.seeds).items()
+        },
+        "batch_size": recipe.batch_size,
+        "epochs": recipe.epochs,
+        "max_steps": recipe.max_steps,
+        "accumulation": recipe.accumulation,
+        **vars(recipe.optimizer),
+        "schedule": recipe.schedule.name,
+        "warmup_ratio": recipe.schedule.warmup_ratio,
+        "warmup_steps": recipe.schedule.warmup_steps,
+        "clip_mode": recipe.clip.mode,
+        "clip_norm": recipe.clip.norm,
+        "dropout": recipe.dropout,
+        "max_length": run.task.max_length,
+        "dtype": run.model.dtype,
+        "setting": setting_of(run),
     }
 
 
-def setting_of(record: Record) -> str:
+def setting_of(run: RunSpec) -> str:
     """Return twelve hexadecimal digits that runs share when only their seeds differ."""
-    identity = record.run_spec().identity()
+    identity = run.identity()
     del identity["seeds"]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -222,7 +231,10 @@ def _types(columns: Columns) -> dict[str, pa.DataType]:
 
 
 def _conform(table: pa.Table, columns: Columns) -> pa.Table:
-    """Return the columns in their order and types."""
+    """Return the columns in their order and types; one that another release did not write is null."""
+    for name, kind in _types(columns).items():
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(table), kind))
     return table.select([*columns]).cast(pa.schema(_types(columns)))
 
 
