@@ -22,7 +22,11 @@ def stored(run: RunSpec = RUN) -> dict[str, Any]:
 
 def test_missing_fields_and_sections_take_their_defaults():
     values = stored()
-    del values["recipe"]["adapter"], values["recipe"]["mixout"]["granularity"], values["diagnostics"]
+    del (
+        values["recipe"]["adapter"],
+        values["recipe"]["mixout"]["granularity"],
+        values["diagnostics"],
+    )
     read = RunSpec.from_dict(values)
     assert read == dataclasses.replace(RUN, seeds=RUN.seeds.resolved())
     assert read.run_id == RUN.run_id
