@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from seedlab.commands.predict import predict
+from seedlab.errors import SeedlabError
 from seedlab.models.checkpoint_folder import EMBEDDED
 from seedlab.models.saved import ABOUT
 
@@ -45,6 +46,7 @@ LONG = "the dog that the cats see sleeps ."
         ({}, "the dog that the"),  # saved before there was a choice
         ({"truncation": {"keep": "head", "head": 128}}, "the dog that the"),
         ({"truncation": {"keep": "tail", "head": 128}}, "cats see sleeps ."),
+        ({"truncation": {"keep": "tail", "novel": 1}, "novel": 2}, "cats see sleeps ."),
         ({"truncation": {"keep": "head_tail", "head": 1}}, "the see sleeps ."),
     ],
 )
@@ -59,3 +61,8 @@ def test_a_long_text_is_cut_as_in_training(
     others = {"the dog that the", "cats see sleeps .", "the see sleeps ."} - {left}
     for other in shares(model, tmp_path, sorted(others), **about):
         assert abs(whole - other) > 1e-4
+
+
+def test_a_model_that_a_newer_release_saved_is_refused(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(SeedlabError, match=r"seedlab.json has schema version 2; this seedlab read"):
+        shares(model, tmp_path, ["the dog"], schema_version=2)

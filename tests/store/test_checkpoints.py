@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from seedlab.store import StudyFolder
+from seedlab.store.atomic_files import digest
 from seedlab.store.checkpoint_file import best_so_far, from_bytes, header_of, to_bytes
 from seedlab.store.checkpoints import Checkpoints
 from seedlab.store.decisions import Decisions
@@ -184,3 +185,22 @@ def test_a_stopped_folder_under_another_name_is_damaged(study: StudyFolder) -> N
     folder.rename(folder.with_name(f"{record.run_id}-99"))
     assert study.finished() == {}
     assert study.corrupt() == [f"{record.run_id}-99"]
+
+
+def test_a_checkpoint_of_another_release_is_read_or_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(RUN, checkpoint(), {"engine": "packed", "novel": {"a": 1}})
+    found = checkpoints.load(RUN, {"engine": "packed"})
+    assert found is not None
+    assert found.step == 7
+    # A circumstance that the file does not name may have been another one.
+    assert checkpoints.load(RUN, {"engine": "packed", "kernel": "x"}) is None
+    (file,) = checkpoints.files()
+    data = file.path.read_bytes().replace(b"trace/losses", b"trace/lossez")
+    file.path.unlink()
+    (tmp_path / "checkpoints" / f"{RUN}-7.{digest(data)[:16]}.safetensors").write_bytes(data)
+    with caplog.at_level(logging.WARNING):
+        assert checkpoints.load(RUN, {"engine": "packed"}) is None
+    assert "is of another release (KeyError('losses'))" in caplog.text

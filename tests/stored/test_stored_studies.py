@@ -11,7 +11,11 @@ import pandas as pd
 import pytest
 
 from seedlab.commands.cli import main
+from seedlab.early_stopping.cohort import Cohort
+from seedlab.spec.build import read_stored
+from seedlab.spec.early_stopping import EarlyStoppingSpec
 from seedlab.store import StudyFolder
+from seedlab.store.decisions import Decisions
 from seedlab.store.provenance import versions
 
 STUDIES = (
@@ -100,6 +104,16 @@ def test_every_record_and_its_arrays_are_sound(place):
             runs += 1
         assert folder.corrupt() == []
     assert runs == 32
+
+
+def test_the_decisions_of_a_cohort_are_found_under_their_name(place):
+    (folder,) = (place / "studies" / "stopped" / "decisions").iterdir()
+    plan = Decisions(folder.parent.parent, folder.name).read("plan")
+    cohort = Cohort.__new__(Cohort)
+    cohort.policy, _ = read_stored(EarlyStoppingSpec, plan["policy"])
+    records = StudyFolder(folder.parent.parent).finished()
+    cohort.started = tuple(records[cell["run"]].run_spec() for cell in plan["started"])
+    assert cohort.name == folder.name
 
 
 @pytest.mark.parametrize(("study", "run"), [PACKED, SERIAL])
