@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from seedlab.commands.cli import main
 from seedlab.early_stopping.cohort import Cohort
@@ -44,7 +45,8 @@ def same_bits(study, run, expected) -> bool:
     now = versions()
     libraries = ("python", "torch", "transformers", "tokenizers", "numpy")
     same = all(record.versions[name] == now.get(name) for name in libraries)
-    return same and processor() == expected["processor"]
+    here = {"processor": processor(), "instructions": torch.backends.cpu.get_cpu_capability()}
+    return same and here == {name: expected[name] for name in here}
 
 
 def content(folder: Path) -> dict[str, str]:
