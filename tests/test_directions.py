@@ -25,7 +25,10 @@ LAYERS = (
     ("seedlab.training",),
     ("seedlab.tasks", "seedlab.models"),
     ("seedlab.spec", "seedlab.randomness"),
-    ("seedlab.errors", "seedlab.fields", "seedlab.paths", "seedlab.durations", "seedlab"),
+    (
+        *("seedlab.errors", "seedlab.fields", "seedlab.paths", "seedlab.durations"),
+        *("seedlab.compat", "seedlab"),
+    ),
 )
 ANALYSIS_LAYERS = (
     ("analysis",),
@@ -35,7 +38,10 @@ ANALYSIS_LAYERS = (
     ("analysis.best_of_n",),
     ("analysis.data",),
 )
-LIGHT = ("engines", "models", "training", "randomness", "spec", "errors", "fields", "tasks.encoded")
+LIGHT = (
+    *("engines", "models", "training", "randomness", "spec", "errors", "fields", "tasks.encoded"),
+    *("compat.torch_private", "compat.transformers_private", "compat.peft_private"),
+)
 
 
 @functools.cache

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from seedlab.compat.hydra_private import returned_value, singleton_state
 from seedlab.errors import SeedlabError
 from seedlab.launch.batch_plan import BatchPlan, make_work_items, plan_batch
 from seedlab.launch.display.displays import check_mode, make_display
@@ -104,7 +104,7 @@ def launch(
     deferred: Sequence[str] = ()
     if slots:
         stages = Stages(plan, cohorts, slots[0].threads, len(slots))
-        session = Session(hydra_context, task_function, Singleton.get_state())
+        session = Session(hydra_context, task_function, singleton_state())
         _train(settings, session, slots, plan, stages, returns, task_name)
         deferred = _report(plan, cohorts, stages, returns, task_name)
     else:
@@ -168,7 +168,7 @@ def _report(
             job = jobs[run.run_id].job
             if run.run_id in scores and job.position not in errors:
                 returned = returns.get(job.position)
-                if returned is None or returned._return_value != scores[run.run_id]:
+                if returned is None or returned_value(returned) != scores[run.run_id]:
                     returns[job.position] = completed_return(job, scores[run.run_id], task_name)
         if waits := stages.deferred(cohort, errors):
             deferred += waits
@@ -178,7 +178,7 @@ def _report(
 
 
 def _errors(returns: Mapping[int, JobReturn]) -> dict[int, BaseException]:
-    return {at: r._return_value for at, r in returns.items() if r.status is JobStatus.FAILED}
+    return {at: returned_value(r) for at, r in returns.items() if r.status is JobStatus.FAILED}
 
 
 def _refuse_batches(config: DictConfig) -> None:

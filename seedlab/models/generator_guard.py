@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from seedlab.compat.torch_private import TorchDispatchMode
 from seedlab.errors import SeedlabError
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.masking_utils import eager_mask
+from transformers import PreTrainedModel
 
+from seedlab.compat.transformers_private import register_attention, use_attention
 from seedlab.errors import SeedlabError
 from seedlab.randomness.philox import philox4x32
 
@@ -179,8 +179,7 @@ def keyed_attention(
 # What transformers' attention functions may be told beyond masks, dropout and scale.
 _OTHER_KINDS = ("softcap", "s_aux", "position_bias")
 
-AttentionInterface.register(ATTENTION, keyed_attention)
-AttentionMaskInterface.register(ATTENTION, eager_mask)
+register_attention(ATTENTION, keyed_attention)
 
 
 def install(model: PreTrainedModel, max_length: int, p: float | None = None) -> DropoutState:
@@ -210,6 +209,5 @@ def install(model: PreTrainedModel, max_length: int, p: float | None = None) -> 
         else:
             # Attention functions get the attention module itself: it carries its site.
             module.__dict__["dropout_site"] = site
-    if model._can_set_attn_implementation():
-        model.set_attn_implementation(ATTENTION)
+    use_attention(model, ATTENTION)
     return state

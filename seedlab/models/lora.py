@@ -7,7 +7,7 @@ and B by which the init stream is keyed are ours, so that they do not hang on th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from seedlab.compat.peft_private import low_rank_update, plain_name, update_names
 from seedlab.errors import SeedlabError
 from seedlab.models.depth import layers_of
 from seedlab.randomness.streams import normal
@@ -136,7 +137,7 @@ def inject(model: PreTrainedModel, low_rank: LoraOptions) -> tuple[str, ...]:
 
 def inside(module: str) -> tuple[str, str]:
     """Return what peft calls the parameters A and B of a map."""
-    return f"{module}.lora_A.{_ADAPTER}.weight", f"{module}.lora_B.{_ADAPTER}.weight"
+    return update_names(module, _ADAPTER)
 
 
 def initialise_updates(model: nn.Module, maps: Sequence[str], seed: int) -> None:
@@ -155,12 +156,9 @@ def merged(model: nn.Module, maps: Sequence[str]) -> dict[str, torch.Tensor]:
     """
     own = {name for module in maps for name in inside(module)}
     state = {
-        name.replace(".base_layer.", "."): tensor
-        for name, tensor in model.state_dict().items()
-        if name not in own
+        plain_name(name): tensor for name, tensor in model.state_dict().items() if name not in own
     }
     for module in maps:
         name = f"{module}.weight"
-        updated: Any = model.get_submodule(module)
-        state[name] = state[name] + updated.get_delta_weight(_ADAPTER)
+        state[name] = state[name] + low_rank_update(model.get_submodule(module), _ADAPTER)
     return state

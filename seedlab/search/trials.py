@@ -19,6 +19,7 @@ from optuna.distributions import (
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from seedlab.compat.optuna_private import live_trial
 from seedlab.errors import SeedlabError
 from seedlab.search.settings import SearchSettings
 
@@ -158,7 +159,7 @@ class SearchStudy:
 
     def _live(self, frozen: FrozenTrial) -> Trial:
         """Return a trial of the storage to go on with, its parameters complete."""
-        trial = Trial(self._study, frozen._trial_id)
+        trial = live_trial(self._study, frozen)
         for key, distribution in self._distributions.items():
             # From the proposal: a search may be killed between the writes of two parameters.
             match distribution:

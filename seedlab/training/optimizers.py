@@ -8,6 +8,8 @@ from typing import Any, overload
 import torch
 from torch import nn
 
+from seedlab.compat import torch_private
+
 
 class BertAdam(torch.optim.Optimizer):
     """Adam with decoupled weight decay and without bias correction (Devlin et al. 2019).
@@ -55,13 +57,13 @@ class BertAdam(torch.optim.Optimizer):
             grads = [p.grad for p in params]
             m = [self.state[p]["m"] for p in params]
             v = [self.state[p]["v"] for p in params]
-            torch._foreach_lerp_(m, grads, 1.0 - beta1)
-            torch._foreach_mul_(v, beta2)
-            torch._foreach_addcmul_(v, grads, grads, 1.0 - beta2)
-            scale = torch._foreach_sqrt(v)
-            torch._foreach_add_(scale, group["eps"])
-            torch._foreach_mul_(params, 1.0 - group["lr"] * group["weight_decay"])
-            torch._foreach_addcdiv_(params, m, scale, -group["lr"])
+            torch_private.foreach_lerp_(m, grads, 1.0 - beta1)
+            torch_private.foreach_mul_(v, beta2)
+            torch_private.foreach_addcmul_(v, grads, grads, 1.0 - beta2)
+            scale = torch_private.foreach_sqrt(v)
+            torch_private.foreach_add_(scale, group["eps"])
+            torch_private.foreach_mul_(params, 1.0 - group["lr"] * group["weight_decay"])
+            torch_private.foreach_addcdiv_(params, m, scale, -group["lr"])
         return loss
 
 
@@ -110,11 +112,11 @@ def clip_gradients(parameters: Sequence[nn.Parameter], mode: str, limit: float) 
         when a gradient is.
     """
     grads = [p.grad for p in parameters if p.grad is not None]
-    norms = torch._foreach_norm(grads)
+    norms = torch_private.foreach_norm(grads)
     total = torch.linalg.vector_norm(torch.stack(norms))
     if mode == "global":
         torch.nn.utils.clip_grads_with_norm_(parameters, limit, total, foreach=True)
     elif mode == "tensor":
         scales = [torch.clamp(limit / (norm + 1e-6), max=1.0) for norm in norms]
-        torch._foreach_mul_(grads, scales)
+        torch_private.foreach_mul_(grads, scales)
     return float(total)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from seedlab.compat.peft_private import plain_name
 from seedlab.engines.packed.encoder.architecture import EncoderArchitecture, describe
 from seedlab.engines.packed.encoder.encoder import StackedEncoder
 from seedlab.engines.packed.encoder.flat_layout import FlatLayout, make_layout
@@ -189,7 +190,7 @@ def _parametrization(
         maps, names = [], []
         for layer in architecture.layers:
             for name in (layer.query, layer.value):
-                a, b = inside(name.removesuffix(".base_layer"))
+                a, b = inside(plain_name(name))
                 if a in trained:
                     maps.append((f"{name}.weight", a, b))
                     names += [f"{m}.weight" for m in (layer.query, layer.key, layer.value)]

@@ -17,6 +17,7 @@ from typing import Any, Self
 import cloudpickle
 from hydra.core.utils import JobReturn, JobStatus
 
+from seedlab.compat.hydra_private import returned_value
 from seedlab.errors import SeedlabError, WorkerDiedError
 from seedlab.execution.events import Event
 from seedlab.launch.display.base import Display
@@ -272,7 +273,7 @@ class LocalExecutor:
 
 
 def _final_event(run_id: str, returned: JobReturn) -> Event:
-    value = returned._return_value
+    value = returned_value(returned)
     if returned.status is JobStatus.COMPLETED:
         score = float(value) if isinstance(value, int | float) else None
         return Event("finished", run_id, score=score)

@@ -12,6 +12,7 @@ import cloudpickle
 from hydra.core.utils import JobReturn, JobStatus, run_job
 from omegaconf import DictConfig
 
+from seedlab.compat.hydra_private import returned_value
 from seedlab.errors import RunFailedError, SeedlabError
 from seedlab.execution.events import Event, Outcome
 from seedlab.launch.jobs.application import TaskAdapter, adapter_of
@@ -122,7 +123,7 @@ def _run_foreign(
 ) -> JobReturn:
     emit(Event("started", job.run_id))
     returned = _portable(_run_job(job, work, session, session.task_function))
-    value = returned._return_value
+    value = returned_value(returned)
     if returned.status is JobStatus.COMPLETED:
         score = float(value) if isinstance(value, int | float) else None
         emit(Event("finished", job.run_id, score=score))
@@ -155,7 +156,7 @@ def _portable(returned: JobReturn) -> JobReturn:
     An exception loses its traceback when it is pickled, so that goes into its notes; one
     that can't be rebuilt (many can't: their constructor wants other arguments) is replaced.
     """
-    value = returned._return_value
+    value = returned_value(returned)
     if isinstance(value, BaseException):
         text = "".join(traceback.format_exception(value)).rstrip()
         if not getattr(value, "__notes__", None):

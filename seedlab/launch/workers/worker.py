@@ -63,6 +63,7 @@ def _watch(launcher: int) -> None:
 
 def _begin(connection: Connection) -> Session | None:
     """Say hello, become what the launcher is, and say so; None where that fails."""
+    from seedlab.compat.hydra_private import restore_singletons
     from seedlab.launch.workers.messages import Broken, Hello, Ready
 
     send = _sender(connection)
@@ -72,7 +73,7 @@ def _begin(connection: Connection) -> Session | None:
     try:
         # Imports the application, so the search path has to be set before.
         session: Session = cloudpickle.loads(packed_session)
-        _restore(session.singletons)
+        restore_singletons(session.singletons)
         import seedlab.launch.workers.run_jobs  # noqa: F401  (what can't be imported is reported here)
     except BaseException:
         send(Broken(traceback.format_exc()))
@@ -133,12 +134,3 @@ def _sender(connection: Connection) -> Callable[[object], None]:
             raise _HungUpError from error
 
     return send
-
-
-def _restore(singletons: object) -> None:
-    """Put Hydra into the state it has in the launcher."""
-    from hydra.core.singleton import Singleton
-    from hydra.core.utils import setup_globals
-
-    setup_globals()
-    Singleton.set_state(singletons)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from seedlab.compat.torch_private import foreach_mul_, foreach_norm, fused_adamw_
 from seedlab.engines.packed.encoder.flat_layout import FlatLayout, Segment
 
 _LONG_AGO = 1e9
@@ -94,20 +95,17 @@ class StackedAdam:
             self.decayed[run] *= 1.0 - rates[run][0] * rule.weight_decay
             for segment in self.segments[run]:
                 part = slice(segment.start, segment.stop)
-                torch._fused_adamw_(
-                    [self.weights[run, part]],
-                    [grads[run, part]],
-                    [self.first[run, part]],
-                    [self.second[run, part]],
-                    [],
-                    [taken],
+                fused_adamw_(
+                    self.weights[run, part],
+                    grads[run, part],
+                    self.first[run, part],
+                    self.second[run, part],
+                    taken,
                     lr=rates[run][segment.column],
                     beta1=rule.beta1,
                     beta2=rule.beta2,
                     weight_decay=rule.weight_decay if segment.decayed else 0.0,
                     eps=rule.eps,
-                    amsgrad=False,
-                    maximize=False,
                 )
         return norms
 
@@ -139,7 +137,7 @@ class StackedAdam:
                 ]
                 scales = [
                     torch.clamp(rule.clip_norm / (norm + 1e-6), max=1.0)
-                    for norm in torch._foreach_norm(tensors)
+                    for norm in foreach_norm(tensors)
                 ]
-                torch._foreach_mul_(tensors, scales)
+                foreach_mul_(tensors, scales)
         return norms

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from transformers import PreTrainedModel
 
+from seedlab.compat.peft_private import base_name
+from seedlab.compat.transformers_private import own_class_name
 from seedlab.errors import SeedlabError
 from seedlab.models.keyed_dropout import KeyedDropout
 
@@ -147,9 +149,9 @@ def describe(model: PreTrainedModel) -> EncoderArchitecture:
     SeedlabError
         When the architecture or its activation is not supported.
     """
-    kind = _SUPPORTED.get(type(model).__name__)
+    kind = _SUPPORTED.get(own_class_name(model) or "")
     config: Any = model.config
-    if kind is None or not type(model).__module__.startswith("transformers.models."):
+    if kind is None:
         raise SeedlabError(
             f"engine=packed can't stack a {type(model).__name__} ({config.model_type}); it knows "
             "BERT (MiniLM is one), RoBERTa, DistilBERT and ELECTRA: use engine=serial, which "
@@ -256,6 +258,6 @@ def _past_adapters(model: PreTrainedModel, layer: LayerNames) -> LayerNames:
     """Return a layer's names where peft has put maps with low-rank updates around the maps."""
 
     def inner(name: str) -> str:
-        return f"{name}.base_layer" if hasattr(model.get_submodule(name), "base_layer") else name
+        return base_name(name, model.get_submodule(name))
 
     return replace(layer, query=inner(layer.query), value=inner(layer.value))

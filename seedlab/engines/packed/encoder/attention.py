@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 
+from seedlab.compat.torch_private import softmax_backward
 from seedlab.engines.packed.encoder.context import ForwardContext
 from seedlab.engines.packed.encoder.matmul import product
 
@@ -58,7 +59,7 @@ def attend_backward(
     if mask is not None:
         unfolded = _unfold(inner, at, heads)
         torch.mul(unfolded, mask, out=unfolded)
-    scores = torch._softmax_backward_data(inner, soft, -1, soft.dtype)
+    scores = softmax_backward(inner, soft)
     scores.mul_(query.shape[-1] ** -0.5)
     product(scores, key, out[0], work)
     product(scores.mT, query, out[1], work)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import torch
 
+from seedlab.compat.torch_private import HAS_ONEDNN_LINEAR, onednn_linear
 from seedlab.engines.packed.encoder.ops import Workspace
 
 _LARGE = 1 << 20
 """Multiplications from which on oneDNN's ten microseconds per call are made up for."""
-_HAS_ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def product(
@@ -35,7 +35,7 @@ def product(
         Add to what is in `out`.
     """
     if _is_onednns(a, b, work):
-        return _put(_onednn(a, b.t(), None), out, accumulate)
+        return _put(onednn_linear(a, b.t(), None), out, accumulate)
     if work.product_dtype != work.dtype:
         a, b = a.to(work.product_dtype), b.to(work.product_dtype)
         result = torch.mm(a, b) if a.ndim == 2 else torch.bmm(a, b)
@@ -57,7 +57,7 @@ def affine(
 ) -> torch.Tensor:
     """Return ``x weight^T + bias``; see `product` for `out`."""
     if _is_onednns(x, weight.mT, work):
-        return _put(_onednn(x, weight, bias), out, accumulate=False)
+        return _put(onednn_linear(x, weight, bias), out, accumulate=False)
     out = _room(out, x, weight.mT, work)
     if work.product_dtype == work.dtype:
         if x.ndim == 2:
@@ -88,15 +88,10 @@ def affine_backward(
 
 def _is_onednns(a: torch.Tensor, b: torch.Tensor, work: Workspace) -> bool:
     """Whether oneDNN computes a product: by its sizes alone, so that bits depend on nothing else."""
-    if not _HAS_ONEDNN or a.ndim != 2 or a.device.type != "cpu":
+    if not HAS_ONEDNN_LINEAR or a.ndim != 2 or a.device.type != "cpu":
         return False
     large = a.shape[0] * a.shape[1] * b.shape[1] >= _LARGE
     return large and a.dtype == work.product_dtype == torch.float32
-
-
-def _onednn(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return result
 
 
 def _room(

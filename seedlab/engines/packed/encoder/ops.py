@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from seedlab.compat import torch_private
+
 Moments = tuple[torch.Tensor, torch.Tensor]
 """(..., token, 1) means and reciprocal standard deviations of a layer norm's input."""
 
@@ -76,11 +78,10 @@ def norm(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float
 ) -> tuple[torch.Tensor, Moments]:
     """Return the layer norm of `x` over its features, and its moments."""
-    shape = x.shape[-1:]
     if x.ndim == 2:
-        y, mean, rstd = torch.native_layer_norm(x, shape, weight, bias, eps)
+        y, mean, rstd = torch_private.layer_norm(x, weight, bias, eps)
         return y, (mean, rstd)
-    plain, mean, rstd = torch.native_layer_norm(x, shape, None, None, eps)
+    plain, mean, rstd = torch_private.layer_norm(x, None, None, eps)
     return torch.addcmul(bias.unsqueeze(-2), plain, weight.unsqueeze(-2)), (mean, rstd)
 
 
@@ -98,13 +99,11 @@ def norm_backward(
 
     Where neither of these is wanted, they are not computed.
     """
-    shape, (mean, rstd) = x.shape[-1:], moments
-    backward = torch.ops.aten.native_layer_norm_backward.default
-    dx: torch.Tensor
+    mean, rstd = moments
+    backward = torch_private.layer_norm_backward
     if x.ndim == 2:
         wanted = weight_grad is not None or bias_grad is not None
-        masks = (True, wanted, wanted)
-        dx, dw, db = backward(grad, x, shape, mean, rstd, weight, bias, masks)
+        dx, dw, db = backward(grad, x, mean, rstd, weight, bias, affine=wanted)
         put(dw, weight_grad, accumulate)
         put(db, bias_grad, accumulate)
         return dx
@@ -113,7 +112,7 @@ def norm_backward(
     if bias_grad is not None:
         put(grad.sum(-2), bias_grad, accumulate)
     scaled = grad * weight.unsqueeze(-2)
-    dx, _, _ = backward(scaled, x, shape, mean, rstd, None, None, (True, False, False))
+    dx, _, _ = backward(scaled, x, mean, rstd, None, None, affine=False)
     return dx
 
 
@@ -134,7 +133,7 @@ def activate(name: str, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
         return torch.clamp_min(x, 0.0, out=out)
     if name == "tanh":
         return torch.tanh(x, out=out)
-    torch.ops.aten.gelu.out(x, approximate=_approximate(name), out=out)
+    torch_private.gelu_out(x, _approximate(name), out)
     return out
 
 
@@ -145,11 +144,9 @@ def activate_backward(
     if name == "relu":
         return torch.mul(grad, x > 0.0, out=out)
     if name == "tanh":
-        torch.ops.aten.tanh_backward.grad_input(grad, y, grad_input=out)
+        torch_private.tanh_backward_out(grad, y, out)
     else:
-        torch.ops.aten.gelu_backward.grad_input(
-            grad, x, approximate=_approximate(name), grad_input=out
-        )
+        torch_private.gelu_backward_out(grad, x, _approximate(name), out)
     return out
 
 

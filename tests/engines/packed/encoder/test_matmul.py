@@ -80,8 +80,3 @@ def test_the_same_bits_wherever_the_numbers_lie() -> None:
 def test_float64_is_left_to_torch() -> None:
     a, b = numbers(64, 128).double(), numbers(128, 200, seed=1).double()
     assert torch.equal(product(a, b, "x", work(torch.float64)), a @ b)
-
-
-def test_torch_has_the_operation() -> None:
-    """It is torch's own compiler that uses it; should it go, products are MKL's and slower."""
-    assert products._HAS_ONEDNN

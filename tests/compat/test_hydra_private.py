@@ -1,0 +1,69 @@
+"""Canaries of Hydra's private interfaces."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import cloudpickle
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobStatus, setup_globals
+from hydra.plugins.sweeper import Sweeper
+
+from seedlab.compat import hydra_private
+from tests.suites.canary import canary
+
+
+def test_the_basic_sweeper_splits_a_grid_and_checks_every_job() -> None:
+    with canary("hydra-core", "hydra_private.BasicSweeper"):
+        assert issubclass(hydra_private.BasicSweeper, Sweeper)
+        parsed = OverridesParser.create().parse_overrides(["a=1,2", "b=3", "c=range(0,2)"])
+        batches = hydra_private.BasicSweeper.split_arguments(parsed, max_batch_size=3)
+        assert [[list(job) for job in batch] for batch in batches] == [
+            [["a=1", "b=3", "c=0"], ["a=1", "b=3", "c=1"], ["a=2", "b=3", "c=0"]],
+            [["a=2", "b=3", "c=1"]],
+        ]
+        assert callable(hydra_private.BasicSweeper.validate_batch_is_legal)
+
+
+def test_a_return_holds_a_result_or_an_exception() -> None:
+    with canary("hydra-core", "hydra_private.make_return"):
+        done = hydra_private.make_return(["a=1"], JobStatus.COMPLETED, 0.5, "task")
+        assert done.return_value == 0.5
+        assert (done.overrides, done.task_name) == (["a=1"], "task")
+        failed = hydra_private.make_return(["a=1"], JobStatus.FAILED, KeyError("x"))
+        with pytest.raises(KeyError):
+            failed.return_value  # noqa: B018
+    with canary("hydra-core", "hydra_private.returned_value"):
+        assert hydra_private.returned_value(done) == 0.5
+        assert isinstance(hydra_private.returned_value(failed), KeyError)
+        done.return_value = 0.75
+        assert hydra_private.returned_value(done) == 0.75
+
+
+CHILD = """
+import sys
+import cloudpickle
+from seedlab.compat.hydra_private import restore_singletons
+restore_singletons(cloudpickle.loads(sys.stdin.buffer.read()))
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+assert "canary.yaml" in ConfigStore.instance().repo["canaries"], ConfigStore.instance().repo
+assert OmegaConf.has_resolver("hydra")
+"""
+
+
+def test_global_state_goes_to_another_process() -> None:
+    from hydra.core.config_store import ConfigStore
+
+    setup_globals()
+    ConfigStore.instance().store(group="canaries", name="canary", node={"x": 1})
+    try:
+        with canary("hydra-core", "hydra_private.singleton_state"):
+            state = cloudpickle.dumps(hydra_private.singleton_state())
+    finally:
+        del ConfigStore.instance().repo["canaries"]
+    with canary("hydra-core", "hydra_private.restore_singletons"):
+        done = subprocess.run([sys.executable, "-c", CHILD], input=state, capture_output=True)
+        assert done.returncode == 0, done.stderr.decode().strip().splitlines()[-1]
