@@ -20,6 +20,7 @@ from seedlab.spec.recipe import (
     TRUNCATIONS,
 )
 from seedlab.spec.run import DTYPES, RunSpec, TaskSpec
+from seedlab.tasks.registry import READERS
 from seedlab.training.schedules import SCHEDULES
 
 _AT_LEAST_1 = (lambda x: x is None or x >= 1, "at least 1")
@@ -74,7 +75,7 @@ _RANGES: tuple[tuple[str, tuple[Callable[[Any], bool], str]], ...] = (
 )
 
 _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("task.reader", ("embedded", "glue", "table")),
+    ("task.reader", tuple(READERS)),
     ("task.kind", ("classification", "regression")),
     ("model.dtype", DTYPES),
     ("recipe.schedule.name", tuple(SCHEDULES)),
@@ -88,22 +89,6 @@ _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("recipe.truncation.keep", TRUNCATIONS),
     ("task.dev_split", ("given", "halved", "from_train")),
 )
-
-
-_OF_READER = {
-    "embedded": ("examples", "dev_examples", "noise", "data_seed"),
-    "table": (
-        "train_file",
-        "dev_file",
-        "test_file",
-        "text",
-        "text_pair",
-        "label",
-        "labels",
-        "kind",
-    ),
-}
-"""Settings that one reader alone looks at."""
 
 
 def check_run(run: RunSpec) -> None:
@@ -122,7 +107,7 @@ def check_run(run: RunSpec) -> None:
             )
     for key, choices in _CHOICES:
         _check_choice(_as_override(key), _get(run, key), choices)
-    _check_readers_settings(run.task)
+    _check_reader(run.task)
     _check_division(run.task)
     if not run.model.name:
         raise SeedlabError(
@@ -137,26 +122,29 @@ def check_run(run: RunSpec) -> None:
     check_recipe(run.recipe, run.evaluation)
 
 
-def _check_readers_settings(task: TaskSpec) -> None:
-    """Refuse a setting that the task's reader would silently pass over."""
+def _check_reader(task: TaskSpec) -> None:
+    """Refuse a setting that the task's reader would ignore, or that it can't read with."""
+    reader = READERS[task.reader]
     defaults = TaskSpec()
-    for reader, keys in _OF_READER.items():
-        for key in keys:
+    for other in READERS.values():
+        for key in other.settings:
             value = getattr(task, key)
-            if reader != task.reader and value != getattr(defaults, key):
+            if key not in reader.settings and value != getattr(defaults, key):
+                users = [f"task.reader={r.name}" for r in READERS.values() if key in r.settings]
                 instead = (
                     " A subset for training is task.train_size=N." if key == "examples" else ""
                 )
                 raise SeedlabError(
                     f"task.{key}={value} has no effect on task '{task.name}': it is for tasks with "
-                    f"task.reader={reader}, and this one has task.reader={task.reader}; leave it "
+                    f"{' or '.join(users)}, and this one has task.reader={task.reader}; leave it "
                     f"out.{instead}"
                 )
-    if task.reader == "embedded" and task.path is not None:
+    if reader.path == "unused" and task.path is not None:
         raise SeedlabError(
             f"task.path={task.path} has no effect on task '{task.name}', which seedlab makes itself; "
             "leave it out, or choose a task that is read from files (task=rte, task=table, ...)."
         )
+    reader.check(task)
 
 
 def _check_division(task: TaskSpec) -> None:

@@ -20,6 +20,7 @@ from seedlab.spec.early_stopping import EarlyStoppingSpec, TrainSpec
 from seedlab.spec.pack import EngineSpec
 from seedlab.spec.recipe import RecipeSpec
 from seedlab.spec.run import DiagnosticsSpec, EvaluationSpec, ModelSpec, RunSpec, Seeds, TaskSpec
+from seedlab.tasks.registry import READERS
 
 SECTIONS: dict[str, type] = {
     "task": TaskSpec,
@@ -99,7 +100,8 @@ def read_settings(cfg: DictConfig) -> Settings:
     model, task = _placed(built["model"]), _placed(built["task"])
     if model.path is not None and model.name in ("embedded", ""):
         model = dataclasses.replace(model, name=Path(model.path).name)
-    if task.reader == "table" and task.path is None:
+    reader = READERS.get(task.reader)
+    if task.path is None and reader is not None and reader.path == "working folder":
         task = dataclasses.replace(task, path=str(_here()))
     study = values.get("study")
     if study is None or not str(study):

@@ -32,7 +32,7 @@ class TaskSpec:
     name: str = "acceptability"
     """label of the task in every table"""
     reader: str = "embedded"
-    """embedded | glue | table"""
+    """embedded | glue | table; seedlab/tasks/registry.py lists them"""
     path: str | None = None
     """folder (glue, table) or file holding the data; None: the hub (glue). Not identity."""
     metric: str | None = None

@@ -10,18 +10,13 @@ from seedlab.errors import SeedlabError, nearest
 from seedlab.spec.recipe import TruncationSpec
 from seedlab.spec.run import TaskSpec
 from seedlab.tasks.cache import read_cached, write_cached
-from seedlab.tasks.embedded.task import embedded_source
 from seedlab.tasks.encoded import EncodedTask
 from seedlab.tasks.metrics import METRICS
-from seedlab.tasks.readers.glue_files import glue_source
-from seedlab.tasks.readers.glue_hub import hub_source
-from seedlab.tasks.readers.raw import Source
-from seedlab.tasks.readers.user_table import table_source
+from seedlab.tasks.registry import find_source
 from seedlab.tasks.splits import resplit
 from seedlab.tasks.subset import subset
 from seedlab.tasks.tokenise import encode_task, tokenizer_hash
 
-_READERS = ("embedded", "glue", "table")
 # Raised when what is read, drawn or tokenised from the same source changes.
 _FORMAT = 1
 HEAD = TruncationSpec()
@@ -91,26 +86,6 @@ def load_task(
         if path is not None:
             write_cached(path, task)
     return _with_metric(task, spec.metric)
-
-
-def find_source(spec: TaskSpec) -> Source:
-    """Return where a task's examples come from.
-
-    Raises
-    ------
-    SeedlabError
-        For an unknown reader or name, and for files that are not there.
-    """
-    if spec.reader == "embedded":
-        return embedded_source(spec)
-    if spec.reader == "glue":
-        return hub_source(spec) if spec.path is None else glue_source(spec)
-    if spec.reader == "table":
-        return table_source(spec)
-    raise SeedlabError(
-        f"task.reader={spec.reader} is not known; allowed: {', '.join(_READERS)}."
-        f"{nearest(spec.reader, _READERS)}"
-    )
 
 
 def _with_metric(task: EncodedTask, metric: str | None) -> EncodedTask:

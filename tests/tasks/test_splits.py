@@ -15,8 +15,9 @@ from sklearn.model_selection import StratifiedKFold
 
 from seedlab.errors import SeedlabError
 from seedlab.spec.run import TaskSpec
-from seedlab.tasks.load import find_source, load_task
+from seedlab.tasks.load import load_task
 from seedlab.tasks.readers.raw import RawSplit, RawTask
+from seedlab.tasks.registry import find_source
 from seedlab.tasks.splits import bins, resplit, stratified_folds
 
 NAMES = ("a", "b", "c")

@@ -24,14 +24,14 @@ import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from seedlab.errors import SeedlabError, nearest
+from seedlab.errors import SeedlabError
 from seedlab.spec.run import TaskSpec
 from seedlab.tasks.embedded.grammar import join, sentence
 from seedlab.tasks.embedded.random_choices import RandomChoices
 from seedlab.tasks.embedded.random_clauses import any_clause
 from seedlab.tasks.embedded.sentence_pairs import changed, likeness, pair_clause, restyled
 from seedlab.tasks.embedded.violations import faulty
-from seedlab.tasks.readers.raw import RawSplit, RawTask, Source
+from seedlab.tasks.readers.raw import RawSplit, RawTask
 
 Example = tuple[str, str | None, float]
 
@@ -62,7 +62,7 @@ def _similarity(choices: RandomChoices) -> Example:
     return sentence(clause), sentence(other), round(likeness(clause, other), 2)
 
 
-_TASKS: dict[str, tuple[Callable[[RandomChoices], Example], tuple[str, ...], tuple[str, ...]]] = {
+TASKS: dict[str, tuple[Callable[[RandomChoices], Example], tuple[str, ...], tuple[str, ...]]] = {
     "acceptability": (
         _acceptability,
         ("unacceptable", "acceptable"),
@@ -73,26 +73,9 @@ _TASKS: dict[str, tuple[Callable[[RandomChoices], Example], tuple[str, ...], tup
 }
 
 
-def embedded_source(spec: TaskSpec) -> Source:
-    """Return the source of an embedded task.
-
-    Raises
-    ------
-    SeedlabError
-        For a name that is none of the embedded tasks.
-    """
-    if spec.name not in _TASKS:
-        raise SeedlabError(
-            f"task.name={spec.name} is not an embedded task; allowed with task.reader=embedded: "
-            f"{', '.join(_TASKS)}.{nearest(spec.name, _TASKS)} Data of your own: task=table."
-        )
-    own = (spec.name, spec.examples, spec.dev_examples, spec.noise, spec.data_seed)
-    return Source(f"embedded/{_generator()}/{own}", lambda: make(spec))
-
-
 def make(spec: TaskSpec) -> RawTask:
     """Return an embedded task; equal specifications give equal tasks on every machine."""
-    _, label_names, metrics = _TASKS[spec.name]
+    _, label_names, metrics = TASKS[spec.name]
     splits = {
         split: _split(spec, split, n)
         for split, n in (("train", spec.examples), ("dev", spec.dev_examples))
@@ -101,7 +84,7 @@ def make(spec: TaskSpec) -> RawTask:
 
 
 def _split(spec: TaskSpec, split: str, n: int) -> RawSplit:
-    make_one, label_names, _ = _TASKS[spec.name]
+    make_one, label_names, _ = TASKS[spec.name]
     name = f"{spec.name}/{split}/{spec.data_seed}"
     found = examples(make_one, RandomChoices(name), split)
     chosen = [example for example, _ in zip(found, range(n), strict=False)]
@@ -167,7 +150,7 @@ def side(text: str) -> str:
     return ("train", "dev")[hashlib.sha256(text.encode()).digest()[0] & 1]
 
 
-def _generator() -> str:
+def generator_hash() -> str:
     """Return a hash of the generator's own source: a changed one is another source."""
     digest = hashlib.sha256()
     for name in (

@@ -6,18 +6,9 @@ from typing import Any
 
 from seedlab.errors import SeedlabError
 from seedlab.spec.run import TaskSpec
-from seedlab.tasks.readers.glue_files import glue_layout
+from seedlab.tasks.readers.glue_tasks import GlueTask, glue_task
 from seedlab.tasks.readers.raw import RawSplit, RawTask, Source
 
-HUB = "nyu-mll/glue"
-_COLUMNS = {
-    "cola": ("sentence",),
-    "sst2": ("sentence",),
-    "qqp": ("question1", "question2"),
-    "mnli": ("premise", "hypothesis"),
-    "qnli": ("question", "sentence"),
-}
-_PAIR = ("sentence1", "sentence2")
 _SPLITS = {
     "train": "train",
     "dev": "validation",
@@ -31,8 +22,7 @@ def hub_source(spec: TaskSpec) -> Source:
 
     Its identity is its name: once tokenised and cached, the hub is not asked again.
     """
-    glue_layout(spec.name)
-    return Source(f"hub/{HUB}/{spec.name}", lambda: read_hub(spec.name))
+    return Source(f"hub/{glue_task(spec.name).hub}/{spec.name}", lambda: read_hub(spec.name))
 
 
 def read_hub(name: str) -> RawTask:
@@ -43,31 +33,29 @@ def read_hub(name: str) -> RawTask:
     SeedlabError
         When that fails, for whatever reason.
     """
-    layout = glue_layout(name)
+    task = glue_task(name)
     try:
         # Slow to import, and needed for this alone.
         import datasets
 
-        found = datasets.load_dataset(HUB, name)
-        splits = {
-            split: _split(found[_SPLITS[stem]], _COLUMNS.get(name, _PAIR), bool(layout.names))
-            for split, stem in layout.splits.items()
-        }
+        found = datasets.load_dataset(task.hub, name)
+        splits = {split: _split(found[_SPLITS[stem]], task) for split, stem in task.splits.items()}
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         raise SeedlabError(
-            f"task '{name}' could not be got from the hub ({HUB}; {type(error).__name__}: {reason}); "
+            f"task '{name}' could not be got from the hub ({task.hub}; {type(error).__name__}: {reason}); "
             "with a network connection it is downloaded once. Without one, put the original GLUE "
             "files into a folder and name it with task.path=FOLDER."
         ) from error
-    return RawTask(splits, layout.names, layout.metrics)
+    return RawTask(splits, task.label_names, task.metrics)
 
 
-def _split(rows: Any, columns: tuple[str, ...], classes: bool) -> RawSplit:
+def _split(rows: Any, task: GlueTask) -> RawSplit:
+    columns = task.hub_columns or task.columns
     texts, *pairs = (tuple(str(text) for text in rows[column]) for column in columns)
     labels = rows["label"]
     return RawSplit(
         texts,
         pairs[0] if pairs else None,
-        tuple(int(v) for v in labels) if classes else tuple(float(v) for v in labels),
+        tuple(float(v) for v in labels) if task.is_regression else tuple(int(v) for v in labels),
     )

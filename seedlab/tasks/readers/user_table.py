@@ -10,6 +10,7 @@ from typing import Any
 from seedlab.errors import SeedlabError, nearest
 from seedlab.spec.run import TaskSpec
 from seedlab.tasks.readers.raw import RawSplit, RawTask, Source
+from seedlab.tasks.readers.reader import PathUse
 from seedlab.tasks.readers.table_files import Rows, read_bytes, read_rows
 
 _REGRESSION = ("rmse", "pearson", "spearman")
@@ -17,35 +18,42 @@ _TWO_CLASSES = ("accuracy", "f1", "matthews")
 _CLASSES = ("accuracy", "matthews")
 
 
-def table_source(spec: TaskSpec) -> Source:
-    """Return the source of a task whose files and columns the specification names.
+class TableReader:
+    """Reads files whose names and columns the specification gives."""
 
-    Raises
-    ------
-    SeedlabError
-        When a needed setting or a file is missing.
-    """
-    validated_by_training_examples = spec.folds is not None or spec.dev_split == "from_train"
-    for key, what in (
-        ("train_file", "the training file"),
-        ("dev_file", "the validation file"),
-        ("text", "the column that holds the text"),
-        ("label", "the column that holds the label or target"),
-    ):
-        if key == "dev_file" and validated_by_training_examples:
-            continue
-        if not getattr(spec, key):
-            raise SeedlabError(
-                f"task.{key} is not set; with task.reader=table it must name {what}, for example "
-                f"task.{key}={'train.csv' if 'file' in key else key}."
-            )
-    digest = hashlib.sha256()
-    for path in _files(spec).values():
-        content = read_bytes(path)
-        digest.update(f"{path.suffix}/{len(content)}/".encode())
-        digest.update(content)
-    columns = (spec.text, spec.text_pair, spec.label, spec.labels, spec.kind)
-    return Source(f"table/{digest.hexdigest()}/{columns}", lambda: read_table(spec))
+    name = "table"
+    settings = (
+        *("train_file", "dev_file", "test_file"),
+        *("text", "text_pair", "label", "labels", "kind"),
+    )
+    path: PathUse = "working folder"
+
+    def check(self, spec: TaskSpec) -> None:
+        """Refuse a specification that lacks a file or a column."""
+        trains_and_validates_on_one_file = spec.folds is not None or spec.dev_split == "from_train"
+        for key, what in (
+            ("train_file", "the training file"),
+            ("dev_file", "the validation file"),
+            ("text", "the column that holds the text"),
+            ("label", "the column that holds the label or target"),
+        ):
+            if key == "dev_file" and trains_and_validates_on_one_file:
+                continue
+            if not getattr(spec, key):
+                raise SeedlabError(
+                    f"task.{key} is not set; with task.reader=table it must name {what}, for "
+                    f"example task.{key}={'train.csv' if 'file' in key else key}."
+                )
+
+    def source(self, spec: TaskSpec) -> Source:
+        """Return the files; their content and the named columns decide the examples."""
+        digest = hashlib.sha256()
+        for path in _files(spec).values():
+            content = read_bytes(path)
+            digest.update(f"{path.suffix}/{len(content)}/".encode())
+            digest.update(content)
+        columns = (spec.text, spec.text_pair, spec.label, spec.labels, spec.kind)
+        return Source(f"table/{digest.hexdigest()}/{columns}", lambda: read_table(spec))
 
 
 def read_table(spec: TaskSpec) -> RawTask:

@@ -14,9 +14,10 @@ from seedlab.tasks.embedded.grammar import Clause, Phrase, sentence
 from seedlab.tasks.embedded.lexicon import NOUNS, VERBS
 from seedlab.tasks.embedded.random_choices import RandomChoices
 from seedlab.tasks.embedded.sentence_pairs import changed, likeness, meaning, pair_clause, restyled
-from seedlab.tasks.embedded.task import embedded_source, make, side, unlabelled
+from seedlab.tasks.embedded.task import make, side, unlabelled
 from seedlab.tasks.metrics import METRICS
 from seedlab.tasks.readers.raw import RawSplit
+from seedlab.tasks.registry import find_source
 
 TASKS = ("acceptability", "paraphrase", "similarity")
 SMALL = {"examples": 120, "dev_examples": 60, "noise": 0.0}
@@ -118,23 +119,23 @@ def test_likeness_by_hand() -> None:
 
 def test_the_identity_follows_what_decides_the_examples() -> None:
     spec = TaskSpec()
-    same = embedded_source(dataclasses.replace(spec, max_length=9, train_size=3, metric="f1"))
-    assert same.identity == embedded_source(spec).identity
+    same = find_source(dataclasses.replace(spec, max_length=9, train_size=3, metric="f1"))
+    assert same.identity == find_source(spec).identity
     for change in ({"examples": 1}, {"dev_examples": 1}, {"noise": 0.1}, {"data_seed": 1}):
         other = dataclasses.replace(spec, **change)
-        assert embedded_source(other).identity != embedded_source(spec).identity
+        assert find_source(other).identity != find_source(spec).identity
 
 
 def test_refusal_of_an_unknown_name() -> None:
     with pytest.raises(SeedlabError, match=r"task.name=similar is not.*Did you mean 'similarity'"):
-        embedded_source(TaskSpec(name="similar"))
+        find_source(TaskSpec(name="similar"))
 
 
 def test_refusal_of_more_examples_than_the_grammar_makes(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {
         "acceptability": (lambda choices: (f"dog {choices.below(8)}", None, 1.0), ("a", "b"), ())
     }
-    monkeypatch.setattr(embedded, "_TASKS", few)
+    monkeypatch.setattr(embedded, "TASKS", few)
     with pytest.raises(SeedlabError, match=r"made \d different examples for 'train' and 20 were"):
         make(TaskSpec(examples=20))
 

@@ -9,10 +9,11 @@ import pytest
 
 from seedlab.errors import SeedlabError
 from seedlab.spec.run import TaskSpec
-from seedlab.tasks.load import find_source, load_task
+from seedlab.tasks.load import load_task
 from seedlab.tasks.metrics import METRICS
-from seedlab.tasks.readers.glue_files import GLUE
+from seedlab.tasks.readers.glue_tasks import GLUE
 from seedlab.tasks.readers.raw import RawTask
+from seedlab.tasks.registry import find_source
 
 TWO = "index\tsentence1\tsentence2\tlabel\n"
 MNLI = (
@@ -131,8 +132,8 @@ def test_the_folder_may_be_the_tasks_own_or_one_above(tmp_path: Path) -> None:
 
 
 def test_every_task_has_metrics_that_suit_it() -> None:
-    for layout in GLUE.values():
-        assert all(METRICS[name].suits(len(layout.names) or 1) for name in layout.metrics)
+    for task in GLUE.values():
+        assert all(METRICS[name].suits(len(task.label_names) or 1) for name in task.metrics)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from seedlab.errors import SeedlabError
 from seedlab.spec.run import TaskSpec
-from seedlab.tasks.load import find_source
+from seedlab.tasks.registry import find_source
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, tables: dict[str, dict[str, list[Any]]]) -> list[Any]:

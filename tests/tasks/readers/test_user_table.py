@@ -12,8 +12,8 @@ import pytest
 
 from seedlab.errors import SeedlabError
 from seedlab.spec.run import TaskSpec
-from seedlab.tasks.load import find_source
 from seedlab.tasks.readers.raw import RawTask
+from seedlab.tasks.registry import find_source
 
 GOOD = [("it is good", "yes"), ('a "bad", fox', "no")]
 
