@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from seedlab.spec.run import RunSpec
 from seedlab.training.step_plan import make_plan
 
 if TYPE_CHECKING:
+    from seedlab.engines.engine import Engine
     from seedlab.tasks.encoded import EncodedTask
     from seedlab.training.checkpoint import CheckpointManager
     from seedlab.training.result import RunResult
@@ -38,10 +38,9 @@ def resolve_engine(run: RunSpec, task: EncodedTask, engine: EngineSpec) -> Engin
     return dataclasses.replace(engine, name=chosen)
 
 
-def make_engine(engine: EngineSpec) -> Any:
+def make_engine(engine: EngineSpec) -> Engine:
     """Return the engine that the settings name."""
-    module, _, name = ENGINES[engine.name].partition(":")
-    return getattr(importlib.import_module(module), name).of(engine)
+    return ENGINES[engine.name]().of(engine)
 
 
 def train(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from seedlab.engines.engine import Engine
 from seedlab.spec.recipe import ClipSpec, OptimizerSpec, ScheduleSpec
 from seedlab.spec.run import DiagnosticsSpec, EvaluationSpec, RunSpec, Seeds
 from seedlab.tasks.encoded import EncodedTask
@@ -27,7 +28,7 @@ class BitsSuite:
     narrowest = 1
     """Fewest runs of a pack in which a run has the bits that it has in every wider one."""
 
-    def engine(self) -> Any:
+    def engine(self) -> Engine:
         """Return the engine under test."""
         raise AssertionError("a suite's subclass must say which engine it tests")
 

@@ -8,13 +8,17 @@ class TestMyEngine(EngineSuite):
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from seedlab.engines import ENGINES
 from seedlab.engines.serial.engine import SerialEngine
+from seedlab.spec.pack import EngineSpec
 from seedlab.spec.recipe import ClipSpec, OptimizerSpec
 from seedlab.spec.run import DiagnosticsSpec, ModelSpec, Seeds
 from tests.suites.bits import BitsSuite
@@ -26,6 +30,39 @@ from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 
 class EngineSuite(BitsSuite):
     """The contract of an engine, on small random models."""
+
+    def test_the_registry_makes_it_from_settings(self) -> None:
+        """`ENGINES` lists its class under its name, and `of` makes one for any settings."""
+        engine = self.engine()
+        assert ENGINES[engine.name]() is type(engine)
+        for settings in (EngineSpec(), EngineSpec(width=5, stack=2), EngineSpec(score="final")):
+            made = type(engine).of(settings)
+            assert type(made) is type(engine)
+            assert made.name == engine.name
+
+    @pytest.mark.parametrize("device", ["cpu", "cuda"])
+    def test_circumstances_are_plain_values_that_repeat(self, device: str) -> None:
+        """Checkpoints hold them as JSON and compare them after a restart."""
+        found = self.engine().circumstances(device)
+        assert json.loads(json.dumps(found)) == found
+        assert self.engine().circumstances(device) == found
+        assert found, "the number of threads, stacks or slots decides the bits of every engine"
+
+    def test_every_run_gets_one_result_that_says_how_it_was_computed(self, tmp_path: Path) -> None:
+        """Runs of two columns; a result comes before the next column is trained."""
+        runs = [make_run(init, order) for order in (0, 1) for init in (0, 1)]
+        weights, task = tiny_weights(tmp_path), tiny_task()
+        results = self.engine().train(runs, task, weights, callbacks(task))
+        assert isinstance(results, Iterator)
+        found = list(results)
+        assert sorted(r.spec.run_id for r in found) == sorted(run.run_id for run in runs)
+        for result in found:
+            assert result.status == "finished"
+            assert len(result.losses) == result.total_steps == 20
+            assert result.seconds > 0.0
+            assert result.provenance["engine"] == self.engine().name
+            assert result.provenance["device"] == "cpu"
+            assert 0 <= result.provenance["slot"] < result.provenance["width"]
 
     @pytest.mark.parametrize("architecture", ARCHITECTURES)
     def test_float64_training_equals_a_plain_loop(self, architecture: str, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from seedlab.engines.choose import choose, unpackable
+from seedlab.engines.engine import Engine
 from seedlab.engines.packed.column import ColumnModel
 from seedlab.engines.packed.cuda_graphs import ComputeOptions
 from seedlab.engines.packed.encoder import matmul as products
@@ -39,7 +40,7 @@ from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 class TestPackedEngine(EngineSuite):
     """See `EngineSuite`."""
 
-    def engine(self) -> Any:
+    def engine(self) -> Engine:
         return PackedEngine()
 
 
@@ -49,7 +50,7 @@ class TestPackedEngineInOneStack(EngineSuite):
 
     narrowest = 2
 
-    def engine(self) -> Any:
+    def engine(self) -> Engine:
         return PackedEngine(stack=100)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from seedlab.engines.engine import Engine
 from seedlab.engines.serial.engine import SerialEngine
 from tests.suites.engine import EngineSuite
 
@@ -11,5 +10,5 @@ from tests.suites.engine import EngineSuite
 class TestSerialEngine(EngineSuite):
     """See `EngineSuite`."""
 
-    def engine(self) -> Any:
+    def engine(self) -> Engine:
         return SerialEngine()
