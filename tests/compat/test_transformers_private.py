@@ -11,7 +11,7 @@ import transformers
 from torch import nn
 
 from seedlab.compat import transformers_private
-from seedlab.engines.packed.encoder.architecture import describe
+from tests.suites.architecture import stated_parameters
 from tests.suites.canary import canary
 from tests.suites.tiny import ARCHITECTURES, tiny_checkpoint, tiny_weights
 
@@ -80,15 +80,4 @@ def test_module_names(architecture: str, tmp_path: Path) -> None:
     """Every name that the packed engine states is a parameter or module of the model."""
     model = tiny_weights(tmp_path, architecture).model
     with canary("transformers", "transformers_private.own_class_name (module names)"):
-        found = describe(model)
-        for table in found.tables:
-            model.get_parameter(table)
-        maps = [found.norm, found.dense, found.out, *([found.project] if found.project else [])]
-        for layer in found.layers:
-            maps += [layer.query, layer.key, layer.value, layer.output, layer.norm, layer.up]
-            maps += [layer.down, layer.final_norm]
-        for name in maps:
-            model.get_parameter(f"{name}.weight")
-            model.get_parameter(f"{name}.bias")
-        stated = {f"{name}.{kind}" for name in maps for kind in ("weight", "bias")}
-        assert stated | set(found.tables) == {name for name, _ in model.named_parameters()}
+        assert stated_parameters(model) == {name for name, _ in model.named_parameters()}

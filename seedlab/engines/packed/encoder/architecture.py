@@ -7,44 +7,18 @@ names, in the head and in where dropout stands; the arithmetic is one.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from transformers import PreTrainedModel
 
 from seedlab.compat.peft_private import base_name
 from seedlab.compat.transformers_private import own_class_name
+from seedlab.engines.packed.encoder.architecture_names import ARCHITECTURES, LayerNames
 from seedlab.errors import SeedlabError
 from seedlab.models.keyed_dropout import KeyedDropout
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
 """Activations of the feed-forward layers that the stacked encoder computes."""
-
-
-@dataclass(frozen=True)
-class LayerNames:
-    """Module names of one transformer layer; dropout sites are modules as well.
-
-    Parameters
-    ----------
-    prefix : str
-        Beginning of the names of all that belongs to the layer.
-    query, key, value, output, norm, up, down, final_norm : str
-    attention_site, output_site, down_site : str or None
-        Where dropout applies: attention probabilities, attention output, feed-forward output.
-    """
-
-    prefix: str
-    query: str
-    key: str
-    value: str
-    output: str
-    norm: str
-    up: str
-    down: str
-    final_norm: str
-    attention_site: str
-    output_site: str | None
-    down_site: str
 
 
 @dataclass(frozen=True)
@@ -117,25 +91,6 @@ class EncoderArchitecture:
         return len(self.layers) + 1
 
 
-class _Head(NamedTuple):
-    dense: str
-    activation: str
-    out: str
-    dense_site: str | None
-    out_site: str
-
-
-# One dropout module that is called twice draws the same mask twice.
-_TWICE = ("classifier.dropout", "classifier.dropout")
-_SUPPORTED = {
-    "BertForSequenceClassification": "bert",
-    "RobertaForSequenceClassification": "roberta",
-    "XLMRobertaForSequenceClassification": "roberta",
-    "ElectraForSequenceClassification": "electra",
-    "DistilBertForSequenceClassification": "distilbert",
-}
-
-
 def describe(model: PreTrainedModel) -> EncoderArchitecture:
     """Return what the stacked encoder has to know of a model with keyed dropout.
 
@@ -149,16 +104,16 @@ def describe(model: PreTrainedModel) -> EncoderArchitecture:
     SeedlabError
         When the architecture or its activation is not supported.
     """
-    kind = _SUPPORTED.get(own_class_name(model) or "")
+    names = ARCHITECTURES.get(own_class_name(model) or "")
     config: Any = model.config
-    if kind is None:
+    if names is None:
+        *titles, last = dict.fromkeys(known.title for known in ARCHITECTURES.values())
         raise SeedlabError(
             f"engine=packed can't stack a {type(model).__name__} ({config.model_type}); it knows "
-            "BERT (MiniLM is one), RoBERTa, DistilBERT and ELECTRA: use engine=serial, which "
-            "trains any sequence classifier."
+            f"{', '.join(titles)} and {last}: use engine=serial, which trains any sequence "
+            "classifier."
         )
-    distil = kind == "distilbert"
-    feed_forward = config.activation if distil else config.hidden_act
+    feed_forward = getattr(config, names.activation)
     if feed_forward not in ACTIVATIONS:
         raise SeedlabError(
             f"engine=packed can't stack a model with the activation {feed_forward!r}; it knows "
@@ -176,7 +131,7 @@ def describe(model: PreTrainedModel) -> EncoderArchitecture:
         if isinstance(module, KeyedDropout) and module.p > 0.0
     }
     layers = tuple(
-        _past_adapters(model, (_distilbert_layer if distil else _bert_layer)(base, number))
+        _past_adapters(model, names.layer(base, number))
         for number in range(config.num_hidden_layers)
     )
     for layer in layers:
@@ -185,72 +140,29 @@ def describe(model: PreTrainedModel) -> EncoderArchitecture:
         p = dropout.pop(f"{layer.attention_site}.dropout", 0.0)
         if p > 0.0:
             dropout[layer.attention_site] = p
-    head = {
-        "bert": _Head(f"{base}.pooler.dense", "tanh", "classifier", None, "dropout"),
-        "roberta": _Head("classifier.dense", "tanh", "classifier.out_proj", *_TWICE),
-        "electra": _Head("classifier.dense", "gelu", "classifier.out_proj", *_TWICE),
-        "distilbert": _Head("pre_classifier", "relu", "classifier", None, "dropout"),
-    }[kind]
     embeddings = f"{base}.embeddings"
     return EncoderArchitecture(
         embeddings=embeddings,
         words=f"{embeddings}.word_embeddings.weight",
         positions=f"{embeddings}.position_embeddings.weight",
-        types=None if distil else f"{embeddings}.token_type_embeddings.weight",
+        types=f"{embeddings}.token_type_embeddings.weight" if names.has_types else None,
         norm=f"{embeddings}.LayerNorm",
         project=f"{base}.embeddings_project"
         if hasattr(model.base_model, "embeddings_project")
         else None,
         layers=layers,
-        dense=head.dense,
-        activation=head.activation,
-        out=head.out,
+        dense=names.head.dense.format(base=base),
+        activation=names.head.activation,
+        out=names.head.out.format(base=base),
         embedding_site=f"{embeddings}.dropout",
-        dense_site=head.dense_site,
-        out_site=head.out_site,
+        dense_site=names.head.dense_site,
+        out_site=names.head.out_site,
         padding=int(config.pad_token_id),
-        positions_count_tokens=kind == "roberta",
+        positions_count_tokens=names.positions_count_tokens,
         heads=int(config.num_attention_heads),
-        eps=1e-12 if distil else float(config.layer_norm_eps),
+        eps=float(config.layer_norm_eps) if names.eps is None else names.eps,
         feed_forward=feed_forward,
         dropout=dropout,
-    )
-
-
-def _bert_layer(base: str, number: int) -> LayerNames:
-    layer = f"{base}.encoder.layer.{number}"
-    attention = f"{layer}.attention"
-    return LayerNames(
-        prefix=f"{layer}.",
-        query=f"{attention}.self.query",
-        key=f"{attention}.self.key",
-        value=f"{attention}.self.value",
-        output=f"{attention}.output.dense",
-        norm=f"{attention}.output.LayerNorm",
-        up=f"{layer}.intermediate.dense",
-        down=f"{layer}.output.dense",
-        final_norm=f"{layer}.output.LayerNorm",
-        attention_site=f"{attention}.self",
-        output_site=f"{attention}.output.dropout",
-        down_site=f"{layer}.output.dropout",
-    )
-
-
-def _distilbert_layer(base: str, number: int) -> LayerNames:
-    layer = f"{base}.transformer.layer.{number}"
-    return LayerNames(
-        prefix=f"{layer}.",
-        query=f"{layer}.attention.q_lin",
-        key=f"{layer}.attention.k_lin",
-        value=f"{layer}.attention.v_lin",
-        output=f"{layer}.attention.out_lin",
-        norm=f"{layer}.sa_layer_norm",
-        up=f"{layer}.ffn.lin1",
-        down=f"{layer}.ffn.lin2",
-        final_norm=f"{layer}.output_layer_norm",
-        attention_site=f"{layer}.attention",
-        output_site=None,
-        down_site=f"{layer}.ffn.dropout",
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from seedlab.engines.packed.encoder.architecture import LayerNames
+from seedlab.engines.packed.encoder.architecture_names import LayerNames
 from seedlab.engines.packed.encoder.attention import attend, attend_backward
 from seedlab.engines.packed.encoder.context import ForwardContext
 from seedlab.engines.packed.encoder.matmul import affine, affine_backward, product

@@ -15,8 +15,6 @@ from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
     BertModel,
-    XLMRobertaConfig,
-    XLMRobertaModel,
 )
 
 from seedlab.engines.packed.encoder.architecture import describe
@@ -25,17 +23,6 @@ from seedlab.models.keyed_dropout import install
 from seedlab.models.pretrained import Weights, load_weights
 from tests.suites.stacked_case import Case
 from tests.suites.tiny import ARCHITECTURES, MAX_LENGTH, tiny_weights
-
-
-@pytest.mark.parametrize("seeds", [[3], [3, 4, 5]], ids=["one run", "three runs"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_logits_and_gradients_are_those_of_transformers(
-    architecture: str, seeds: list[int], tmp_path: Path
-) -> None:
-    """Without dropout, float64: only the order of sums differs."""
-    case = Case(tiny_weights(tmp_path, architecture, dtype=torch.float64), seeds)
-    case.weights.model.eval()
-    case.check({}, 1e-10)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -53,13 +40,6 @@ def test_float32_logits_agree_to_rounding(architecture: str, tmp_path: Path) -> 
 def test_other_activations(activation: str, tmp_path: Path) -> None:
     config = small(hidden_act=activation)
     case = Case(loaded(BertModel(config), tmp_path), [0, 1])
-    case.weights.model.eval()
-    case.check({}, 1e-10)
-
-
-def test_xlm_roberta_is_a_roberta(tmp_path: Path) -> None:
-    config = XLMRobertaConfig(**{**small(pad_token_id=1).to_dict(), "type_vocab_size": 1})
-    case = Case(loaded(XLMRobertaModel(config), tmp_path), [0])
     case.weights.model.eval()
     case.check({}, 1e-10)
 
