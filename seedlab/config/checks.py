@@ -75,7 +75,6 @@ _RANGES: tuple[tuple[str, tuple[Callable[[Any], bool], str]], ...] = (
 )
 
 _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("task.reader", tuple(READERS)),
     ("task.kind", ("classification", "regression")),
     ("model.dtype", DTYPES),
     ("recipe.schedule.name", tuple(SCHEDULES)),
@@ -105,6 +104,7 @@ def check_run(run: RunSpec) -> None:
             raise SeedlabError(
                 f"{_as_override(key)}={value} is out of range; it must be {allowed}."
             )
+    _check_choice("task.reader", run.task.reader, tuple(READERS))
     for key, choices in _CHOICES:
         _check_choice(_as_override(key), _get(run, key), choices)
     _check_reader(run.task)
