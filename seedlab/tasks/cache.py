@@ -1,7 +1,7 @@
 """Tokenised tasks on disk, so that a study reads and tokenises its task once.
 
-One file per content: an .npz archive without compression and without pickles, written
-beside its name and renamed. A damaged file is made again, as a missing one is.
+Each content has one file, an .npz archive without compression and without pickles. It is
+written under a temporary name and renamed. A damaged file is replaced, as if it were missing.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _ARRAYS = ("ids", "types", "offsets", "labels")
 
 
 def read_cached(path: Path, name: str) -> EncodedTask | None:
-    """Return the task in a file of the cache, or None if there is none or it is damaged.
+    """Return the task in a file of the cache; None if the file is missing or damaged.
 
     Parameters
     ----------
     path : pathlib.Path
     name : str
-        The label to give to the task, which is not part of the content.
+        Label of the returned task. It is not part of the content.
     """
     try:
-        # Opened here: numpy leaves a file open that turns out to be no archive.
+        # Opened here: numpy does not close a file that is not an archive.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             meta = json.loads(archive["meta"].tobytes())
             splits = {
@@ -56,9 +56,9 @@ def read_cached(path: Path, name: str) -> EncodedTask | None:
 
 
 def write_cached(path: Path, task: EncodedTask) -> None:
-    """Write a task to the cache; where that is not possible (disk full, no right) do nothing.
+    """Write a task to the cache; do nothing if the disk is full or the folder not writable.
 
-    The next call then tokenises again, which costs seconds and no result.
+    The next call then tokenises the task again, which takes seconds and changes no result.
     """
     meta = {
         "content": task.content_hash(),

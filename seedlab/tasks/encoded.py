@@ -1,6 +1,6 @@
 """`EncodedTask`: a tokenised task as ragged arrays, ready for an engine.
 
-It imports numpy alone; reading and tokenising live in the modules beside it.
+This module imports numpy alone. Other modules of the package read and tokenise.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ class Split:
     Parameters
     ----------
     ids : (token,) array of int32
-        Token ids of all examples, one after the other, special tokens included.
+        Token ids of all examples, concatenated, special tokens included.
     types : (token,) array of int8
         Token type (segment) ids.
     offsets : (example + 1,) array of int64
         Example i owns ``ids[offsets[i]:offsets[i + 1]]``.
     labels : (example,) array of int64 (classification) or float64 (regression)
     truncated : int
-        How many examples were cut to the maximum length.
+        Number of examples that were cut to the maximum length.
     """
 
     ids: npt.NDArray[np.int32]
@@ -47,24 +47,24 @@ class Split:
 
 @dataclass(frozen=True)
 class EncodedTask:
-    """A task as an engine sees it.
+    """A tokenised task, as engines take it.
 
     Parameters
     ----------
     name : str
         The task's label in every table.
     splits : mapping of str to Split
-        Always ``train`` and ``dev``; ``dev_mismatched`` (MNLI) and ``test`` where labelled.
+        ``train`` and ``dev``, and ``dev_mismatched`` (MNLI) or ``test`` where they have labels.
     n_labels : int
         Number of classes; 1 means regression.
     label_names : tuple of str
         Names of the classes in order; empty for regression.
     metrics : tuple of str
-        Names in `seedlab.tasks.metrics.METRICS`; the first decides.
+        Names in `seedlab.tasks.metrics.METRICS`. The first one is the score of a run.
     pad_id : int
         Token id used for padding.
     max_length : int
-        Longest text in tokens; fixes the strides of the dropout counters.
+        Configured maximum length in tokens. It fixes the strides of the dropout counters.
     """
 
     name: str
@@ -77,7 +77,7 @@ class EncodedTask:
 
     @property
     def is_regression(self) -> bool:
-        """Whether the target is a number."""
+        """Whether the labels are numbers."""
         return self.n_labels == 1
 
     def content_hash(self) -> str:

@@ -17,10 +17,10 @@ from seedlab.tasks.splits import resplit
 from seedlab.tasks.subset import subset
 from seedlab.tasks.tokenise import encode_task, tokenizer_hash
 
-# Raised when what is read, drawn or tokenised from the same source changes.
+# Raised when reading, drawing or tokenising the same source gives other examples.
 _FORMAT = 1
 HEAD = TruncationSpec()
-"""Truncation as by default: the beginning of a text is kept."""
+"""The default truncation, which keeps the beginning of a text."""
 
 
 def load_task(
@@ -38,15 +38,15 @@ def load_task(
     ----------
     spec : TaskSpec
     tokenizer : str or pathlib.Path
-        A checkpoint folder (`seedlab.models.checkpoint_folder.locate` finds that of a hub name).
+        Checkpoint folder; `seedlab.models.checkpoint_folder.locate` finds that of a hub name.
     max_positions : int, optional
-        The longest input that the model takes, in tokens.
+        Longest input that the model accepts, in tokens.
     subsample_seed : int
-        Draws the subset where ``spec.train_size`` asks for one.
+        Seed of the training subset, if ``spec.train_size`` is set.
     cache_dir : pathlib.Path, optional
-        Folder in which tokenised tasks are kept; None keeps nothing.
+        Folder of the cache of tokenised tasks; None: no cache.
     truncation : TruncationSpec
-        Which part of a text above the maximum length is kept.
+        Part of a text above the maximum length that is kept.
 
     Returns
     -------
@@ -56,7 +56,8 @@ def load_task(
     Raises
     ------
     SeedlabError
-        Everything that is wrong with the specification or the data.
+        When the specification or the data are wrong, or the texts are longer than the model's
+        positions.
     """
     if max_positions is not None and spec.max_length > max_positions:
         raise SeedlabError(
@@ -89,7 +90,7 @@ def load_task(
 
 
 def _with_metric(task: EncodedTask, metric: str | None) -> EncodedTask:
-    """Return the task with another primary metric, if one is asked for."""
+    """Return the task with `metric` as its first metric; unchanged if `metric` is None."""
     if metric is None:
         return task
     allowed = [name for name, known in METRICS.items() if known.suits(task.n_labels)]

@@ -1,7 +1,7 @@
-"""The metrics of the tasks, as GLUE defines them, and what a constant prediction gets.
+"""The metrics of the tasks, as GLUE defines them, and the score of a constant prediction.
 
-The formulas are a few lines of numpy (the tests compare them with scikit-learn and
-scipy), because a run is scored many times and this module is imported by every worker.
+The formulas are a few lines of numpy: a run is scored many times, and every worker imports
+this module. The tests compare them with scikit-learn and scipy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Metric:
     name : str
     higher_is_better : bool
     kind : str
-        What it can score: ``classes`` (two or more), ``two classes`` or ``numbers``.
+        Labels that it can score: ``classes`` (two or more), ``two classes`` or ``numbers``.
     compare : callable
         (predictions, labels) -> value; (example,) arrays of classes or of numbers.
     """
@@ -46,7 +46,7 @@ class Metric:
         Parameters
         ----------
         logits : (example, class) array of float
-            One column for regression: the prediction itself.
+            Regression has one column, the prediction.
         labels : (example,) array of int (classes) or float (targets)
 
         Returns
@@ -62,12 +62,12 @@ class Metric:
         return self.compare(values.argmax(axis=1), np.asarray(labels, dtype=np.int64))
 
     def majority(self, labels: npt.ArrayLike, n_classes: int) -> float:
-        """Return the best value that a constant prediction gets on these labels.
+        """Return the best value that a constant prediction reaches on these labels.
 
-        A run that does not beat it has failed. For classes it is the best over all of them:
-        for accuracy that is the most frequent one, for F1 always the positive one. For
-        numbers it is the mean of the labels, which RMSE can't improve on. A correlation
-        with a constant is 0.
+        A run that does not exceed it has failed. With classes, each class is tried: the most
+        frequent one is best for accuracy, the positive one for F1. With numbers, the prediction
+        is the mean of the labels, which is the best constant for RMSE. A correlation with a
+        constant is 0.
 
         Parameters
         ----------
@@ -89,12 +89,12 @@ class Metric:
 
 
 def accuracy(predicted: Ints, labels: Ints) -> float:
-    """Return the share of right predictions."""
+    """Return the share of predictions that equal the label, in [0, 1]."""
     return float(np.mean(predicted == labels))
 
 
 def f1(predicted: Ints, labels: Ints) -> float:
-    """Return F1 of class 1: 2 TP / (2 TP + FP + FN), 0 where nothing is or was called positive."""
+    """Return F1 of class 1: 2 TP / (2 TP + FP + FN), 0 if no label and no prediction is positive."""
     hits = np.count_nonzero((predicted == 1) & (labels == 1))
     total = np.count_nonzero(predicted == 1) + np.count_nonzero(labels == 1)
     return float(2.0 * hits / total) if total else 0.0
@@ -106,9 +106,9 @@ def accuracy_f1_mean(predicted: Ints, labels: Ints) -> float:
 
 
 def matthews(predicted: Ints, labels: Ints) -> float:
-    """Return Matthews' correlation, for any number of classes (Gorodkin 2004, R_K).
+    """Return Matthews' correlation for any number of classes (Gorodkin 2004, R_K).
 
-    0 where the predictions or the labels are constant.
+    It is 0 if the predictions or the labels are constant.
     """
     n = int(max(predicted.max(), labels.max())) + 1
     table = np.bincount(n * labels + predicted, minlength=n * n).reshape(n, n).astype(np.float64)
@@ -118,7 +118,7 @@ def matthews(predicted: Ints, labels: Ints) -> float:
 
 
 def pearson(predicted: Floats, labels: Floats) -> float:
-    """Return Pearson's correlation, 0 where either side is constant."""
+    """Return Pearson's correlation, 0 if predictions or labels are constant."""
     if _constant(predicted) or _constant(labels):
         return 0.0
     a, b = predicted - predicted.mean(), labels - labels.mean()

@@ -1,8 +1,8 @@
-"""Other divisions of a task's examples: a halved validation set, one out of the training set, folds.
+"""Divisions of a task's examples: halves of the validation set, parts of the training set, folds.
 
-All draws are permutations of the `subsample` stream under `task.split_seed`, in a block of
-their own: they are the same on every machine and have nothing to do with subsets. Chosen
-examples keep their original order.
+Every draw is a permutation of the `subsample` stream under `task.split_seed`. Subsets use
+another block of that stream, so that the two are independent. Draws are the same on every
+machine. Chosen examples keep their original order.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ _BLOCK = 1
 def resplit(raw: RawTask, spec: TaskSpec) -> RawTask:
     """Return a task with the validation and test sets that its specification asks for.
 
-    Where the given validation set validates no longer, it is the test set.
+    Where other examples validate, the given validation set becomes the test set.
 
     Parameters
     ----------
     raw : RawTask
     spec : TaskSpec
-        `dev_split`, `split_seed`, `dev_size`, `folds` and `fold` decide.
+        `dev_split`, `split_seed`, `dev_size`, `folds` and `fold` are used.
 
     Returns
     -------
     RawTask
-        With a split ``dev``; sets that nothing is said of (``dev_mismatched``) stay.
+        It has a split ``dev``. Other splits (``dev_mismatched``) are unchanged.
 
     Raises
     ------
     SeedlabError
-        When there are too few examples, or a test set would be replaced.
+        When a set has too few examples, or a test set would be replaced.
     """
     if spec.folds is not None:
         return _cross_validated(raw, spec, spec.folds)
@@ -55,12 +55,12 @@ def resplit(raw: RawTask, spec: TaskSpec) -> RawTask:
 def stratified_folds(
     labels: npt.ArrayLike, n_folds: int, seed: int, *, regression: bool
 ) -> npt.NDArray[np.int64]:
-    """Return which fold each example is in, every class spread evenly over the folds.
+    """Return the fold of each example, with every class spread evenly over the folds.
 
-    Examples are shuffled, sorted by class and dealt out one by one, so that folds, and
-    the examples of a class in them, differ in number by at most one. A number has no class:
-    it is stratified by 1 + floor(log2(n)) bins of equally many examples (equal numbers may
-    fall into two bins).
+    Examples are shuffled, sorted by class and dealt out one by one. The sizes of two folds
+    then differ by at most one, and so do the numbers of examples of a class in them. Numbers
+    are stratified by 1 + floor(log2(n)) bins of equally many examples; equal numbers may fall
+    into two bins.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _cross_validated(raw: RawTask, spec: TaskSpec, n_folds: int) -> RawTask:
 def _folds(
     raw: RawTask, split: RawSplit, n_folds: int, spec: TaskSpec, setting: str, what: str
 ) -> npt.NDArray[np.int64]:
-    """Return the folds of a split, refusing those that can't hold an example of every class."""
+    """Return the fold of each example of a split; refuse classes with too few examples."""
     n, counts = len(split.labels), Counter(split.labels)
     if n < n_folds:
         raise SeedlabError(

@@ -16,18 +16,17 @@ def subset(split: RawSplit, size: int, label_names: tuple[str, ...], seed: int) 
     ----------
     split : RawSplit
     size : int
-        Examples asked for. With C classes the subset holds ``size // C`` of each, that is
-        up to C - 1 fewer than `size` where it can't be divided; `size` for regression.
+        Number of examples. With C classes the subset has ``size // C`` of each class, up to
+        C - 1 fewer than `size` in all. For regression it has exactly `size`.
     label_names : tuple of str
         Names of the classes; empty for regression.
     seed : int
-        Of the `subsample` stream: the same seed draws the same examples, and a smaller
-        subset is part of a larger one.
+        Seed of the `subsample` stream. With one seed, a smaller subset is part of a larger one.
 
     Returns
     -------
     RawSplit
-        Its examples in their original order.
+        The chosen examples in their original order.
 
     Raises
     ------

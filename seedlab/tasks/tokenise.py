@@ -65,7 +65,7 @@ def load_tokenizer(folder: Path) -> Any:
     SeedlabError
         When transformers can't load it.
     """
-    # Slow to import, and not needed where the task is in the cache.
+    # transformers is slow to import, and a cached task does not need it.
     from transformers import AutoTokenizer
 
     try:
@@ -79,7 +79,7 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def pad_id(tokenizer: Any) -> int:
-    """Return the id that padding has: the tokenizer's, else its end-of-text token's, else 0."""
+    """Return the id of padding: the tokenizer's, else that of its end-of-text token, else 0."""
     for value in (tokenizer.pad_token_id, tokenizer.eos_token_id):
         if value is not None:
             return int(value)
@@ -96,7 +96,7 @@ def encode(
     regression: bool,
     truncation: TruncationSpec,
 ) -> Split:
-    """Tokenise texts, or pairs of texts, of which the longer one is cut first.
+    """Tokenise texts or pairs of texts; the longer text of a pair is cut first.
 
     Parameters
     ----------
@@ -105,11 +105,11 @@ def encode(
         `pairs` is None for single texts.
     labels : tuple of int or float
     max_length : int
-        In tokens, special tokens included.
+        Longest result in tokens, special tokens included.
     regression : bool
         Whether the labels are numbers.
     truncation : TruncationSpec
-        Which part of a text above the maximum is kept.
+        Part of a text above the maximum that is kept.
     """
     cut, truncated = tokenise(tokenizer, list(texts), _listed(pairs), max_length, truncation)
     ids = cut["input_ids"]
@@ -137,7 +137,7 @@ def tokenise(
     max_length: int,
     truncation: TruncationSpec,
 ) -> tuple[dict[str, list[list[int]]], int]:
-    """Return token ids (and types, where the tokenizer has them), and how many texts were cut.
+    """Return token ids (and types, if the tokenizer has them), and the number of cut texts.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def tokenise(
     full = [i for i, row in enumerate(cut["input_ids"]) if len(row) == max_length]
     if not full:
         return cut, 0
-    # One token more would have fitted exactly those that were not cut.
+    # With room for one more token, exactly the texts that were cut become longer.
     again = _call(
         tokenizer,
         [texts[i] for i in full],
@@ -173,7 +173,7 @@ def _cut_inside(
     max_length: int,
     truncation: TruncationSpec,
 ) -> tuple[dict[str, list[list[int]]], int]:
-    """Tokenise whole texts, then take out of the long ones what is not kept."""
+    """Tokenise whole texts, then remove tokens from those above the maximum length."""
     rows: dict[str, list[list[int]]] = dict(
         tokenizer(
             texts,

@@ -1,4 +1,4 @@
-"""Which tokens of a text that is too long are kept."""
+"""Truncation: the tokens that are kept of a text above the maximum length."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ def kept(
 ) -> npt.NDArray[np.int64]:
     """Return the positions of the tokens that are kept.
 
-    Special tokens always are. Of a pair the longer text is cut first, as the tokenizers do with
-    ``longest_first``, and each text that is cut keeps its own end (``tail``), or its own first
-    `truncation.head` tokens and its end (``head_tail``; Sun et al. 2019 keep 128 + 382 of
-    single texts).
+    Special tokens are always kept. The longer text of a pair is cut first, as tokenizers do
+    with ``longest_first``. A text that is cut keeps its end (``tail``), or its first
+    `truncation.head` tokens and its end (``head_tail``). Sun et al. (2019) keep 128 + 382 tokens
+    of single texts.
 
     Parameters
     ----------
     special : sequence of int
         One per token of the whole input: 1 for a special token, 0 for one of a text.
     max_length : int
-        In tokens, special tokens included.
+        Longest result in tokens, special tokens included.
     truncation : TruncationSpec
 
     Returns
     -------
     (token,) array of int64
-        Ascending; `max_length` of them, or all if there are no more.
+        Ascending positions: `max_length` of them, or all if the input is not longer.
 
     Raises
     ------
     SeedlabError
-        When the beginning that is to be kept leaves no room for an end.
+        When `truncation.head` leaves no room for the end of a text.
     """
     keep = np.array(special, dtype=bool)
-    # Where a text begins and ends: stretches without special tokens.
+    # First and last positions of the texts: stretches without special tokens.
     edges = np.flatnonzero(np.diff(~keep, prepend=False, append=False)).reshape(-1, 2)
     lengths = (edges[:, 1] - edges[:, 0]).tolist()
     room = max(0, max_length - int(keep.sum()))
@@ -61,14 +61,14 @@ def kept(
 
 
 def shares(lengths: Sequence[int], room: int) -> list[int]:
-    """Return how many tokens each text may keep: the longest one gives way first.
+    """Return the number of tokens that each text may keep; the longest text is cut first.
 
     Parameters
     ----------
     lengths : sequence of int
-        Of the texts, in tokens.
+        Lengths of the texts in tokens.
     room : int
-        For all of them.
+        Tokens for all texts together.
     """
     given = list(lengths)
     order = sorted(range(len(lengths)), key=lambda text: lengths[text])

@@ -1,9 +1,9 @@
-"""The grammar of the embedded tasks: plans of sentences, and the words they come out as.
+"""The grammar of the embedded tasks: clauses, and the words that express them.
 
-A plan says who does what to whom; `words` turns it into tagged words with everything
-that English asks for: agreement of the verb across modifiers and relative clauses, of
-determiners and of reflexives, verb forms after auxiliaries, the passive, negation and
-"ever" under it, tense and time. A faulty sentence is a faulty plan (`faults.py`).
+A clause states agent, action and patient. `words` turns it into tagged words by the rules of
+English: agreement of the verb across modifiers and relative clauses, of determiners and of
+reflexives, verb forms after auxiliaries, the passive, negation and "ever" under it, tense and
+time. An unacceptable sentence comes from a changed clause (`violations.py`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Relative:
     tense: Tense
     agrees: bool = True
     filler: Phrase | None = None
-    """stands, wrongly, where the gap should be"""
+    """phrase that wrongly fills the gap"""
 
 
 @dataclass(frozen=True)
@@ -78,19 +78,19 @@ class Clause:
     place: Phrase | None = None
     front: Literal["", "time", "place"] = ""
     complement: Clause | None = None
-    """what is said, thought, ...: "that" + clause"""
+    """clause that is said or thought, after "that" """
     agrees: bool = True
     form: str = ""
-    """a wrong form of the verb, in place of the right one"""
+    """wrong form of the verb, which replaces the right one"""
 
 
 def sentence(clause: Clause) -> str:
-    """Return the sentence that a plan comes out as."""
+    """Return the text of a clause."""
     return join(words(clause))
 
 
 def join(tagged: list[Word]) -> str:
-    """Return words as text: blanks between, "an" before a vowel, a full stop at the end."""
+    """Return words as text, with blanks, "an" before a vowel, and a full stop at the end."""
     plain = [word for word, _ in tagged]
     for i, word in enumerate(plain[:-1]):
         if word == "a" and plain[i + 1][0] in "aeiou":
@@ -99,7 +99,7 @@ def join(tagged: list[Word]) -> str:
 
 
 def words(clause: Clause) -> list[Word]:
-    """Return the tagged words of a plan, without the full stop."""
+    """Return the tagged words of a clause, without the full stop."""
     return list(_clause(clause))
 
 
@@ -165,7 +165,7 @@ def _place(preposition: str, place: Phrase | None) -> Iterator[Word]:
 
 
 def _verbal(clause: Clause, plural: bool) -> Iterator[Word]:
-    """Yield the auxiliaries, the verb and what stands between them."""
+    """Yield the auxiliaries, the words after them, and the verb."""
     passive = clause.passive and clause.object is not None
     tagged = verb_words(clause.verb, clause.tense, plural, negated=clause.negated, passive=passive)
     *auxiliaries, (verb, tag) = tagged
@@ -207,7 +207,7 @@ def shows_number(clause: Clause) -> bool:
 
 
 def marks_number(phrase: Phrase) -> bool:
-    """Whether the determiner of a phrase goes with one number alone."""
+    """Whether the determiner of a phrase takes only singular, or only plural nouns."""
     from seedlab.tasks.embedded.lexicon import PLURAL
 
     return not phrase.partitive and phrase.determiner in (*SINGULAR, *PLURAL)

@@ -1,10 +1,10 @@
-"""The words of the embedded tasks: forms, meanings and what goes with what.
+"""The words of the embedded tasks: their forms, meanings and combinations.
 
 Words joined by ``=`` mean the same. A noun is written ``singular:plural`` and a verb
 ``base:past:participle`` where the regular form would be wrong. Kinds are single letters:
-P person, A animal, F food, T thing, L place. No form is shared by two words, and none
-serves two grammatical purposes that a sentence could confuse (no "sheep", no "cut"):
-otherwise a sentence corrupted on purpose could be right by accident.
+P person, A animal, F food, T thing, L place. No two words share a form, and no form has two
+grammatical functions (no "sheep", no "cut"): a sentence with a violation could otherwise be
+right by accident.
 """
 
 from __future__ import annotations
@@ -77,12 +77,13 @@ _ADVERBS = (
 )
 
 SINGULAR = ("a", "every", "each", "this", "that")
-"""determiners of a singular noun alone; the others of `PLURAL`, of a plural alone"""
+"""Determiners that take singular nouns only."""
 PLURAL = ("these", "those", "many", "several", "few", "all", "two", "three", "some")
+"""Determiners that take plural nouns only."""
 EITHER = ("the", "the", "the", "my", "our", "no")
-"""determiners that show no number; "the" is the most frequent one"""
+"""Determiners of both numbers; "the" is the most frequent one."""
 PARTITIVE = {"each": False, "one": False, "many": True, "several": True, "most": True, "two": True}
-"""determiner before "of the", and whether the phrase is plural"""
+"""Determiner before "of the", and whether the phrase is plural."""
 OBJECT_OPTIONAL = (
     "watch",
     "observe",
@@ -96,7 +97,7 @@ OBJECT_OPTIONAL = (
     "cook",
     "steal",
 )
-"""transitive verbs that a reader would also accept without their object"""
+"""Transitive verbs that are also acceptable without an object."""
 PREPOSITIONS = ("in", "near", "beside", "behind")
 REFLEXIVES = {"P": ("himself", "herself"), "A": ("itself",), "plural": ("themselves",)}
 FUNCTION_WORDS = [
@@ -140,7 +141,7 @@ class Noun:
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb; `subjects` and `objects` are the kinds it goes with (no objects: intransitive)."""
+    """A verb; `subjects` and `objects` are kinds of noun (no objects: intransitive)."""
 
     base: str
     third: str
@@ -154,7 +155,7 @@ class Verb:
 
 @dataclass(frozen=True)
 class Modifier:
-    """An adjective (with the kinds of noun it goes with) or an adverb (no kinds)."""
+    """An adjective (with the kinds of its nouns) or an adverb (no kinds)."""
 
     word: str
     kinds: str

@@ -1,7 +1,7 @@
-"""`RandomChoices`: a small source of random choices whose results never change.
+"""`RandomChoices`: random choices that are the same in every version of numpy.
 
-numpy promises the raw bits of a bit generator for ever, but not the distributions built
-on them; what the embedded tasks need of those is a few lines of integer arithmetic.
+numpy keeps the raw bits of a bit generator in all versions, but not the distributions built
+on them. The embedded tasks need few distributions: integer arithmetic computes them here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Random plans of sentences."""
+"""Random clauses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from seedlab.tasks.embedded.lexicon import (
 from seedlab.tasks.embedded.random_choices import RandomChoices
 
 DEFINITE = {False: ("the", "the", "my", "this", "that"), True: ("the", "the", "our", "these")}
-"""determiners that keep their meaning under negation and in the passive, by number"""
+"""Determiners that keep their meaning under negation and in the passive, by number."""
 
 
 def simple_phrase(choices: RandomChoices, kinds: str, *, adjective: float = 0.25) -> Phrase:
@@ -48,7 +48,7 @@ def definite_phrase(choices: RandomChoices, kinds: str, *, adjective: float = 0.
 
 
 def rich_phrase(choices: RandomChoices, kinds: str) -> Phrase:
-    """Return a noun phrase that may have distractors behind its noun, or be two phrases."""
+    """Return a noun phrase, perhaps with distractors behind its noun, or two joined by "and"."""
     phrase = simple_phrase(choices, kinds)
     if choices.chance(0.12):
         determiner = choices.pick(tuple(PARTITIVE))
@@ -65,7 +65,7 @@ def rich_phrase(choices: RandomChoices, kinds: str) -> Phrase:
 
 
 def _not_no(phrase: Phrase) -> Phrase:
-    """Return the phrase without "no", where that would be odd."""
+    """Return the phrase with "the" in the place of "no"."""
     return replace(phrase, determiner="the") if phrase.determiner == "no" else phrase
 
 
@@ -81,7 +81,7 @@ def _relative(choices: RandomChoices, head: Phrase) -> Relative:
 
 
 def any_clause(choices: RandomChoices, *, depth: int = 0) -> Clause:
-    """Return the plan of a grammatical sentence of any of the grammar's shapes."""
+    """Return a grammatical clause of any shape."""
     shape = choices.uniform()
     if shape < 0.12 and depth == 0:
         verb = choices.pick(CLAUSAL)
@@ -97,7 +97,7 @@ def any_clause(choices: RandomChoices, *, depth: int = 0) -> Clause:
         return clause
     if subject.determiner != "no" and can_reflect(subject, verb) and choices.chance(0.3):
         return replace(clause, reflexive=choices.pick(right_reflexives(subject)))
-    # A negative object under a negation or another "no" is a sentence one has to think about.
+    # Two negations make a sentence hard to judge, so that objects have no "no".
     rich = depth == 0 and choices.chance(0.3)
     clause = replace(
         clause,
@@ -108,7 +108,7 @@ def any_clause(choices: RandomChoices, *, depth: int = 0) -> Clause:
 
 
 def _with_circumstances(choices: RandomChoices, clause: Clause) -> Clause:
-    """Return the clause with negation, adverb, time and place, as they come."""
+    """Return the clause with a random negation, adverb, time and place."""
     has_no = clause.subject.determiner == "no"
     if not has_no and choices.chance(0.25):
         clause = replace(clause, negated=True)
@@ -136,7 +136,7 @@ def with_time_and_place(choices: RandomChoices, clause: Clause, p: float = 0.2) 
 
 
 def can_reflect(subject: Phrase, verb: Verb) -> bool:
-    """Whether a reflexive object makes sense: the verb takes its own subject as an object."""
+    """Whether a reflexive object makes sense: the verb also takes its subject's kind as object."""
     return subject.noun.kind in verb.objects and subject.noun.kind in "PA"
 
 

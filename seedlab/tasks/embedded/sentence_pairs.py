@@ -1,7 +1,7 @@
-"""Pairs of sentences: the same meaning in other words, or another one in similar words.
+"""Pairs of sentences: the same meaning in other words, or another meaning in similar words.
 
-`meaning` is what a plan says whatever its wording; `restyled` changes the wording alone
-(synonyms, voice, order of time and place) and `changed` one part of the meaning.
+`meaning` returns the parts of a clause that its wording does not change. `restyled` changes
+the wording alone (synonyms, voice, order of time and place), `changed` one part of the meaning.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _QUANTIFIERS = {
     True: ("all", "many", "several", "few", "two", "three"),
 }
 _SAME = {"each": "every", "all": "every"}
-"""determiners that quantify alike; the number of the noun then does not matter"""
+"""Determiners of equal meaning, with singular and plural nouns."""
 
 
 def _synonyms(items: tuple[Any, ...], *, by_kinds: bool = False) -> dict[Any, tuple[Any, ...]]:
@@ -50,7 +50,7 @@ _MODIFIER_SYNONYMS: dict[Modifier, tuple[Modifier, ...]] = _synonyms(
 
 
 def pair_clause(choices: RandomChoices) -> Clause:
-    """Return the plan of a sentence that has paraphrases: transitive, at most one quantifier.
+    """Return a clause that has paraphrases: transitive, with at most one quantifier.
 
     Two quantifiers, or one under a negation, would change their meaning with the voice.
     """
@@ -68,7 +68,7 @@ def pair_clause(choices: RandomChoices) -> Clause:
 
 
 def meaning(clause: Clause) -> dict[str, str]:
-    """Return what a plan of `pair_clause`'s shape says, part by part."""
+    """Return the parts of the meaning of a clause from `pair_clause`, by name."""
     parts = {
         "verb": clause.verb.meaning,
         "tense": clause.tense,
@@ -93,12 +93,11 @@ _ROLES = {"agent": "patient", "patient": "agent"}
 
 
 def likeness(first: Clause, second: Clause) -> float:
-    """Return how much two plans have in common, from 0 (nothing) to 5 (the same meaning).
+    """Return the similarity of two clauses, from 0 (nothing in common) to 5 (the same meaning).
 
-    The weighted share of the parts of meaning that agree, times 5: 3 for the verb, the
-    agent and the patient each, 1.5 for the polarity, 1 for the place and 0.5 for every
-    other part that either plan has. An agent that is the patient of the other sentence,
-    or the other way round, counts half.
+    It is 5 times the weighted share of the parts of meaning that agree. Verb, agent and patient
+    weigh 3 each, polarity 1.5, place 1, and every other part of either clause 0.5. Half the
+    weight counts where the agent of one clause is the patient of the other.
     """
     a, b = meaning(first), meaning(second)
     total = common = 0.0
@@ -116,7 +115,7 @@ def likeness(first: Clause, second: Clause) -> float:
 
 
 def restyled(clause: Clause, choices: RandomChoices) -> Clause:
-    """Return a plan of the same meaning whose wording differs in some respects, or none."""
+    """Return a clause of the same meaning, with the same or another wording."""
     clause = replace(
         clause,
         subject=_reworded(clause.subject, choices),
@@ -148,7 +147,7 @@ def _reworded(phrase: Phrase, choices: RandomChoices) -> Phrase:
 
 
 def changed(clause: Clause, choices: RandomChoices) -> Clause:
-    """Return a plan of the same wording but for one part of its meaning."""
+    """Return a clause that differs in one part of its meaning."""
     before = meaning(clause)
     for change in choices.shuffled(_CHANGES):
         made = change(clause, choices)
@@ -202,7 +201,7 @@ def _adjective(clause: Clause, choices: RandomChoices) -> Clause | None:
         return None
     kinds = clause.subject.noun.kind, clause.object.noun.kind
     if first is None or second is None:
-        # It moves to the other noun where it goes with that.
+        # The adjective moves to the other noun, if it suits both kinds.
         moved = first or second
         if moved is not None and all(kind in moved.kinds for kind in kinds):
             return replace(

@@ -1,7 +1,7 @@
-"""What makes a sentence unacceptable: one violation, put into a grammatical plan.
+"""Violations of the grammar: an unacceptable sentence has one.
 
-Every fault takes a plan and returns a faulty one, or None where the plan has no place
-for it. Each breaks a rule of the grammar, whatever else the sentence holds.
+A violation takes a grammatical clause and returns a changed one, or None if it does not apply.
+The result breaks a rule of the grammar whatever the rest of the sentence is.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ from seedlab.tasks.embedded.lexicon import NOUNS_OF, OBJECT_OPTIONAL, PLURAL, RE
 from seedlab.tasks.embedded.random_choices import RandomChoices
 from seedlab.tasks.embedded.random_clauses import right_reflexives, simple_phrase
 
-Fault = Callable[[Clause, RandomChoices], Clause | None]
+Violation = Callable[[Clause, RandomChoices], Clause | None]
 
 _SWAPPED = {("D", "N"), ("D", "A"), ("A", "N"), ("P", "D"), ("X", "V")}
 _FLOATING = ("all", "each")
-"""determiners that may also stand behind their noun, or before a preposition"""
+"""Determiners that may also stand behind their noun, or before a preposition."""
 
 
-def faulty(clause: Clause, choices: RandomChoices) -> tuple[str, list[Word]]:
-    """Return the name of a fault and the words of the sentence that has it.
+def with_violation(clause: Clause, choices: RandomChoices) -> tuple[str, list[Word]]:
+    """Return the name of a violation and the words of a sentence that has it.
 
     Parameters
     ----------
     clause : Clause
-        The plan of a grammatical sentence.
-    draws : RandomChoices
-        Chooses among the faults that the plan has a place for, and the place.
+        A grammatical clause.
+    choices : RandomChoices
+        Source of the violation, among those that apply, and of its place.
     """
-    for name in choices.shuffled((*FAULTS, "order")):
+    for name in choices.shuffled((*VIOLATIONS, "order")):
         if name == "order":
             swapped = _swap(words(clause), choices)
             if swapped is not None:
                 return name, swapped
             continue
-        fault = FAULTS[name]
+        violate = VIOLATIONS[name]
         inner = clause.complement
         if inner is not None and choices.chance(0.5):
             # A negation around it licenses "ever" within.
             licensed = name == "ever" and _licenses(clause)
-            made = None if licensed else fault(inner, choices)
+            made = None if licensed else violate(inner, choices)
             if made is not None:
                 return name, words(replace(clause, complement=made))
-        made = fault(clause, choices)
+        made = violate(clause, choices)
         if made is not None:
             return name, words(made)
     raise AssertionError(
@@ -188,7 +188,7 @@ def _ever(clause: Clause, choices: RandomChoices) -> Clause | None:
 
 
 def _licenses(clause: Clause) -> bool:
-    """Whether "ever" may stand in a clause or in one that it says."""
+    """Whether "ever" may stand in a clause or in its complement."""
     phrases = [p for p in (clause.subject, clause.object) if p is not None]
     determiners = {p.determiner for p in phrases} | {p.also.determiner for p in phrases if p.also}
     return clause.negated or clause.verb.base == "doubt" or bool(determiners & {"no", "few"})
@@ -201,7 +201,7 @@ def _time(clause: Clause, choices: RandomChoices) -> Clause | None:
     return replace(clause, time=next(t for t in TIMES if t != clause.time))
 
 
-FAULTS: dict[str, Fault] = {
+VIOLATIONS: dict[str, Violation] = {
     "agreement": _agreement,
     "relative agreement": _relative_agreement,
     "gap": _gap,
@@ -219,7 +219,7 @@ FAULTS: dict[str, Fault] = {
 def _in_a_phrase(
     clause: Clause, choices: RandomChoices, change: Callable[[Phrase], Phrase | None]
 ) -> Clause | None:
-    """Return the clause with its subject or object changed, the first that can be."""
+    """Return the clause with its subject or its object changed; None if neither can be."""
     for place in choices.shuffled(("subject", "object")):
         phrase = clause.subject if place == "subject" else clause.object
         made = None if phrase is None else change(phrase)

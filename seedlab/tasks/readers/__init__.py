@@ -1,1 +1,1 @@
-"""Readers of examples: GLUE files, the hub, tables of one's own."""
+"""Readers of examples: GLUE files, the hub, tables of the user."""

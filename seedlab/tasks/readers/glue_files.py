@@ -1,8 +1,8 @@
 """The GLUE tasks, from their original files.
 
-The files differ: MRPC begins with a byte-order mark, CoLA has no header, none of them
-has quoting (a quotation mark is a character), columns are found by name where there is a
-header. The published test files have no labels, so there is no ``test`` split.
+The files of MRPC begin with a byte-order mark, those of CoLA have no header. None of them has
+quoting: a quotation mark is a character. Columns are found by name where there is a header.
+The published test files have no labels, so that there is no ``test`` split.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ def glue_source(spec: TaskSpec) -> Source:
     Parameters
     ----------
     spec : TaskSpec
-        `path` is the folder of the files, of the task's folder (``RTE``), or of that in a
-        folder ``glue``.
+        `path` is the folder of the files, or one that holds ``RTE`` or ``glue/RTE``.
 
     Raises
     ------
     SeedlabError
-        When the files are not there.
+        When a file does not exist.
     """
     task = glue_task(spec.name)
     folder = _folder(Path(spec.path or ".").expanduser(), task)
@@ -48,7 +47,7 @@ def glue_source(spec: TaskSpec) -> Source:
 
 
 def _folder(root: Path, task: GlueTask) -> Path:
-    """Return the folder of the task's files in what the user named."""
+    """Return the folder of the task's files: `root` or a folder inside it."""
     first = f"{next(iter(task.splits.values()))}.tsv"
     for folder in (root / task.folder, root / "glue" / task.folder, root):
         if (folder / first).is_file():
@@ -66,7 +65,7 @@ def read_glue_file(task: GlueTask, path: Path) -> RawSplit:
     Raises
     ------
     SeedlabError
-        Naming the line of the first thing that is wrong.
+        At the first wrong line; the message has its number.
     """
     # Lines end at line feeds alone: some texts hold other Unicode line separators.
     lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]

@@ -20,7 +20,7 @@ _SPLITS = {
 def hub_source(spec: TaskSpec) -> Source:
     """Return the source of a GLUE task on the hub.
 
-    Its identity is its name: once tokenised and cached, the hub is not asked again.
+    Its identity is the dataset's name. A task in the cache needs no network.
     """
     return Source(f"hub/{glue_task(spec.name).hub}/{spec.name}", lambda: read_hub(spec.name))
 
@@ -31,11 +31,11 @@ def read_hub(name: str) -> RawTask:
     Raises
     ------
     SeedlabError
-        When that fails, for whatever reason.
+        When `datasets` raises any error.
     """
     task = glue_task(name)
     try:
-        # Slow to import, and needed for this alone.
+        # datasets is slow to import, and no other reader needs it.
         import datasets
 
         found = datasets.load_dataset(task.hub, name)

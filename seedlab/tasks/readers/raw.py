@@ -1,4 +1,4 @@
-"""`RawTask`: the examples of a task as texts, whatever they were read from."""
+"""`RawTask`: the examples of a task as texts. `Source`: a task before it is read."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class RawTask:
     Parameters
     ----------
     splits : mapping of str to RawSplit
-        ``train``; ``dev``, which a table that is cross-validated may lack; others where there
-        are labels.
+        ``train`` and ``dev``, and other splits that have labels. A table that is cross-validated
+        may lack ``dev``.
     label_names : tuple of str
         Names of the classes in order; empty for regression.
     metrics : tuple of str
-        The task's own metrics, the primary one first.
+        Metrics of the task; the first one is the score of a run.
     """
 
     splits: Mapping[str, RawSplit]
@@ -58,15 +58,15 @@ class RawTask:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a task's examples come from, before they are read.
+    """A task that can be read.
 
     Parameters
     ----------
     identity : str
-        Decides the content: equal identities are read to equal tasks. It is cheap to
-        find, so that a task in the cache is neither read nor made again.
+        Name of the content: equal identities are read to equal tasks. A task in the cache is
+        found by it, without reading.
     read : callable
-        Reads or makes the task.
+        () -> RawTask. Reads or generates the task.
     """
 
     identity: str

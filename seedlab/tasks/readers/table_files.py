@@ -1,4 +1,4 @@
-"""Rows: what a table's file holds, with the place of every row for messages."""
+"""`Rows`: the content of a table file, with line or row numbers for messages."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Rows:
     ----------
     path : pathlib.Path
     columns : dict of column name to list of cells
-        Cells of text files are str; of JSON lines and Parquet what the file says.
+        Cells of text files are str. Cells of JSON lines and Parquet have the file's types.
     numbers : list of int
-        The place of every row in the file, counted from 1.
+        Position of every row in the file, counted from 1.
     unit : str
-        What the numbers count: ``line`` (text files, header included) or ``row``.
+        Unit of the numbers: ``line`` (text files, header included) or ``row``.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class Rows:
         Raises
         ------
         SeedlabError
-            When there is no such column; `setting` is the key that named it.
+            When the file lacks the column; `setting` is the key that named it.
         """
         if name not in self.columns:
             raise SeedlabError(
@@ -54,7 +54,7 @@ class Rows:
         return self.columns[name]
 
     def place(self, index: int, column: str) -> str:
-        """Return where a cell is, for a message."""
+        """Return the file, line and column of a cell, for a message."""
         return f"{self.path}, {self.unit} {self.numbers[index]}, column '{column}'"
 
 
@@ -67,8 +67,8 @@ def read_rows(path: Path) -> Rows:
     Raises
     ------
     SeedlabError
-        No such file, an extension that is not known, text that is not UTF-8, a row of
-        another length than the header, a line that is not a JSON object, no rows.
+        For a missing file, an unknown extension, text that is not UTF-8, a row of another length
+        than the header, a line that is not a JSON object, and a file without rows.
     """
     extension = path.suffix.lower()
     if extension not in EXTENSIONS:
@@ -88,7 +88,7 @@ def read_rows(path: Path) -> Rows:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return a file's content, refusing a missing one with the nearest name."""
+    """Return a file's content; the message for a missing file suggests the nearest name."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
@@ -149,7 +149,7 @@ def _delimited(path: Path, delimiter: str) -> Rows:
 
 
 def _lines(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield (number of the line that a row begins on, its cells)."""
+    """Yield (number of a row's first line, its cells)."""
     start = 1
     try:
         for row in reader:

@@ -62,7 +62,7 @@ def read_table(spec: TaskSpec) -> RawTask:
     Raises
     ------
     SeedlabError
-        Naming the file, the row and the column of the first thing that is wrong.
+        At the first wrong cell; the message has its file, row and column.
     """
     rows = {split: read_rows(path) for split, path in _files(spec).items()}
     for found in rows.values():
@@ -83,11 +83,12 @@ def read_table(spec: TaskSpec) -> RawTask:
 
 
 def texts(rows: Rows, column: str, setting: str) -> tuple[str, ...]:
-    """Return a column of texts, refusing what is no text.
+    """Return a column of texts.
 
     Raises
     ------
     SeedlabError
+        For a cell that is not text, or is empty.
     """
     cells = rows.column(column, setting)
     for index, cell in enumerate(cells):
@@ -151,7 +152,7 @@ def _classification(spec: TaskSpec, rows: Rows, names: tuple[str, ...]) -> RawSp
 
 
 def _found_labels(spec: TaskSpec, rows: Rows) -> tuple[str, ...]:
-    """Return the labels of the training file, sorted: as numbers if all are whole numbers."""
+    """Return the labels of the training file, sorted as numbers if all are whole numbers."""
     column = str(spec.label)
     cells = rows.column(column, "task.label")
     found = {_label(rows, index, column, cell) for index, cell in enumerate(cells)}
@@ -161,7 +162,7 @@ def _found_labels(spec: TaskSpec, rows: Rows) -> tuple[str, ...]:
 
 
 def _label(rows: Rows, index: int, column: str, cell: Any) -> str:
-    """Return a cell as the name of a class; 1 and 1.0 are both "1"."""
+    """Return a cell as the name of a class; 1 and 1.0 are the class "1"."""
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
     if (

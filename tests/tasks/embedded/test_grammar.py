@@ -11,7 +11,7 @@ from seedlab.tasks.embedded.grammar import Clause, Phrase, Relative, join, sente
 from seedlab.tasks.embedded.lexicon import ADJECTIVES, NOUNS, VERBS, Noun, Verb, vocabulary
 from seedlab.tasks.embedded.random_choices import RandomChoices
 from seedlab.tasks.embedded.random_clauses import any_clause
-from seedlab.tasks.embedded.violations import FAULTS, faulty
+from seedlab.tasks.embedded.violations import VIOLATIONS, with_violation
 
 NOUN = {noun.singular: noun for noun in NOUNS}
 VERB = {verb.base: verb for verb in VERBS}
@@ -139,7 +139,7 @@ BARE = Clause(the("nurse"), VERB["praise"], "present", object=CAT)
     ],
 )
 def test_faults_by_hand(fault: str, clause: Clause, pattern: str) -> None:
-    made = FAULTS[fault](clause, RandomChoices("test"))
+    made = VIOLATIONS[fault](clause, RandomChoices("test"))
     assert made is not None
     assert re.fullmatch(pattern, sentence(made))
 
@@ -147,7 +147,7 @@ def test_faults_by_hand(fault: str, clause: Clause, pattern: str) -> None:
 def test_a_selection_fault_takes_a_kind_that_the_verb_does_not() -> None:
     choices = RandomChoices("selection")
     for _ in range(200):
-        made = FAULTS["selection"](CHASE, choices)
+        made = VIOLATIONS["selection"](CHASE, choices)
         assert made is not None
         assert made.object is not None
         wrong = [
@@ -174,14 +174,14 @@ def test_a_selection_fault_takes_a_kind_that_the_verb_does_not() -> None:
     ],
 )
 def test_no_fault_where_the_sentence_would_stay_right(fault: str, clause: Clause) -> None:
-    assert FAULTS[fault](clause, RandomChoices("test")) is None
+    assert VIOLATIONS[fault](clause, RandomChoices("test")) is None
 
 
 def test_a_negation_around_it_licenses_ever() -> None:
     choices = RandomChoices("licensed")
     outer = Clause(the("king"), VERB["say"], "past", negated=True, complement=CHASE)
     for _ in range(300):
-        name, words = faulty(outer, choices)
+        name, words = with_violation(outer, choices)
         assert name != "ever", join(words)
 
 
@@ -190,10 +190,10 @@ def test_every_fault_is_found_and_changes_the_sentence() -> None:
     names = set()
     for _ in range(3000):
         clause = any_clause(choices)
-        name, words = faulty(clause, choices)
+        name, words = with_violation(clause, choices)
         names.add(name)
         assert join(words) != sentence(clause)
-    assert names == {*FAULTS, "order"}
+    assert names == {*VIOLATIONS, "order"}
 
 
 def test_every_word_of_a_sentence_is_in_the_vocabulary() -> None:
@@ -201,7 +201,7 @@ def test_every_word_of_a_sentence_is_in_the_vocabulary() -> None:
     for _ in range(2000):
         clause = any_clause(choices)
         assert set(sentence(clause).split()) <= known
-        assert set(join(faulty(clause, choices)[1]).split()) <= known
+        assert set(join(with_violation(clause, choices)[1]).split()) <= known
 
 
 def _forms(word: Noun | Verb) -> set[str]:
