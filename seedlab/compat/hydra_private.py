@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# Hydra has no public sweeper that splits a grid into jobs.
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper as BasicSweeper
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
+
+if TYPE_CHECKING:
+    # Hydra has no public sweeper that splits a grid into jobs.
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper as BasicSweeper
+else:
+
+    def __getattr__(name):
+        """Return Hydra's class of the moment.
+
+        Hydra executes the modules of plugins anew when it looks for plugins, its own included.
+        A class that was imported before is then another one, and can't be instantiated.
+        """
+        if name != "BasicSweeper":
+            raise AttributeError(name)
+        from hydra._internal.core_plugins import basic_sweeper
+
+        return basic_sweeper.BasicSweeper
 
 
 def make_return(

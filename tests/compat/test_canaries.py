@@ -18,7 +18,9 @@ MODULES = sorted(p for p in (ROOT / "seedlab" / "compat").glob("*.py") if p.name
 def wrappers(path: Path) -> set[str]:
     """Return the public functions, values and re-exported classes of a module."""
     names = set()
-    for node in ast.parse(path.read_text()).body:
+    body = ast.parse(path.read_text()).body
+    typed = [part for node in body if isinstance(node, ast.If) for part in node.body]
+    for node in (*body, *typed):
         if isinstance(node, ast.FunctionDef):
             names.add(node.name)
         elif isinstance(node, ast.Assign):

@@ -27,6 +27,24 @@ def test_the_basic_sweeper_splits_a_grid_and_checks_every_job() -> None:
         assert callable(hydra_private.BasicSweeper.validate_batch_is_legal)
 
 
+SEARCH = """
+import importlib
+from seedlab.compat import hydra_private
+old = hydra_private.BasicSweeper
+module = importlib.import_module("hydra._internal.core_plugins.basic_sweeper")
+module.__spec__.loader.exec_module(module)
+assert hydra_private.BasicSweeper is not old
+hydra_private.BasicSweeper(max_batch_size=None)
+"""
+
+
+def test_the_basic_sweeper_survives_a_search_for_plugins() -> None:
+    """The search executes its module anew, and the sweeper's constructor needs the new class."""
+    with canary("hydra-core", "hydra_private.BasicSweeper"):
+        done = subprocess.run([sys.executable, "-c", SEARCH], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr.strip().splitlines()[-1]
+
+
 def test_a_return_holds_a_result_or_an_exception() -> None:
     with canary("hydra-core", "hydra_private.make_return"):
         done = hydra_private.make_return(["a=1"], JobStatus.COMPLETED, 0.5, "task")
