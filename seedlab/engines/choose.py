@@ -1,4 +1,4 @@
-"""Which engine trains a run, and why it is not the one that was asked for."""
+"""The choice of an engine for a run, and the reason where the serial one replaces another."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from seedlab.spec.run import RunSpec
 
 
 def choose(name: str, run: RunSpec, model: PreTrainedModel) -> tuple[str, str]:
-    """Return the engine for a run, and the reason where it is serial in another's place.
+    """Return the engine for a run, and the reason where serial replaces the requested one.
 
     Parameters
     ----------
     name : str
-        ``auto`` (packed where it can be), ``packed`` or ``serial``.
+        ``auto`` (packed if it can compute the run), ``packed`` or ``serial``.
     run : RunSpec
     model : transformers.PreTrainedModel
 
     Returns
     -------
     name, reason : str
-        The reason is empty where the engine is the one that was asked for.
+        The reason is empty if the requested engine is returned. For ``auto`` that is packed.
 
     Raises
     ------
     SeedlabError
-        When ``packed`` is asked for by name and can't stack the architecture.
+        When ``packed`` is requested by name and can't stack the architecture.
     """
     if name == "serial":
         return name, ""
@@ -45,13 +45,13 @@ def choose(name: str, run: RunSpec, model: PreTrainedModel) -> tuple[str, str]:
 
 
 def unpackable(run: RunSpec, layers: int | None = None) -> str:
-    """Return why a recipe's techniques can't be packed; empty if they can.
+    """Return the reason why the packed engine can't compute a recipe; empty if it can.
 
     Parameters
     ----------
     run : RunSpec
     layers : int, optional
-        Of the model, where it is known.
+        Number of the model's layers, if it is known.
     """
     recipe = run.recipe
     if recipe.head.kind != "default":

@@ -1,8 +1,4 @@
-"""What the stacked encoder has to know of a model: names of its parts, widths, activations.
-
-The BERT family (BERT, RoBERTa, DistilBERT, ELECTRA, and MiniLM, which is a BERT) differs in
-names, in the head and in where dropout stands; the arithmetic is one.
-"""
+"""`EncoderArchitecture`: names, activations and dropout of one model, for the stacked encoder."""
 
 from __future__ import annotations
 
@@ -28,9 +24,9 @@ class EncoderArchitecture:
     Parameters
     ----------
     embeddings : str
-        Beginning of the names of all that comes before the first layer.
+        Common beginning of the names of all modules before the first layer.
     words, positions, types : str
-        Parameter names of the embedding tables; `types` is None where there is none.
+        Parameter names of the embedding tables; `types` is None if the model has no token types.
     norm : str
         Module name of the norm of the embeddings.
     project : str or None
@@ -43,10 +39,10 @@ class EncoderArchitecture:
     padding : int
         Token id whose embedding gets no gradient.
     positions_count_tokens : bool
-        RoBERTa: positions are counted from `padding` + 1 over the tokens that are no padding.
+        Whether positions are counted from `padding` + 1 over the tokens that are not padding.
     heads : int
     eps : float
-        Of every norm.
+        Epsilon of every norm.
     feed_forward : str
         Activation of the feed-forward layers, one of `ACTIVATIONS`.
     dropout : mapping of site to probability
@@ -75,13 +71,14 @@ class EncoderArchitecture:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """Parameter names of the embedding tables that there are."""
+        """Parameter names of the model's embedding tables."""
         return tuple(name for name in (self.words, self.positions, self.types) if name is not None)
 
     def stage(self, name: str) -> int:
-        """Return where a parameter or dropout site belongs.
+        """Return the depth of a parameter or dropout site.
 
-        0 is the embeddings, i the i-th layer from the bottom, the number of layers + 1 the head.
+        It is 0 for embeddings, i for the i-th layer from the bottom, and the number of layers + 1
+        for the head.
         """
         if name.startswith(self.embeddings):
             return 0
@@ -92,7 +89,7 @@ class EncoderArchitecture:
 
 
 def describe(model: PreTrainedModel) -> EncoderArchitecture:
-    """Return what the stacked encoder has to know of a model with keyed dropout.
+    """Return the architecture of a model with keyed dropout.
 
     Parameters
     ----------
@@ -102,7 +99,7 @@ def describe(model: PreTrainedModel) -> EncoderArchitecture:
     Raises
     ------
     SeedlabError
-        When the architecture or its activation is not supported.
+        When `ARCHITECTURES` has no entry for the model, or the encoder can't compute its activation.
     """
     names = ARCHITECTURES.get(own_class_name(model) or "")
     config: Any = model.config
@@ -167,7 +164,7 @@ def describe(model: PreTrainedModel) -> EncoderArchitecture:
 
 
 def _past_adapters(model: PreTrainedModel, layer: LayerNames) -> LayerNames:
-    """Return a layer's names where peft has put maps with low-rank updates around the maps."""
+    """Return a layer's names with those of the linear maps inside peft's modules."""
 
     def inner(name: str) -> str:
         return base_name(name, model.get_submodule(name))
