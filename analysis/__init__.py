@@ -34,10 +34,13 @@ from analysis.data.predictions import predictions_of as predictions_of
 from analysis.data.score_table import read_table as read_table
 from analysis.data.study import Group as Group
 from analysis.data.study import Study as Study
-from analysis.data.study import TableError as TableError
 from analysis.data.study import concat_studies as concat_studies
 from analysis.data.warnings import StudyWarning as StudyWarning
 from analysis.data.warnings import study_warnings as study_warnings
+from analysis.errors import AnalysisError as AnalysisError
+from analysis.errors import DesignError as DesignError
+from analysis.errors import OptionError as OptionError
+from analysis.errors import TableError as TableError
 from analysis.planning.sample_size import budget_table as budget_table
 from analysis.planning.sample_size import power_of_runs as power_of_runs
 from analysis.planning.sample_size import runs_for_power as runs_for_power
@@ -54,7 +57,6 @@ from analysis.variance.components import seed_spreads as seed_spreads
 from analysis.variance.components import variance_components as variance_components
 from analysis.variance.failure_rates import failure_rates as failure_rates
 from analysis.variance.failure_rates import wilson_interval as wilson_interval
-from analysis.variance.henderson import DesignError as DesignError
 from analysis.variance.noise_floor import calibrated_floor as calibrated_floor
 from analysis.variance.noise_floor import noise_floor as noise_floor
 from analysis.variance.noise_floor import sampling_error as sampling_error

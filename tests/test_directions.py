@@ -37,6 +37,8 @@ ANALYSIS_LAYERS = (
     ("analysis.stopping", "analysis.variance", "analysis.training", "analysis.rules"),
     ("analysis.best_of_n",),
     ("analysis.data",),
+    ("analysis.checks", "analysis.formatting"),
+    ("analysis.errors",),
 )
 LIGHT = (
     *("engines", "models", "training", "randomness", "spec", "errors", "fields", "tasks.encoded"),

@@ -20,6 +20,7 @@ from scipy.optimize import brentq
 from analysis.best_of_n.boundary_crossing import stay_probability
 from analysis.best_of_n.expected_max import best_of_median, expected_max, finite_scores
 from analysis.best_of_n.order_statistics import equal_tailed_intervals, highest_density_intervals
+from analysis.checks import check_at_least, check_choice, check_probability
 
 FloatArray = npt.NDArray[np.float64]
 BandMethod = Literal["dkw", "ks", "ld_equal_tailed", "ld_highest_density"]
@@ -117,13 +118,9 @@ def cdf_band(size: int, level: float = 0.95, method: BandMethod = "ld_highest_de
     ValueError
         `size`, `level` or `method` is not allowed.
     """
-    if size < 1:
-        raise ValueError(f"size is {size}; allowed: a number of scores, at least 1.")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; allowed: a coverage between 0 and 1, such as 0.95.")
-    if method not in get_args(BandMethod):
-        allowed = ", ".join(repr(name) for name in get_args(BandMethod))
-        raise ValueError(f"method is {method!r}; allowed: {allowed}.")
+    check_at_least("size", size, 1)
+    check_probability("level", level)
+    check_choice("method", method, get_args(BandMethod))
     if method in ("dkw", "ks"):
         width = (
             math.sqrt(math.log(2 / (1 - level)) / (2 * size))
@@ -226,8 +223,7 @@ def best_of_band(
             f"bounds are {bounds}, but the scores run from {values.min()} to {values.max()}; "
             "give bounds that hold for the metric."
         )
-    if statistic not in get_args(Statistic):
-        raise ValueError(f"statistic is {statistic!r}; allowed: 'median', 'mean'.")
+    check_choice("statistic", statistic, get_args(Statistic))
     sizes = np.arange(1, len(values) + 1) if ns is None else np.atleast_1d(np.asarray(ns))
     if sizes.ndim != 1 or np.any(sizes < 1) or np.any(sizes != np.floor(sizes)):
         raise ValueError(f"ns is {sizes.tolist()}; allowed: a list of positive integers.")

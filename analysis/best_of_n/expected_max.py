@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.best_of_n.binomial import log_binomial
+from analysis.checks import check_choice
+from analysis.errors import TableError
 
 Estimator = Literal["unbiased", "plugin"]
 FloatArray = npt.NDArray[np.float64]
@@ -134,8 +136,7 @@ def best_of_weights(size: int, ns: npt.ArrayLike, estimator: Estimator = "unbias
     rank = np.arange(1, size + 1)
     if estimator == "plugin":
         return np.asarray((rank / size) ** n - ((rank - 1) / size) ** n)
-    if estimator != "unbiased":
-        raise ValueError(f"estimator is {estimator!r}; allowed: 'unbiased', 'plugin'.")
+    check_choice("estimator", estimator, ("unbiased", "plugin"))
     weights = np.exp(log_binomial(rank - 1, n - 1) - log_binomial(size, n))
     # The error of log-gamma is mostly common to a row: dividing by the sum removes it.
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
@@ -177,12 +178,12 @@ def finite_scores(scores: npt.ArrayLike) -> FloatArray:
     """`scores` as a 1D array of finite floats, or a refusal that names the position."""
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or values.size == 0:
-        raise ValueError(
+        raise TableError(
             f"scores has the shape {values.shape}; allowed: one dimension, at least one score."
         )
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
-        raise ValueError(
+        raise TableError(
             f"scores[{bad[0]}] is {values[bad[0]]}; allowed: finite numbers. Give a run that "
             "diverged the metric's chance value instead of leaving a gap."
         )

@@ -15,6 +15,7 @@ from scipy.stats import beta
 
 from analysis.best_of_n.binomial import log_binomial
 from analysis.best_of_n.expected_max import finite_scores
+from analysis.checks import check_at_least, check_probability
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +59,7 @@ def chance_of_target(
     level : float in (0, 1)
         Of the interval, which is the one for the share of good runs.
     """
-    if n < 1:
-        raise ValueError(f"n is {n}; allowed: whole numbers from 1 on.")
+    check_at_least("n", n, 1)
     good, size = _reaching(scores, target, lower_is_better)
     low, high = _share_interval(good, size, level)
     missed = float(np.exp(log_binomial(size - good, n) - log_binomial(size, n))) if n <= size else 1
@@ -97,7 +97,7 @@ def runs_for_target(
     Parameters as for :func:`chance_of_target`; the plug-in formula is solved
     for n.
     """
-    _probability("chance", chance)
+    check_probability("chance", chance)
     good, size = _reaching(scores, target, lower_is_better)
     low, high = _share_interval(good, size, level)
     return RunsNeeded(
@@ -114,7 +114,7 @@ def _reaching(scores: npt.ArrayLike, target: float, lower_is_better: bool) -> tu
 
 
 def _share_interval(good: int, size: int, level: float) -> tuple[float, float]:
-    _probability("level", level)
+    check_probability("level", level)
     tail = (1 - level) / 2
     low = float(beta.ppf(tail, good, size - good + 1)) if good else 0.0
     high = float(beta.isf(tail, good + 1, size - good)) if good < size else 1.0
@@ -127,8 +127,3 @@ def _runs_at_share(share: float, chance: float) -> int | None:
     if share >= 1.0:
         return 1
     return max(1, math.ceil(math.log1p(-chance) / math.log1p(-share) - 1e-9))
-
-
-def _probability(name: str, value: float) -> None:
-    if not 0.0 < value < 1.0:
-        raise ValueError(f"{name} is {value}; allowed: probabilities between 0 and 1.")

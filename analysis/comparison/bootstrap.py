@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.checks import check_at_least, check_choice, check_probability
 from analysis.comparison.pairing import Factor, contrasts
 from analysis.data.predictions import predictions_of
 from analysis.data.study import Study
+from analysis.errors import TableError
 
 Floats = npt.NDArray[np.float64]
 Seeds = npt.NDArray[np.generic]
@@ -75,10 +77,8 @@ def multi_bootstrap(
     difference is w' M v / (S N): all resamples are two matrix products.
     p = (1 + #{difference <= 0})/(resamples + 1).
     """
-    if resamples < 100:
-        raise ValueError(f"resamples is {resamples}; allowed: 100 or more.")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; allowed: between 0 and 1, for instance 0.95.")
+    check_at_least("resamples", resamples, 100)
+    check_probability("level", level)
     names_a, x = _by_seed(a, seeds_a, "a")
     names_b, y = _by_seed(b, seeds_b, "b")
     n = x.shape[1]
@@ -139,8 +139,7 @@ def compare_predictions(
         ``task``, ``model`` (or ``recipe``), ``a, b, measure, difference, lower,
         upper, p_value, p_floor, n_seeds_a, n_seeds_b, n_examples, paired, unit``.
     """
-    if unit not in SEED_UNITS:
-        raise ValueError(f"unit is {unit!r}; allowed: {', '.join(SEED_UNITS)}.")
+    check_choice("unit", unit, SEED_UNITS)
     rows = []
     for contrast in contrasts(study, by=by, baseline=baseline):
         sides = []
@@ -155,7 +154,7 @@ def compare_predictions(
         if left is None or right is None:
             continue
         if len(left.examples) != len(right.examples) or (left.examples != right.examples).any():
-            raise ValueError(
+            raise TableError(
                 f"{contrast.a} and {contrast.b} on {contrast.task} predict different examples; "
                 "compare runs that were scored on the same data."
             )

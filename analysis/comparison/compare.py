@@ -15,6 +15,7 @@ from scipy.stats import levene
 from scipy.stats import t as student
 
 from analysis.best_of_n.curve_crossings import best_of_n_crossings
+from analysis.checks import check_choice, check_probability
 from analysis.comparison.improvement import Improvement, probability_of_improvement
 from analysis.comparison.pairing import Contrast, Factor, contrasts
 from analysis.comparison.stochastic_order import almost_stochastic_order
@@ -181,8 +182,7 @@ def spread_test(a: Floats, b: Floats, *, center: str) -> float:
 
     NaN with fewer than two scores on a side, or where no score varies.
     """
-    if center not in ("mean", "median"):
-        raise ValueError(f"center is {center!r}; allowed: 'mean', 'median'.")
+    check_choice("center", center, ("mean", "median"))
     if len(a) < 2 or len(b) < 2 or (np.ptp(a) == 0 and np.ptp(b) == 0):
         return float("nan")
     # Two samples of equal absolute deviations have no error: scipy divides by zero.
@@ -213,8 +213,7 @@ def _named(test: str, found: MeanDifference) -> dict[str, object]:
 
 
 def _difference(difference: float, error: float, df: float, level: float) -> MeanDifference:
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; allowed: between 0 and 1, for instance 0.95.")
+    check_probability("level", level)
     half = float(student.ppf(0.5 + level / 2, df)) * error
     p_value = 2 * float(student.sf(abs(difference) / error, df))
     return MeanDifference(difference, difference - half, difference + half, p_value, df)

@@ -16,6 +16,8 @@ from scipy.optimize import brentq
 from scipy.stats import norm, rankdata
 
 from analysis.best_of_n.expected_max import finite_scores
+from analysis.checks import check_at_least, check_choice, check_probability
+from analysis.errors import OptionError
 from analysis.variance.failure_rates import wilson_interval
 
 Floats = npt.NDArray[np.float64]
@@ -94,16 +96,14 @@ def probability_of_improvement(
             f"paired scores need equal lengths, got {len(x)} and {len(y)}; "
             "keep the seeds that both have, or compare unpaired."
         )
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; allowed: between 0 and 1, for instance 0.95.")
+    check_probability("level", level)
     if not 0.5 < gamma < 1.0:
-        raise ValueError(f"gamma is {gamma}; allowed: between 0.5 and 1, for instance 0.75.")
-    if method not in ("score", "bootstrap"):
-        raise ValueError(f"method is {method!r}; allowed: 'score', 'bootstrap'.")
+        raise OptionError(f"gamma is {gamma}; allowed: between 0.5 and 1, for instance 0.75.")
+    check_choice("method", method, ("score", "bootstrap"))
     point = float(_wins(x, y).mean()) if paired else _mann_whitney(x, y)
     if method == "bootstrap":
         if generator is None:
-            raise ValueError("the bootstrap draws random numbers: give a numpy Generator.")
+            raise OptionError("the bootstrap draws random numbers: give a numpy Generator.")
         lower, upper = _bootstrap(x, y, paired, level, generator, resamples)
     else:
         if paired:
@@ -120,9 +120,9 @@ def pairs_needed(gamma: float = 0.75, *, alpha: float = 0.05, beta: float = 0.05
     29 at the defaults.
     """
     if not 0.5 < gamma < 1.0:
-        raise ValueError(f"gamma is {gamma}; allowed: between 0.5 and 1, for instance 0.75.")
-    if not (0.0 < alpha < 1.0 and 0.0 < beta < 1.0):
-        raise ValueError(f"alpha and beta are {alpha} and {beta}; allowed: between 0 and 1.")
+        raise OptionError(f"gamma is {gamma}; allowed: between 0.5 and 1, for instance 0.75.")
+    check_probability("alpha", alpha)
+    check_probability("beta", beta)
     return math.ceil((norm.isf(alpha) + norm.isf(beta)) ** 2 / (6 * (gamma - 0.5) ** 2))
 
 
@@ -153,8 +153,7 @@ def _newcombe(p: float, n: int, m: int, z: float) -> tuple[float, float]:
 def _bootstrap(
     x: Floats, y: Floats, paired: bool, level: float, generator: np.random.Generator, resamples: int
 ) -> tuple[float, float]:
-    if resamples < 100:
-        raise ValueError(f"resamples is {resamples}; allowed: 100 or more.")
+    check_at_least("resamples", resamples, 100)
     n, m = len(x), len(y)
     if paired:
         draws = _wins(x, y)[generator.integers(n, size=(resamples, n))].mean(axis=1)

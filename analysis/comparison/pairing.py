@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.data.study import Study, TableError
+from analysis.checks import check_choice
+from analysis.data.study import Study
+from analysis.errors import TableError
 
 Floats = npt.NDArray[np.float64]
 Factor = Literal["recipe", "model"]
@@ -75,8 +77,7 @@ def contrasts(
         The baseline is nowhere in the study, or two groups to be compared have
         different metrics or directions.
     """
-    if by not in ("recipe", "model"):
-        raise ValueError(f"by is {by!r}; allowed: 'recipe', 'model'.")
+    check_choice("by", by, ("recipe", "model"))
     fixed = "model" if by == "recipe" else "recipe"
     runs = study.complete_runs()
     if baseline is not None and baseline not in set(runs[by]):

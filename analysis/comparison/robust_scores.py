@@ -15,7 +15,9 @@ import pandas as pd
 from scipy.stats import trim_mean
 
 from analysis.best_of_n.expected_max import finite_scores
+from analysis.checks import check_at_least, check_probability
 from analysis.data.study import Study
+from analysis.errors import TableError
 
 Floats = npt.NDArray[np.float64]
 TRIM = 0.25
@@ -157,8 +159,7 @@ def profile_table(
     DataFrame
         ``model, recipe, metric, threshold, share, lower, upper``.
     """
-    if points < 2:
-        raise ValueError(f"points is {points}; allowed: 2 or more.")
+    check_at_least("points", points, 2)
     runs = study.complete_runs()
     tables = []
     for metric, same in runs.groupby("metric", sort=False):
@@ -181,11 +182,9 @@ def profile_table(
 
 def _stratified(scores: Mapping[str, npt.ArrayLike], level: float, resamples: int) -> list[Floats]:
     if not scores:
-        raise ValueError("there are no scores; allowed: one task or more, each with its runs.")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; allowed: between 0 and 1, for instance 0.95.")
-    if resamples < 100:
-        raise ValueError(f"resamples is {resamples}; allowed: 100 or more.")
+        raise TableError("there are no scores; allowed: one task or more, each with its runs.")
+    check_probability("level", level)
+    check_at_least("resamples", resamples, 100)
     return [finite_scores(values) for values in scores.values()]
 
 

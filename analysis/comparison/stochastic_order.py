@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from analysis.best_of_n.expected_max import finite_scores
+from analysis.checks import check_at_least, check_probability
 
 Floats = npt.NDArray[np.float64]
 
@@ -85,10 +86,8 @@ def almost_stochastic_order(
     j/m: nothing is discretised.
     """
     x, y = finite_scores(a), finite_scores(b)
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; allowed: between 0 and 1, for instance 0.95.")
-    if resamples < 100:
-        raise ValueError(f"resamples is {resamples}; allowed: 100 or more.")
+    check_probability("level", level)
+    check_at_least("resamples", resamples, 100)
     n, m = len(x), len(y)
     ratio = violation_ratio(x, y)
     i, j, width = _merged_grid(n, m)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.data.frames import numbers, require_columns
-from analysis.data.study import TableError
+from analysis.errors import TableError
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def fraction_steps(fractions: npt.ArrayLike) -> npt.NDArray[np.int64]:
     increasing = given.ndim == 1 and given.size > 0 and bool(np.all(np.diff(given) > 0))
     if not increasing or not given[0] >= 0 or not abs(given[-1] - 1) < 1e-9:
         shown = np.array2string(given, threshold=6, precision=4)
-        raise ValueError(
+        raise TableError(
             f"fractions are {shown}; allowed: increasing numbers from 0 on that end at 1, the end "
             "of training. Add the evaluation at the end, or divide by the last step."
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.frames import integers, numbers, refuse_rows, texts
-from analysis.data.study import TableError
+from analysis.errors import TableError
 
 REQUIRED = {
     "profiles": ("run", "step", "name", "depth", "value"),

@@ -26,7 +26,8 @@ from analysis.data.frames import (
     texts,
 )
 from analysis.data.run_status import finished_runs
-from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study, TableError
+from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study
+from analysis.errors import OptionError, TableError
 
 SCHEMA_VERSION = 1
 TABLES = ("runs", "evaluations", "steps", "predictions", "profiles", "representations")
@@ -83,7 +84,7 @@ def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
         another one, a value cannot be parsed, or a cell occurs twice.
     """
     if score not in ("best", "final"):
-        raise TableError(f"score is {score!r}; allowed: 'best', 'final'.")
+        raise OptionError(f"score is {score!r}; allowed: 'best', 'final'.")
     root = Path(folder)
     _check_schema(root)
     frames = {name: _table(root, name) for name in TABLES}

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.data.study import TableError
+from analysis.errors import TableError
 
 EXTENSIONS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", "<na>"})

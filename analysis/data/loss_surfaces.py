@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.frames import integers, numbers, read_frame, require_columns, texts
-from analysis.data.study import TableError
+from analysis.errors import TableError
 
 COLUMNS = ("failed", "successful", "start", "examples", "a", "b", "point", "loss")
 POINTS = ("start", "failed", "successful")

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.data.study import Study, TableError
+from analysis.data.study import Study
+from analysis.errors import TableError
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

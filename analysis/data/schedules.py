@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.frames import numbers, require_columns
-from analysis.data.study import TableError
+from analysis.errors import TableError
 
 Schedule = Literal["final", "epoch", "every"]
 GROUP = ["task", "recipe"]

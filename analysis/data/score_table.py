@@ -27,7 +27,8 @@ from analysis.data.frames import (
     texts,
 )
 from analysis.data.run_status import at_chance, finished_runs
-from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study, TableError, cell_columns
+from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study, cell_columns
+from analysis.errors import TableError
 
 TIME_COLUMNS = ("fraction", "step", "epoch")
 DEFAULT_NAMES = {"model": "unspecified", "recipe": "default"}

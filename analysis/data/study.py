@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from analysis.errors import TableError
+
 GROUP_COLUMNS = ("task", "model", "recipe")
 SEED_COLUMNS = (
     "init_seed",
@@ -25,10 +27,6 @@ SEED_COLUMNS = (
 )
 FAILED_STATUSES = frozenset({"failed", "diverged"})
 COMPLETE_STATUSES = FAILED_STATUSES | {"finished"}
-
-
-class TableError(ValueError):
-    """A table cannot be read as a study; the message names row, column and remedy."""
 
 
 class Group(NamedTuple):

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from analysis.data.study import TableError
+from analysis.errors import TableError
 from analysis.figures.theme import (
     DASHES,
     INK,

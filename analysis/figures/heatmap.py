@@ -8,7 +8,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from analysis.data.study import Study, TableError
+from analysis.checks import check_choice
+from analysis.data.study import Study
+from analysis.errors import TableError
 from analysis.figures.theme import CROSS, INK, SCHEME, Chart, rows, sized, styled
 
 Sort = Literal["mean", "best", "failures", "seed"]
@@ -35,8 +37,7 @@ def heatmap(study: Study, *, sort: Sort = "mean", title: str = "") -> Chart:
         for which `validation_curves` listens. The strips show the means of rows
         and columns on the scale of the cells, so that their contrast is honest.
     """
-    if sort not in get_args(Sort):
-        raise ValueError(f"sort is {sort!r}; allowed: {', '.join(get_args(Sort))}.")
+    check_choice("sort", sort, get_args(Sort))
     runs = study.runs
     if len(study.group_keys()) != 1:
         raise TableError(f"a heatmap shows one group, got {len(study.group_keys())}.")

@@ -6,7 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from analysis.data.study import GROUP_COLUMNS, Group, Study, TableError
+from analysis.data.study import GROUP_COLUMNS, Group, Study
+from analysis.errors import TableError
 from analysis.figures.labels import group_labels
 from analysis.figures.theme import (
     CROSS,

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.data.study import Study, TableError
+from analysis.data.study import Study
+from analysis.errors import TableError
 from analysis.figures.theme import (
     INK,
     MUTED,

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.data.study import TableError
+from analysis.errors import TableError
 from analysis.figures.theme import INK, SCHEME, Chart, rows, sized, styled
 
 LEVELS = 9

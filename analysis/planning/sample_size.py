@@ -12,8 +12,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import nct, norm, t
+from scipy.stats import nct, t
 
+from analysis.checks import check_at_least, check_choice, check_positive, check_probability
+from analysis.errors import OptionError
 from analysis.stopping.value import early_stopping_table
 
 # No search goes beyond this many runs; nobody trains more.
@@ -22,8 +24,8 @@ MOST_RUNS = 10**9
 
 def interval_width(runs: int, sd: float, *, level: float = 0.95) -> float:
     """Width of the t interval for the mean of `runs` scores of standard deviation `sd`."""
-    _positive("sd", sd)
-    _probability("level", level)
+    check_positive("sd", sd)
+    check_probability("level", level)
     if runs < 2:
         return math.inf
     return float(2 * t.ppf((1 + level) / 2, runs - 1) * sd / math.sqrt(runs))
@@ -45,7 +47,7 @@ def runs_for_width(width: float, sd: float, *, level: float = 0.95) -> int:
     -------
     int, at least 2
     """
-    _positive("width", width)
+    check_positive("width", width)
     return _fewest(lambda n: interval_width(n, sd, level=level) <= width, 2)
 
 
@@ -82,12 +84,10 @@ def power_of_runs(
         (paired: n - 1) degrees of freedom and noncentrality effect / sd *
         sqrt(n / 2) (paired: sqrt(n)).
     """
-    _positive("sd", sd)
-    _probability("alpha", alpha)
-    if runs < 2:
-        raise ValueError(f"runs is {runs}; allowed: whole numbers from 2 on.")
-    if alternative not in ("two-sided", "larger"):
-        raise ValueError(f"alternative is {alternative!r}; allowed: 'two-sided', 'larger'.")
+    check_positive("sd", sd)
+    check_probability("alpha", alpha)
+    check_at_least("runs", runs, 2)
+    check_choice("alternative", alternative, ("two-sided", "larger"))
     freedom = runs - 1 if paired else 2 * runs - 2
     shift = effect / sd * math.sqrt(runs if paired else runs / 2)
     if alternative == "larger":
@@ -110,31 +110,14 @@ def runs_for_power(
 
     Parameters as for :func:`power_of_runs`; `effect` positive.
     """
-    _positive("effect", effect)
-    _probability("power", power)
+    check_positive("effect", effect)
+    check_probability("power", power)
 
     def enough(n: int) -> bool:
         reached = power_of_runs(n, effect, sd, alpha=alpha, paired=paired, alternative=alternative)
         return reached >= power
 
     return _fewest(enough, 2)
-
-
-def runs_for_probability_of_improvement(
-    gamma: float = 0.75, *, alpha: float = 0.05, beta: float = 0.05
-) -> int:
-    r"""Pairs of runs needed to tell P(A > B) = `gamma` from one half.
-
-    Noether (1987), for a one-sided test of size `alpha` that misses with
-    probability `beta`: :math:`\{(z_{1-\alpha} + z_{1-\beta}) / (\sqrt 6 (\gamma -
-    1/2))\}^2`, rounded up. Bouthillier et al. 2021 (arXiv:2103.03098) take the
-    defaults, which give 29.
-    """
-    if not 0.5 < gamma <= 1.0:
-        raise ValueError(f"gamma is {gamma}; allowed: probabilities above 0.5, up to 1.")
-    _probability("alpha", alpha)
-    _probability("beta", beta)
-    return math.ceil(((norm.isf(alpha) + norm.isf(beta)) / (math.sqrt(6) * (gamma - 0.5))) ** 2)
 
 
 def budget_table(
@@ -180,7 +163,7 @@ def _fewest(enough: Callable[[int], bool], least: int) -> int:
     while not enough(high):
         high *= 2
         if high > MOST_RUNS:
-            raise ValueError(
+            raise OptionError(
                 f"more than {MOST_RUNS} runs would be needed; ask for a wider interval, a larger "
                 "effect or less power."
             )
@@ -192,13 +175,3 @@ def _fewest(enough: Callable[[int], bool], least: int) -> int:
         else:
             low = middle + 1
     return high
-
-
-def _positive(name: str, value: float) -> None:
-    if not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"{name} is {value}; allowed: positive finite numbers.")
-
-
-def _probability(name: str, value: float) -> None:
-    if not 0.0 < value < 1.0:
-        raise ValueError(f"{name} is {value}; allowed: probabilities between 0 and 1.")

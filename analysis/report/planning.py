@@ -11,7 +11,8 @@ import pandas as pd
 
 from analysis.best_of_n.target_chance import chance_of_target, runs_for_target
 from analysis.data.early_stopped import is_selected
-from analysis.data.study import Study, TableError
+from analysis.data.study import Study
+from analysis.errors import OptionError, TableError
 from analysis.figures.labels import group_labels
 from analysis.planning.sample_size import (
     budget_table,
@@ -70,16 +71,16 @@ def plan_answers(questions: Questions, study: Study | None = None, *, seed: int 
     """
     asked = (questions.width, questions.effect, questions.target, questions.budget)
     if all(value is None for value in asked):
-        raise TableError(
+        raise OptionError(
             "there is nothing to plan; ask for a width, an effect, a target or a budget."
         )
     if study is None:
         if questions.target is not None or questions.budget is not None:
-            raise TableError(
+            raise OptionError(
                 "a target or a budget needs runs to plan from; give a pilot study or a table."
             )
         if questions.sd is None:
-            raise TableError(
+            raise OptionError(
                 "the standard deviation of a run's score is unknown; give it, or a pilot study or "
                 "a table to take it from."
             )

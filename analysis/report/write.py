@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.early_stopped import unselected
-from analysis.data.study import Group, Study, TableError
+from analysis.data.study import Group, Study
 from analysis.data.warnings import StudyWarning, study_warnings
+from analysis.errors import OptionError, TableError
 from analysis.figures.labels import file_stems, group_labels
 from analysis.figures.theme import save_spec
 from analysis.report.answer import answer_facts, answer_words, overview, spread_words
@@ -79,7 +80,7 @@ def write_report(
     if study.runs.empty:
         raise TableError("the study holds no run; a report needs at least one.")
     if seed < 0 or workers < 1:
-        raise TableError(
+        raise OptionError(
             f"seed is {seed} and workers {workers}; allowed: whole numbers from 0 and from 1 on."
         )
     folder = Path(out)

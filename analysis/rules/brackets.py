@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from analysis.errors import OptionError
+
 
 @dataclasses.dataclass(frozen=True)
 class Rung:
@@ -52,7 +54,7 @@ def halving_bracket(started: int, first: float, reduction: int = 3) -> Bracket:
         The decision at a rung is :func:`analysis.rules.policies.keep_best` with the rung's ``keep``.
     """
     if started < 1 or not 0.0 < first <= 1.0 or reduction < 2:
-        raise ValueError(
+        raise OptionError(
             f"started is {started}, first {first} and reduction {reduction}; allowed: at least one "
             "run, a fraction in (0, 1], a reduction from 2 on."
         )
@@ -85,7 +87,7 @@ def hyperband_brackets(first: float, reduction: int = 3) -> tuple[Bracket, ...]:
         ``reduction**-s``.
     """
     if not 0.0 < first <= 1.0 or reduction < 2:
-        raise ValueError(
+        raise OptionError(
             f"first is {first} and reduction {reduction}; allowed: a fraction in (0, 1] and a "
             "reduction from 2 on."
         )

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.best_of_n.expected_max import expected_max, finite_scores
+from analysis.errors import DesignError, OptionError
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -82,7 +83,7 @@ class Objective:
         """
         values = finite_scores(scores)
         if values.size < self.least:
-            raise ValueError(
+            raise DesignError(
                 f"{self} needs {self.least} runs and there are {values.size}; train more seeds or "
                 "ask for the best of fewer."
             )
@@ -111,7 +112,7 @@ class Objective:
         if self.kind != "failure_rate":
             return values
         if failed is None:
-            raise ValueError(
+            raise DesignError(
                 "failure_rate needs to know which runs failed, and nothing says so here; allowed "
                 "without: mean, median, expected_best(N), quantile(Q)."
             )
@@ -144,7 +145,7 @@ def parse_objective(text: str) -> Objective:
         share = float(given)
         if 0.0 < share < 1.0:
             return Objective("quantile", share)
-    raise ValueError(
+    raise OptionError(
         f"objective '{text}' is not known; allowed: {', '.join(NAMES)}, with a whole number N of "
         "runs from 1 on and a share Q between 0 and 1, for instance expected_best(5) and "
         "quantile(0.1)."

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from analysis.checks import check_at_least
 from analysis.rules.brackets import Bracket as Bracket
 from analysis.rules.brackets import Rung as Rung
 from analysis.rules.brackets import halving_bracket as halving_bracket
@@ -116,8 +117,7 @@ def keep_best(
         Exactly `keep` are true (all, where there are fewer runs), even when that
         takes runs without a score: the policy decides how many, never whether.
     """
-    if keep < 0:
-        raise ValueError(f"keep is {keep}; allowed: whole numbers from 0 on.")
+    check_at_least("keep", keep, 0)
     order = rank_runs(scores, failed=failed, names=names, seed=seed)
     mask = np.zeros(order.size, dtype=bool)
     mask[order[:keep]] = True

@@ -14,6 +14,8 @@ from optuna.pruners import BasePruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from analysis.checks import check_at_least
+from analysis.errors import OptionError
 from analysis.rules.brackets import halving_bracket
 from analysis.rules.policies import best_so_far, keep_best
 from analysis.rules.sequential import SequentialTest, Statistic
@@ -108,8 +110,7 @@ class SequentialPruner(BasePruner):
         alpha: float = 0.1,
         statistic: Statistic = "t",
     ) -> None:
-        if rivals < 1:
-            raise ValueError(f"rivals is {rivals}; allowed: whole numbers from 1 on.")
+        check_at_least("rivals", rivals, 1)
         self._test = SequentialTest(tuple(looks), alpha / rivals, statistic)
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
@@ -166,7 +167,7 @@ def checked_rungs(started: int, rungs: Mapping[int, int]) -> dict[int, int]:
         or min(kept) < 1
         or sorted(kept)[::-1] != kept
     ):
-        raise ValueError(
+        raise OptionError(
             f"started is {started} and rungs is {dict(rungs)}; allowed: at least one trial, steps "
             "from 1 on, and at each rung at least one trial and no more than at the rung before."
         )

@@ -7,12 +7,15 @@ or a pruner, and nothing draws random numbers. Higher is better: negate losses.
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 from scipy.stats import t as student
+
+from analysis.checks import check_choice, check_probability
+from analysis.errors import OptionError
 
 FloatArray = npt.NDArray[np.float64]
 Statistic = Literal["t", "signed_rank"]
@@ -85,13 +88,11 @@ class SequentialTest:
     def __post_init__(self) -> None:
         steps = np.diff(self.looks, prepend=1)
         if not self.looks or np.any(steps < 1):
-            raise ValueError(
+            raise OptionError(
                 f"looks is {self.looks}; allowed: increasing numbers of pairs, from 2 on."
             )
-        if not 0.0 < self.alpha < 1.0:
-            raise ValueError(f"alpha is {self.alpha}; allowed: between 0 and 1, for instance 0.05.")
-        if self.statistic not in ("t", "signed_rank"):
-            raise ValueError(f"statistic is {self.statistic!r}; allowed: 't', 'signed_rank'.")
+        check_probability("alpha", self.alpha)
+        check_choice("statistic", self.statistic, get_args(Statistic))
 
     @property
     def levels(self) -> FloatArray:
@@ -143,7 +144,7 @@ def planned_looks(most: int, every: int, first: int = FIRST_LOOK) -> tuple[int, 
         Empty where `most` leaves room for none.
     """
     if every < 1 or first < 2:
-        raise ValueError(f"every is {every} and first {first}; allowed: at least 1 and 2.")
+        raise OptionError(f"every is {every} and first {first}; allowed: at least 1 and 2.")
     return tuple(n for n in range(every, most, every) if n >= first)
 
 

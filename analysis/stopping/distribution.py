@@ -15,6 +15,7 @@ from scipy.special import betaln
 
 from analysis.best_of_n.binomial import log_binomial
 from analysis.best_of_n.expected_max import finite_scores
+from analysis.errors import OptionError
 from analysis.stopping.expectation import position_weights, tie_groups
 
 FloatArray = npt.NDArray[np.float64]
@@ -50,7 +51,7 @@ class OutcomeLaw:
     def quantile(self, level: float) -> float:
         """Smallest value that the outcome does not exceed with probability `level`."""
         if not 0.0 <= level <= 1.0:
-            raise ValueError(f"level is {level}; allowed: a probability in [0, 1].")
+            raise OptionError(f"level is {level}; allowed: a probability in [0, 1].")
         # Rounding must not push the level above the last step.
         at = int(np.searchsorted(self.cdf, level - 1e-12, side="left"))
         return float(self.values[min(at, len(self.values) - 1)])
@@ -113,9 +114,9 @@ def stopping_distribution(
         )
     if started < 1 or not (replacement or started <= size):
         most = "" if replacement else f" to {size}, the size of the pool"
-        raise ValueError(f"started is {started}; allowed: whole numbers from 1{most or ' on'}.")
+        raise OptionError(f"started is {started}; allowed: whole numbers from 1{most or ' on'}.")
     if not 0 <= continued <= started:
-        raise ValueError(
+        raise OptionError(
             f"continued is {continued}; allowed: whole numbers from 0 to the number started, "
             f"{started}."
         )

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from analysis.errors import OptionError
+
 IntArray = npt.NDArray[np.int64]
 
 
@@ -88,7 +90,7 @@ def affordable_plans(
     """
     times = np.asarray(steps, dtype=np.int64)
     if any(budget < 1 for budget in budgets) or not slack >= 0:
-        raise ValueError(
+        raise OptionError(
             f"budgets are {list(budgets)} and slack {slack}; allowed: whole trainings from 1 on "
             "and a slack from 0 on."
         )

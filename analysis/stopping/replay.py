@@ -17,6 +17,7 @@ import optuna
 import pandas as pd
 
 from analysis.best_of_n.expected_max import expected_max
+from analysis.checks import check_at_least
 from analysis.data.curves import CurvePool, curve_pools
 
 FloatArray = npt.NDArray[np.float64]
@@ -145,8 +146,7 @@ def replay_pruner(
         raise ValueError(
             f"steps is {times.tolist()}; allowed: {curves.shape[1]} increasing integers from 0 on."
         )
-    if workers < 1:
-        raise ValueError(f"workers is {workers}; allowed: whole numbers from 1 on.")
+    check_at_least("workers", workers, 1)
 
     with _quiet():
         study = optuna.create_study(
@@ -234,8 +234,7 @@ def replay_table(
         the recorded runs, and the comparison is no longer at equal cost. Budgets
         above the number of runs are left out.
     """
-    if orders < 2:
-        raise ValueError(f"orders is {orders}; allowed: whole numbers from 2 on.")
+    check_at_least("orders", orders, 2)
     rows: list[dict[str, object]] = []
     for pool in curve_pools(curves, lower_is_better=lower_is_better):
         wanted = [budget for budget in budgets if budget <= len(pool.runs)]

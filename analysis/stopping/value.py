@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.best_of_n.expected_max import expected_max
+from analysis.checks import check_at_least
 from analysis.data.curves import CurvePool, curve_pools
 from analysis.stopping.expectation import stopping_surface
 from analysis.stopping.plans import Plans, affordable_plans
@@ -95,8 +96,7 @@ def early_stopping_table(
         The curves are incomplete (the message names run and evaluation), or an
         argument is outside its range.
     """
-    if splits < 1:
-        raise ValueError(f"splits is {splits}; allowed: whole numbers from 1 on.")
+    check_at_least("splits", splits, 1)
     perfect = (0.0 if lower_is_better else 1.0) if perfect_score is None else perfect_score
     frames = [
         _pool_table(pool, list(budgets), generator, splits, slack, perfect, target)

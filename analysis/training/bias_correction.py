@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.data.frames import flags, numbers
-from analysis.data.study import Study, TableError
+from analysis.data.study import Study
+from analysis.errors import TableError
 
 NEEDED = ("bias_correction", "beta1", "beta2", "total_steps", "warmup_ratio", "warmup_steps")
 
@@ -36,7 +37,7 @@ def correction_factor(
     if (t < 1).any():
         raise ValueError(f"step is {t.min():g}; updates are counted from 1.")
     if not (0.0 <= beta1 < 1.0 and 0.0 <= beta2 < 1.0):
-        raise ValueError(f"beta1 is {beta1} and beta2 {beta2}; allowed: at least 0, below 1.")
+        raise TableError(f"beta1 is {beta1} and beta2 {beta2}; allowed: at least 0, below 1.")
     # Not 1 - beta^t, which loses digits where beta is near 1.
     with np.errstate(divide="ignore"):
         first, second = (-np.expm1(t * np.log(beta)) for beta in (beta1, beta2))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.data.study import GROUP_COLUMNS, Study, TableError
+from analysis.data.study import GROUP_COLUMNS, Study
+from analysis.errors import TableError
 
 SHARE = 0.1
 

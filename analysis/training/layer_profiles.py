@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.data.study import GROUP_COLUMNS, Study, TableError
+from analysis.data.study import GROUP_COLUMNS, Study
+from analysis.errors import TableError
 
 DISTANCE, GRADIENT = "distance", "gradient_norm"
 HOW = {

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from analysis.errors import OptionError, TableError
+
 Floats = npt.NDArray[np.float64]
 # Single precision keeps seven digits: a spread below this share of the size is rounding.
 NO_SPREAD = 1e-6
@@ -54,7 +56,7 @@ def arrange(x: npt.ArrayLike) -> Arrangement:
             "examples or more."
         )
     if not np.isfinite(values).all():
-        raise ValueError("a representation holds values that are not finite; leave that run out.")
+        raise TableError("a representation holds values that are not finite; leave that run out.")
     left, singular, _ = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
     if np.linalg.norm(singular) <= NO_SPREAD * np.linalg.norm(values):
         return Arrangement(left[:, :0], singular[:0])
@@ -91,7 +93,7 @@ def linear_cka(
     """
     a, b = _pair(x, y)
     if unbiased and len(a.left) < 4:
-        raise ValueError(
+        raise TableError(
             f"unbiased CKA needs four examples and there are {len(a.left)}; give more, or "
             "unbiased=False."
         )
@@ -121,7 +123,7 @@ def svcca(
         In [0, 1]; NaN where it is not defined.
     """
     if not 0.0 < variance <= 1.0:
-        raise ValueError(f"variance is {variance}; allowed: above 0, at most 1.")
+        raise OptionError(f"variance is {variance}; allowed: above 0, at most 1.")
     a, b = _pair(x, y)
     first, second = (_leading(part, variance) for part in (a, b))
     if not first.shape[1] or not second.shape[1]:

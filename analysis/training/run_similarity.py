@@ -7,7 +7,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from analysis.data.study import Study, TableError
+from analysis.data.study import Study
+from analysis.errors import TableError
 from analysis.training.representations import (
     Arrangement,
     arrange,

@@ -12,8 +12,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from analysis.checks import check_choice
 from analysis.data.study import Study
-from analysis.variance.henderson import DesignError, cell_table, components
+from analysis.errors import DesignError, OptionError
+from analysis.variance.henderson import cell_table, components
 from analysis.variance.intervals import (
     ComponentIntervals,
     fiducial_intervals,
@@ -62,11 +64,10 @@ def variance_components(
         n_failed, n_init, n_order, n_missing`` (empty cells), ``splits`` (whether repeats split
         the rest), ``method`` and ``note`` (why something is missing).
     """
-    if interval not in ("jackknife", "fiducial", None):
-        raise ValueError(f"interval is {interval!r}; allowed: 'jackknife', 'fiducial', None.")
+    check_choice("interval", interval, ("jackknife", "fiducial", None))
     if interval == "fiducial":
         if generator is None:
-            raise ValueError("fiducial intervals draw random numbers: give a numpy Generator.")
+            raise OptionError("fiducial intervals draw random numbers: give a numpy Generator.")
         repeats = "pool"
     rows: list[dict[str, object]] = []
     for key, part in study.groups():
@@ -172,8 +173,7 @@ def seed_spreads(study: Study, *, value: str = "score", ddof: int = 1) -> pd.Dat
         ``task, model, recipe, subset, mean, sd_given_init, sd_given_order,
         sd_overall, ddof, n_runs, n_failed``; NaN where there are too few runs.
     """
-    if ddof not in (0, 1):
-        raise ValueError(f"ddof is {ddof!r}; allowed: 0, 1.")
+    check_choice("ddof", ddof, (0, 1))
     rows = []
     for key, part in study.groups():
         for subset, runs in _subsets(part.complete_runs(), value):

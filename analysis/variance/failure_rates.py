@@ -7,6 +7,7 @@ import math
 import pandas as pd
 from scipy.stats import norm
 
+from analysis.checks import check_probability
 from analysis.data.study import Study
 
 
@@ -29,8 +30,7 @@ def wilson_interval(count: float, n: int, *, level: float = 0.95) -> tuple[float
     """
     if n < 1 or not 0 <= count <= n:
         raise ValueError(f"count and n are {count} and {n}; allowed: 0 <= count <= n, n >= 1.")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; allowed: between 0 and 1, for instance 0.95.")
+    check_probability("level", level)
     z = float(norm.ppf(0.5 + level / 2))
     p, scale = count / n, 1 + z**2 / n
     middle = (p + z**2 / (2 * n)) / scale

@@ -17,12 +17,11 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from analysis.checks import check_choice
+from analysis.errors import DesignError
+
 Floats = npt.NDArray[np.float64]
 FACTORS = ("init_seed", "order_seed")
-
-
-class DesignError(ValueError):
-    """The runs present do not determine what was asked of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,8 +188,7 @@ def components(cells: CellTable, repeats: Literal["split", "pool"] = "split") ->
     projection of the cells' indicators (Searle, Casella, McCulloch, Variance
     Components, 1992, chapter 5).
     """
-    if repeats not in ("split", "pool"):
-        raise ValueError(f"repeats is {repeats!r}; allowed: 'split', 'pool'.")
+    check_choice("repeats", repeats, ("split", "pool"))
     ss = sums_of_squares(cells)
     counts = cells.counts
     n = counts.sum()

@@ -13,13 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
-from analysis.variance.henderson import (
-    CellTable,
-    DesignError,
-    components,
-    expectation_weights,
-    sums_of_squares,
-)
+from analysis.checks import check_at_least, check_probability
+from analysis.errors import DesignError
+from analysis.variance.henderson import CellTable, components, expectation_weights, sums_of_squares
 
 Floats = npt.NDArray[np.float64]
 
@@ -148,8 +144,7 @@ def fiducial_intervals(
     (Weerahandi 1993; Hannig, Iyer, Patterson 2006).
     """
     _check_level(level)
-    if draws < 100:
-        raise ValueError(f"draws is {draws}; allowed: 100 or more.")
+    check_at_least("draws", draws, 100)
     ss = sums_of_squares(cells)
     k_init, k_order = expectation_weights(cells.counts)
     noise = ss.residual / generator.chisquare(ss.df_residual, draws)
@@ -177,5 +172,4 @@ def _raw_shares(raw: Floats) -> Floats:
 
 
 def _check_level(level: float) -> None:
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; allowed: between 0 and 1, for instance 0.95.")
+    check_probability("level", level)

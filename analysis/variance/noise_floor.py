@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.checks import check_at_least
 from analysis.data.predictions import predictions_of
 from analysis.data.study import Study
+from analysis.errors import TableError
 
 ACCURACY_NAMES = frozenset({"accuracy", "acc", "eval_accuracy", "accuracy_score"})
 
@@ -148,6 +150,5 @@ def noise_floor(study: Study, *, value: str = "final_score") -> pd.DataFrame:
 
 def _check(error: float, n_examples: int) -> None:
     if not 0.0 <= error <= 1.0:
-        raise ValueError(f"error is {error}; allowed: a rate in [0, 1]. Divide percentages by 100.")
-    if n_examples < 1:
-        raise ValueError(f"n_examples is {n_examples}; allowed: 1 or more.")
+        raise TableError(f"error is {error}; allowed: a rate in [0, 1]. Divide percentages by 100.")
+    check_at_least("n_examples", n_examples, 1)

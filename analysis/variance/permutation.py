@@ -15,8 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import f as fisher
 
+from analysis.checks import check_at_least, check_choice
 from analysis.data.study import Study
-from analysis.variance.henderson import DesignError, cell_table, sums_of_squares
+from analysis.errors import DesignError
+from analysis.variance.henderson import cell_table, sums_of_squares
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -60,8 +62,7 @@ def factor_tests(
         number of shuffles allows (0 for F tests). An impossible test has a NaN
         p-value and a note.
     """
-    if method not in ("restricted", "dodge2020"):
-        raise ValueError(f"method is {method!r}; allowed: 'restricted', 'dodge2020'.")
+    check_choice("method", method, ("restricted", "dodge2020"))
     rows: list[dict[str, object]] = []
     for key, part in study.groups():
         runs = part.complete_runs()
@@ -233,10 +234,8 @@ def _range_and_f(
 def _coded(
     runs: pd.DataFrame, factor: str, value: str, permutations: int
 ) -> tuple[Floats, Indices, Indices]:
-    if factor not in OTHER:
-        raise ValueError(f"factor is {factor!r}; allowed: {', '.join(OTHER)}.")
-    if permutations < 99:
-        raise ValueError(f"permutations is {permutations}; allowed: 99 or more.")
+    check_choice("factor", factor, OTHER)
+    check_at_least("permutations", permutations, 99)
     if runs[factor].nunique() < 2:
         raise DesignError(f"the grid has one {factor} only; a test needs at least two.")
     y = runs[value].to_numpy(dtype=np.float64)

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
+from analysis.checks import check_at_least, check_probability
 from analysis.data.study import Study
 
 Floats = npt.NDArray[np.float64]
@@ -40,8 +41,7 @@ def seed_means(study: Study, *, value: str = "score", level: float = 0.95) -> pd
         n_failed, rank`` (1 is the best; ties share their mean rank). A seed
         with one run has no interval.
     """
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level is {level}; allowed: between 0 and 1, for instance 0.95.")
+    check_probability("level", level)
     tables = []
     for key, part in study.groups():
         runs = part.complete_runs()
@@ -131,8 +131,7 @@ def seeds_across_tasks(
         ``p_floor, n_seeds`` (common to the tasks). Pairs with fewer than three
         common seeds, or constant means, have NaN.
     """
-    if permutations < 99:
-        raise ValueError(f"permutations is {permutations}; allowed: 99 or more.")
+    check_at_least("permutations", permutations, 99)
     means = seed_means(study, value=value)
     rows: list[dict[str, object]] = []
     for (model, recipe, factor), part in means.groupby(["model", "recipe", "factor"], sort=False):

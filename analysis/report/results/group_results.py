@@ -13,7 +13,8 @@ from analysis.best_of_n.expected_max_table import expected_max_table
 from analysis.comparison.instability import instability
 from analysis.data.curves import curve_pools
 from analysis.data.early_stopped import is_selected, unselected
-from analysis.data.study import Group, Study, TableError
+from analysis.data.study import Group, Study
+from analysis.errors import AnalysisError
 from analysis.report.results.early_stopped import why_missing
 from analysis.stopping.rank_correlation import fraction_correlations
 from analysis.stopping.replay import replay_table
@@ -24,7 +25,6 @@ from analysis.training.layer_profiles import DISTANCE, GRADIENT, distances_at_en
 from analysis.training.run_similarity import run_similarity
 from analysis.variance.components import seed_spreads, variance_components
 from analysis.variance.failure_rates import failure_rates
-from analysis.variance.henderson import DesignError
 from analysis.variance.noise_floor import noise_floor
 from analysis.variance.permutation import factor_tests
 from analysis.variance.seed_effects import best_and_worst_seeds, seed_means
@@ -89,7 +89,7 @@ class GroupResults:
         """Make a table, or note why the data do not allow it."""
         try:
             table = make()
-        except (TableError, DesignError) as error:
+        except AnalysisError as error:
             self.missing[name] = str(error)
             return
         self.tables[name] = table
@@ -169,7 +169,7 @@ def _of_curves(
         return
     try:
         pools = list(curve_pools(curves, lower_is_better=lower))
-    except (TableError, ValueError) as error:
+    except AnalysisError as error:
         # A refusal of curves that end early or follow several schedules; a reason to print.
         found.missing.update(dict.fromkeys(names, str(error)))
         return

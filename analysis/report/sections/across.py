@@ -9,7 +9,8 @@ from analysis.comparison.bootstrap import compare_predictions
 from analysis.comparison.compare import compare
 from analysis.comparison.pairing import Factor
 from analysis.comparison.robust_scores import profile_table, robust_means
-from analysis.data.study import Study, TableError
+from analysis.data.study import Study
+from analysis.errors import AnalysisError
 from analysis.figures.comparison import improvement, instability_figure, profiles
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.numbers import count, number, p_value, percent, record
@@ -45,7 +46,7 @@ def _comparison(
             continue
         try:
             table = compare(study, np.random.default_rng(child), by=by)
-        except (TableError, ValueError) as error:
+        except AnalysisError as error:
             section.missing.append(f"Comparison of {by}s: {error}")
             continue
         if table.empty:
@@ -218,7 +219,7 @@ def _predictions(
             continue
         try:
             boot = compare_predictions(study, np.random.default_rng(child), by=by)
-        except (TableError, ValueError) as error:
+        except AnalysisError as error:
             section.missing.append(f"Multi-bootstrap of {by}s: {error}")
             continue
         if len(boot):

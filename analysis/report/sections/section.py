@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.data.study import TableError
+from analysis.errors import AnalysisError
 from analysis.figures.theme import Chart, spec_of
 
 
@@ -55,5 +55,5 @@ class Section:
         """Add the panel that `draw` makes of `data`, or note why it cannot be drawn."""
         try:
             self.panels.append(Panel(stem, heading, reading, spec_of(draw(*data, **options)), link))
-        except TableError as error:
+        except AnalysisError as error:
             self.missing.append(f"{heading}: {error}")

@@ -169,8 +169,8 @@ def test_large_pools_have_bands():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"size": 0}, "size is 0; allowed: a number of scores"),
-        ({"size": 5, "level": 1.0}, r"level is 1\.0; allowed: a coverage"),
+        ({"size": 0}, "size is 0; allowed: whole numbers from 1 on"),
+        ({"size": 5, "level": 1.0}, r"level is 1\.0; allowed: between 0 and 1"),
         ({"size": 5, "method": "bootstrap"}, "method is 'bootstrap'; allowed: 'dkw', 'ks'"),
     ],
 )

@@ -133,9 +133,11 @@ def test_refusals():
         multi_bootstrap(np.zeros(4), a, generator)
     with pytest.raises(ValueError, match=r"seeds_b has the shape \(2,\); allowed: .*\(3,\)"):
         multi_bootstrap(a, a, generator, seeds_b=[1, 2])
-    with pytest.raises(ValueError, match="resamples is 9; allowed: 100 or more"):
+    with pytest.raises(ValueError, match="resamples is 9; allowed: whole numbers from 100 on"):
         multi_bootstrap(a, a, generator, resamples=9)
     with pytest.raises(ValueError, match="level is 95; allowed"):
         multi_bootstrap(a, a, generator, level=95)
-    with pytest.raises(ValueError, match="unit is 'seed'; allowed: init_seed, order_seed, run"):
+    with pytest.raises(
+        ValueError, match="unit is 'seed'; allowed: 'init_seed', 'order_seed', 'run'"
+    ):
         compare_predictions(two_recipes(), generator, unit="seed")

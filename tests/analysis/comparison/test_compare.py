@@ -15,7 +15,8 @@ from analysis.comparison.compare import (
 )
 from analysis.comparison.pairing import contrasts
 from analysis.data.score_table import read_table
-from analysis.data.study import TableError, concat_studies
+from analysis.data.study import concat_studies
+from analysis.errors import TableError
 from tests.suites.made_grids import grid_frame
 
 

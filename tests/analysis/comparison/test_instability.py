@@ -16,7 +16,8 @@ from analysis.comparison.instability import (
 )
 from analysis.data.predictions import predictions_of
 from analysis.data.score_table import read_table
-from analysis.data.study import Study, TableError
+from analysis.data.study import Study
+from analysis.errors import TableError
 from tests.suites.made_grids import grid_frame
 
 

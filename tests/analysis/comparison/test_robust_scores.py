@@ -104,5 +104,5 @@ def test_refusals():
         performance_profile(scores(), [0.5], generator, level=0)
     with pytest.raises(ValueError, match=r"thresholds has the shape \(0,\)"):
         performance_profile(scores(), [], generator)
-    with pytest.raises(ValueError, match="points is 1; allowed: 2 or more"):
+    with pytest.raises(ValueError, match="points is 1; allowed: whole numbers from 2 on"):
         profile_table(study(), generator, points=1)

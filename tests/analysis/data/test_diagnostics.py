@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.data.study import Study, TableError
+from analysis.data.study import Study
+from analysis.errors import TableError
 from analysis.report.captions.layers import read_distances, read_gradients
 from analysis.training.bias_correction import correction_factor, uncorrected_schedules
 from analysis.training.final_losses import final_losses

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis.data.exported import REQUIRED, SCHEMA_VERSION, SETTINGS, read_study
-from analysis.data.study import SEED_COLUMNS, TableError
+from analysis.data.study import SEED_COLUMNS
+from analysis.errors import OptionError, TableError
 
 
 def tables():
@@ -96,7 +97,7 @@ def test_an_exported_study(tmp_path, kind):
 def test_final_scores_may_be_chosen(tmp_path):
     folder = export(tmp_path, tables())
     assert read_study(folder, score="final").runs["score"].iloc[0] == 0.7
-    with pytest.raises(TableError, match=r"score is 'worst'; allowed: 'best', 'final'"):
+    with pytest.raises(OptionError, match=r"score is 'worst'; allowed: 'best', 'final'"):
         read_study(folder, score="worst")
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from analysis.data.loss_surfaces import barrier, read_surface
-from analysis.data.study import TableError
+from analysis.errors import TableError
 from analysis.report.captions.layers import read_surface_figure
 from tests.suites.made_diagnostics import plane
 

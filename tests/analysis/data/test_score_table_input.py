@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis.data.score_table import read_table
-from analysis.data.study import TableError, concat_studies
+from analysis.data.study import concat_studies
+from analysis.errors import TableError
 
 
 def rows(**columns):

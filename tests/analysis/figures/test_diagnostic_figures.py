@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import vl_convert
 
-from analysis.data.study import TableError
+from analysis.errors import TableError
 from analysis.figures.depths import distance_by_depth, profile_over_steps, similarity_by_depth
 from analysis.figures.surface import contour_levels, loss_surface
 from analysis.figures.theme import log_ticks, spec_of

@@ -10,7 +10,8 @@ import pytest
 import vl_convert
 
 from analysis.best_of_n.expected_max_table import expected_max_table
-from analysis.data.study import Group, Study, TableError
+from analysis.data.study import Group, Study
+from analysis.errors import TableError
 from analysis.figures import curves, scores, seeds, stopping
 from analysis.figures.best_of import best_of_recipes, expected_best
 from analysis.figures.comparison import improvement, instability_figure, profiles
@@ -174,7 +175,9 @@ def test_lower_is_better_turns_order_and_colours_round():
 def test_heatmap_refuses_what_it_cannot_show():
     with pytest.raises(TableError, match=r"one group, got 2"):
         heatmap(curved(recipes=("a", "b")))
-    with pytest.raises(ValueError, match=r"sort is 'name'; allowed: mean, best, failures, seed"):
+    with pytest.raises(
+        ValueError, match=r"sort is 'name'; allowed: 'mean', 'best', 'failures', 'seed'"
+    ):
         heatmap(curved(), sort="name")
 
 

@@ -15,7 +15,6 @@ from analysis.planning.sample_size import (
     interval_width,
     power_of_runs,
     runs_for_power,
-    runs_for_probability_of_improvement,
     runs_for_width,
 )
 
@@ -54,11 +53,6 @@ def test_width_is_that_of_scipys_interval():
     low, high = stats.t.interval(0.9, 11, scale=0.2 / np.sqrt(12))
     assert interval_width(12, 0.2, level=0.9) == pytest.approx(high - low)
     assert interval_width(1, 0.2) == np.inf
-
-
-def test_noethers_sample_size():
-    assert runs_for_probability_of_improvement() == 29
-    assert runs_for_probability_of_improvement(0.6) > 100
 
 
 @pytest.mark.parametrize("lower_is_better", [False, True])
@@ -125,12 +119,11 @@ def test_budget_table_may_spend_less_than_the_budget():
     [
         (lambda: runs_for_width(0.0, 1.0), r"width is 0\.0; allowed: positive"),
         (lambda: runs_for_width(0.1, -1.0), r"sd is -1\.0"),
-        (lambda: interval_width(5, 1.0, level=95), "level is 95; allowed: probabilities"),
+        (lambda: interval_width(5, 1.0, level=95), "level is 95; allowed: between 0 and 1"),
         (lambda: power_of_runs(1, 0.5, 1.0), "runs is 1"),
         (lambda: power_of_runs(5, 0.5, 1.0, alternative="smaller"), "alternative is 'smaller'"),
         (lambda: runs_for_power(0.0, 1.0), r"effect is 0\.0"),
         (lambda: runs_for_power(1e-9, 1.0), "more than 1000000000 runs"),
-        (lambda: runs_for_probability_of_improvement(0.5), r"gamma is 0\.5"),
         (lambda: chance_of_target([0.1], 0.1, 0), "n is 0"),
         (lambda: runs_for_target([0.1], 0.1, chance=1.0), r"chance is 1\.0"),
     ],

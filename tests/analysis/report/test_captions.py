@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.data.study import TableError
+from analysis.errors import OptionError
 from analysis.planning.sample_size import runs_for_power, runs_for_width
 from analysis.report import Questions, plan_answers
 from analysis.report.results.numbers import (
@@ -92,11 +92,11 @@ def test_groups_are_named_where_there_are_several():
 
 
 def test_refusals():
-    with pytest.raises(TableError, match="nothing to plan; ask for a width, an effect"):
+    with pytest.raises(OptionError, match="nothing to plan; ask for a width, an effect"):
         plan_answers(Questions())
-    with pytest.raises(TableError, match="needs runs to plan from"):
+    with pytest.raises(OptionError, match="needs runs to plan from"):
         plan_answers(Questions(budget=3, sd=0.1))
-    with pytest.raises(TableError, match="standard deviation of a run's score is unknown"):
+    with pytest.raises(OptionError, match="standard deviation of a run's score is unknown"):
         plan_answers(Questions(width=0.1))
-    with pytest.raises(ValueError, match="width is -1"):
+    with pytest.raises(OptionError, match="width is -1"):
         plan_answers(Questions(width=-1.0, sd=0.1))

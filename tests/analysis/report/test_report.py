@@ -11,7 +11,8 @@ import pytest
 from analysis.best_of_n.expected_max import expected_max
 from analysis.best_of_n.expected_max_table import COLUMNS as BEST
 from analysis.data.score_table import read_table
-from analysis.data.study import Study, TableError, concat_studies
+from analysis.data.study import Study, concat_studies
+from analysis.errors import OptionError, TableError
 from analysis.report import useful_workers, write_report
 from analysis.report.answer import answer_facts, answer_words
 from analysis.report.html.embed import columnar, script_json
@@ -254,7 +255,7 @@ def test_an_empty_study_and_a_bad_seed_are_refused(tmp_path):
     study = plain()
     with pytest.raises(TableError, match="holds no run"):
         write_report(Study(study.runs.iloc[:0]), tmp_path)
-    with pytest.raises(TableError, match="seed is -1"):
+    with pytest.raises(OptionError, match="seed is -1"):
         write_report(study, tmp_path, seed=-1)
 
 

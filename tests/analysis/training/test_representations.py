@@ -7,7 +7,8 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.data.study import Study, TableError
+from analysis.data.study import Study
+from analysis.errors import TableError
 from analysis.training.representations import arrange, linear_cka, procrustes_distance, svcca
 from analysis.training.run_similarity import KINDS, run_similarity, similarity_by_kind
 from tests.suites.made_studies import plain

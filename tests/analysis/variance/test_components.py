@@ -5,8 +5,9 @@ from scipy.stats import t
 
 from analysis.data.score_table import read_table
 from analysis.data.study import concat_studies
+from analysis.errors import DesignError
 from analysis.variance.components import seed_spreads, variance_components
-from analysis.variance.henderson import DesignError, cell_table, components
+from analysis.variance.henderson import cell_table, components
 from analysis.variance.intervals import fiducial_intervals, jackknife_intervals, shares
 from tests.suites.made_grids import crossed, grid_frame
 
@@ -96,7 +97,7 @@ def test_intervals_that_cannot_be_had_are_refused():
         jackknife_intervals(two)
     with pytest.raises(ValueError, match=r"level is 95; allowed: between 0 and 1"):
         jackknife_intervals(two, level=95)
-    with pytest.raises(ValueError, match=r"draws is 5; allowed: 100 or more"):
+    with pytest.raises(ValueError, match=r"draws is 5; allowed: whole numbers from 100 on"):
         fiducial_intervals(two, np.random.default_rng(0), draws=5)
 
 

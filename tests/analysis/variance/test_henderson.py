@@ -4,13 +4,8 @@ import pytest
 import statsmodels.api as sm
 from statsmodels.formula.api import ols
 
-from analysis.variance.henderson import (
-    CellTable,
-    DesignError,
-    cell_table,
-    components,
-    sums_of_squares,
-)
+from analysis.errors import DesignError
+from analysis.variance.henderson import CellTable, cell_table, components, sums_of_squares
 from tests.suites.made_grids import crossed
 
 

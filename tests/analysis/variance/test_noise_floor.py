@@ -94,7 +94,7 @@ def test_table_from_predictions():
 def test_refusals():
     with pytest.raises(ValueError, match=r"error is 30; allowed: a rate in \[0, 1\]\. Divide"):
         calibrated_floor(30, 277)
-    with pytest.raises(ValueError, match="n_examples is 0; allowed: 1 or more"):
+    with pytest.raises(ValueError, match="n_examples is 0; allowed: whole numbers from 1 on"):
         sampling_error(0.3, 0)
     with pytest.raises(ValueError, match=r"correct has the shape \(1, 5\); allowed"):
         distribution_variance(np.ones((1, 5)))

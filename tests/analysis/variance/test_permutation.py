@@ -8,7 +8,7 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
 from analysis.data.score_table import read_table
-from analysis.variance.henderson import DesignError
+from analysis.errors import DesignError
 from analysis.variance.permutation import (
     dodge2020_tests,
     factor_tests,
@@ -143,9 +143,9 @@ def test_table_of_tests_and_what_is_impossible():
 def test_refusals():
     frame = crossed(np.random.default_rng(7), 3, 3)
     generator = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="factor is 'seed'; allowed: init_seed, order_seed"):
+    with pytest.raises(ValueError, match="factor is 'seed'; allowed: 'init_seed', 'order_seed'"):
         restricted_test(frame, "seed", generator)
-    with pytest.raises(ValueError, match="permutations is 10; allowed: 99 or more"):
+    with pytest.raises(ValueError, match="permutations is 10; allowed: whole numbers from 99 on"):
         restricted_test(frame, "init_seed", generator, permutations=10)
     diagonal = frame[frame["init_seed"] == frame["order_seed"]]
     with pytest.raises(DesignError, match="nothing can be shuffled within it"):

@@ -103,7 +103,7 @@ def test_too_few_common_seeds_and_constants_have_no_correlation():
     )
     assert table["spearman"].isna().all()
     assert table["p_value"].isna().all()
-    with pytest.raises(ValueError, match="permutations is 5; allowed: 99 or more"):
+    with pytest.raises(ValueError, match="permutations is 5; allowed: whole numbers from 99 on"):
         seeds_across_tasks(tasks(MATRIX), np.random.default_rng(0), permutations=5)
 
 
