@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.study import GROUP_COLUMNS, Study
+from analysis.formatting import count
 
 STOPPED = "stopped"
 
@@ -73,4 +74,17 @@ def at_the_decision(study: Study) -> pd.DataFrame:
             "max": [float(best.max())],
             "failed": [failed],
         }
+    )
+
+
+def selection_text(study: Study) -> str:
+    """Why nothing is estimated from the final scores of a group."""
+    stopped = int((study.runs["status"] == STOPPED).sum())
+    ended = int(study.runs["complete"].sum())
+    return (
+        f"{stopped} of {count(len(study.runs), 'run')} were stopped early, chosen by their scores. The "
+        f"{ended} that were trained to the end are a selected sample: they tell neither the mean nor "
+        "the spread of final scores, nor failure rates, variance shares, the best of n or how "
+        "recipes compare. Train the stopped runs on (the same command without early_stopping) to "
+        "know these."
     )

@@ -11,6 +11,7 @@ import difflib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -219,3 +220,9 @@ def _refuse_first(
             "or remove the row.",
             table,
         )
+
+
+def row_dict(table: pd.DataFrame, position: int) -> dict[str, Any]:
+    """One row of a table, by its position, as a plain dictionary."""
+    values = table.iloc[[position]].to_dict("records")[0]
+    return {str(name): value for name, value in values.items()}

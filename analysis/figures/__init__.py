@@ -1,5 +1,6 @@
 """One Altair definition per figure, for the interactive report and for a paper alike."""
 
+from analysis.data.labels import group_labels as group_labels
 from analysis.figures.best_of import best_of_recipes as best_of_recipes
 from analysis.figures.best_of import expected_best as expected_best
 from analysis.figures.comparison import improvement as improvement
@@ -11,7 +12,6 @@ from analysis.figures.depths import distance_by_depth as distance_by_depth
 from analysis.figures.depths import profile_over_steps as profile_over_steps
 from analysis.figures.depths import similarity_by_depth as similarity_by_depth
 from analysis.figures.heatmap import heatmap as heatmap
-from analysis.figures.labels import group_labels as group_labels
 from analysis.figures.scores import failure_figure as failure_figure
 from analysis.figures.scores import score_strips as score_strips
 from analysis.figures.seeds import best_worst_densities as best_worst_densities

@@ -6,9 +6,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from analysis.data.labels import group_labels
 from analysis.data.study import GROUP_COLUMNS, Group, Study
 from analysis.errors import TableError
-from analysis.figures.labels import group_labels
 from analysis.figures.theme import (
     CROSS,
     INK,

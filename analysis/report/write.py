@@ -15,21 +15,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.data.early_stopped import unselected
+from analysis.data.labels import file_stems, group_labels
 from analysis.data.study import Group, Study
 from analysis.data.warnings import StudyWarning, study_warnings
 from analysis.errors import OptionError, TableError
-from analysis.figures.labels import file_stems, group_labels
 from analysis.figures.theme import save_spec
-from analysis.report.answer import answer_facts, answer_words, overview, spread_words
+from analysis.formatting import count
+from analysis.report.answers import answer_text, overview, spread_text
+from analysis.report.contents import CONTENTS
+from analysis.report.facts import answer_facts
 from analysis.report.html.page import Page, heading, render
 from analysis.report.results.group_results import PERMUTATIONS, GroupResults, analyse_group
-from analysis.report.results.numbers import count
+from analysis.report.results.report_results import ReportResults
 from analysis.report.results.tables import report_tables, write_tables
-from analysis.report.sections.across import across_sections
-from analysis.report.sections.groups import group_sections
-from analysis.report.sections.layers import inner_sections
-from analysis.report.sections.section import Section
+from analysis.report.sections.section import Outline, Section, fill_sections
 
 Mapper = Callable[..., Iterable[Any]]
 # Below this many evaluations in all, starting a second process takes longer than it saves.
@@ -44,6 +43,7 @@ def write_report(
     seed: int = 0,
     workers: int = 1,
     surfaces: Sequence[pd.DataFrame] = (),
+    contents: tuple[Outline, ...] = CONTENTS,
 ) -> Path:
     """Write a complete report.
 
@@ -64,7 +64,9 @@ def write_report(
         `useful_workers`. The result does not depend on it. More than one needs a
         script that is guarded by ``if __name__ == "__main__"``.
     surfaces : sequence of DataFrame
-        Loss surfaces of the study's runs, from `surfaces.read_surface`.
+        Loss surfaces of the study's runs, from `loss_surfaces.read_surface`.
+    contents : tuple of Outline
+        Sections in order, with their parts: the standard ones by default.
 
     Returns
     -------
@@ -85,10 +87,11 @@ def write_report(
         )
     folder = Path(out)
     root = np.random.SeedSequence(seed)
-    for_groups, for_figures, for_pairs = root.spawn(3)
+    for_groups, for_bands, for_parts = root.spawn(3)
     with _mapper(workers) as mapped:
-        seeds = (for_groups, for_figures, for_pairs)
-        return _written(study, folder, source, seed, seeds, mapped, surfaces)
+        groups = _analysed(study, for_groups, mapped)
+        report = ReportResults(study, groups, surfaces, seed=for_parts, bands_seed=for_bands)
+        return _written(report, contents, folder, source, seed, mapped)
 
 
 def useful_workers(study: Study) -> int:
@@ -98,27 +101,26 @@ def useful_workers(study: Study) -> int:
 
 
 def _written(
-    study: Study,
+    report: ReportResults,
+    contents: tuple[Outline, ...],
     folder: Path,
     source: str,
     seed: int,
-    seeds: tuple[np.random.SeedSequence, np.random.SeedSequence, np.random.SeedSequence],
     mapped: Mapper,
-    surfaces: Sequence[pd.DataFrame],
 ) -> Path:
-    for_groups, for_figures, for_pairs = seeds
-    groups = _analysed(study, for_groups, mapped)
-    sections = group_sections(groups, for_figures) + inner_sections(groups, surfaces)
-    across, more = across_sections(unselected(study), groups, for_pairs)
-    sections += across
-    tables = report_tables(groups) | more | {"runs": study.runs}
-    facts = [answer_facts(found) for found in groups]
+    study, groups = report.study, report.groups
+    sections = fill_sections(contents, report)
+    tables = report_tables(groups)
+    for section in sections:
+        tables |= section.files
+    tables["runs"] = study.runs
+    facts = [answer_facts(group) for group in groups]
     warnings = study_warnings(study)
     page = Page(
         title=heading(list(dict.fromkeys(study.runs["task"]))),
         subtitle=_subtitle(study, source),
-        answers=[(g.label, answer_words(g, f)) for g, f in zip(groups, facts, strict=True)],
-        overall=spread_words(facts),
+        answers=[(g.label, answer_text(g, f)) for g, f in zip(groups, facts, strict=True)],
+        overall=spread_text(facts),
         overview=overview(facts, [g.label for g in groups]),
         warnings=gathered(warnings, {g.key: g.label for g in groups}),
         sections=sections,

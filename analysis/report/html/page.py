@@ -64,7 +64,7 @@ def render(page: Page) -> str:
         {
             "stem": panel.stem,
             "link": panel.link,
-            "label": f"{panel.heading}. {panel.reading}",
+            "label": f"{panel.heading}. {panel.caption}",
             "spec": store.specification(panel.spec),
         }
         for section in page.sections

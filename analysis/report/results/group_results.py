@@ -12,10 +12,10 @@ import pandas as pd
 from analysis.best_of_n.expected_max_table import expected_max_table
 from analysis.comparison.instability import instability
 from analysis.data.curves import curve_pools
-from analysis.data.early_stopped import is_selected, unselected
+from analysis.data.early_stopped import is_selected, selection_text, unselected
 from analysis.data.study import Group, Study
 from analysis.errors import AnalysisError
-from analysis.report.results.early_stopped import why_missing
+from analysis.formatting import digits_for
 from analysis.stopping.rank_correlation import fraction_correlations
 from analysis.stopping.replay import replay_table
 from analysis.stopping.value import early_stopping_table
@@ -80,6 +80,15 @@ class GroupResults:
         """Scores of the complete runs."""
         return self.runs["score"].astype("float64")
 
+    @property
+    def digits(self) -> int:
+        """Decimals for the scores of the group."""
+        return digits_for(float(self.scores.std())) if len(self.scores) > 1 else 3
+
+    def reason(self, name: str) -> str:
+        """Why a table is missing."""
+        return self.missing.get(name) or self.missing.get("all") or "there are too few runs."
+
     def table(self, name: str) -> pd.DataFrame | None:
         """A table that exists and has rows, or None."""
         found = self.tables.get(name)
@@ -105,7 +114,7 @@ def analyse_group(
     streams = iter(np.random.default_rng(child) for child in seed.spawn(4))
     if found.runs.empty:
         found.missing["all"] = (
-            why_missing(recorded)
+            selection_text(recorded)
             if is_selected(recorded)
             else "no run of this group was trained to its end."
         )

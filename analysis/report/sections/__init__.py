@@ -1,1 +1,1 @@
-"""Sections of the report."""
+"""What the page is made of: parts, their entries, and the sections that hold them."""

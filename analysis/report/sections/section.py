@@ -1,37 +1,28 @@
-"""A section of the report: figures with their readings, tables, and what is missing."""
+"""Sections of the report: the outline states their parts, filling it collects the entries."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+import itertools
 
 import pandas as pd
 
-from analysis.errors import AnalysisError
-from analysis.figures.theme import Chart, spec_of
-
-
-@dataclasses.dataclass(frozen=True)
-class Panel:
-    """One figure of the report: its file stem, heading, computed reading and specification.
-
-    ``link`` is the stem of the panel whose parameter ``chosen`` follows the
-    cell under the pointer.
-    """
-
-    stem: str
-    heading: str
-    reading: str
-    spec: dict[str, Any]
-    link: str = ""
+from analysis.report.results.report_results import ReportResults
+from analysis.report.sections.part import Entry, Missing, PageTable, Panel, Part, TableFile
 
 
 @dataclasses.dataclass
 class Section:
-    """A part of the report: panels, tables (caption, frame), and notes on what is missing.
+    """A filled section: panels, tables on the page, tables in files, notes.
 
-    ``narrow`` panels stand three abreast where there is room, else two.
+    Attributes
+    ----------
+    anchor, title, lead, narrow
+        As in `Outline`.
+    panels : list of Panel
+    tables : list of (caption, frame)
+    files : dict of frames by file name
+    missing : list of str
     """
 
     anchor: str
@@ -40,20 +31,61 @@ class Section:
     narrow: bool = False
     panels: list[Panel] = dataclasses.field(default_factory=list)
     tables: list[tuple[str, pd.DataFrame]] = dataclasses.field(default_factory=list)
+    files: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
     missing: list[str] = dataclasses.field(default_factory=list)
 
-    def add(
-        self,
-        stem: str,
-        heading: str,
-        reading: str,
-        draw: Callable[..., Chart],
-        *data: object,
-        link: str = "",
-        **options: object,
-    ) -> None:
-        """Add the panel that `draw` makes of `data`, or note why it cannot be drawn."""
-        try:
-            self.panels.append(Panel(stem, heading, reading, spec_of(draw(*data, **options)), link))
-        except AnalysisError as error:
-            self.missing.append(f"{heading}: {error}")
+    def add(self, entry: Entry) -> None:
+        """Put an entry where it belongs."""
+        match entry:
+            case Panel():
+                self.panels.append(entry)
+            case PageTable():
+                self.tables.append((entry.caption, entry.frame))
+            case TableFile():
+                above = [self.files[entry.name]] if entry.name in self.files else []
+                self.files[entry.name] = pd.concat([*above, entry.frame], ignore_index=True)
+            case Missing():
+                self.missing.append(entry.reason)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outline:
+    """A section before the data are known.
+
+    Attributes
+    ----------
+    anchor : str
+        Its address within the page.
+    title, lead : str
+        The heading, and the sentences that explain how to read the figures.
+    parts : tuple of Part
+        In the order of the page.
+    narrow : bool
+        Panels stand three abreast where there is room, else two.
+    optional : bool
+        Leave the section out where it has no panel, notes included.
+    """
+
+    anchor: str
+    title: str
+    lead: str
+    parts: tuple[Part, ...]
+    narrow: bool = False
+    optional: bool = False
+
+    def fill(self, report: ReportResults) -> Section:
+        """Collect the entries of all parts."""
+        section = Section(self.anchor, self.title, self.lead, self.narrow)
+        for per, parts in itertools.groupby(self.parts, key=lambda part: part.per):
+            together = list(parts)
+            for groups in report.by(per):
+                for part in together:
+                    for entry in part.entries(groups, report):
+                        section.add(entry)
+        return section
+
+
+def fill_sections(contents: tuple[Outline, ...], report: ReportResults) -> list[Section]:
+    """All sections of the report that have something to show."""
+    filled = [(outline, outline.fill(report)) for outline in contents]
+    return [section for outline, section in filled if section.panels or not outline.optional]

@@ -10,13 +10,13 @@ import pytest
 import vl_convert
 
 from analysis.best_of_n.expected_max_table import expected_max_table
+from analysis.data.labels import file_stems, group_labels
 from analysis.data.study import Group, Study
 from analysis.errors import TableError
 from analysis.figures import curves, scores, seeds, stopping
 from analysis.figures.best_of import best_of_recipes, expected_best
 from analysis.figures.comparison import improvement, instability_figure, profiles
 from analysis.figures.heatmap import heatmap, heatmap_cells
-from analysis.figures.labels import file_stems, group_labels
 from analysis.figures.theme import rows, save_figure, spec_of
 from analysis.stopping.value import early_stopping_table
 from analysis.variance.components import variance_components

@@ -4,12 +4,13 @@ import json
 
 import pandas as pd
 
+from analysis.data.labels import group_labels
 from analysis.data.study import Study
-from analysis.figures.labels import group_labels
 from analysis.report import write_report
+from analysis.report.contents import CONTENTS
 from analysis.report.results.group_results import GroupResults, analyse_training
-from analysis.report.sections.layers import inner_sections
-from analysis.report.sections.training import loss_section
+from analysis.report.results.report_results import ReportResults
+from analysis.report.sections.section import fill_sections
 from tests.suites.made_diagnostics import DEPTHS, plane, watched
 from tests.suites.made_studies import complete, curved
 
@@ -35,21 +36,25 @@ def test_the_report_shows_what_was_recorded(tmp_path):
     assert len(read) == (DEPTHS - 1) * 36
 
 
-def groups_of(study):
+def sections_of(study):
+    """The report's sections on training and on the network, by title."""
     labels = group_labels(study)
-    found = [GroupResults(key, labels[key], labels[key], part) for key, part in study.groups()]
-    for group in found:
+    groups = [GroupResults(key, labels[key], labels[key], part) for key, part in study.groups()]
+    for group in groups:
         analyse_training(group)
-    return found
+    outlines = tuple(o for o in CONTENTS if o.anchor == "losses" or o.optional)
+    filled = fill_sections(outlines, ReportResults(study, groups))
+    return {section.title: section.missing for section in filled}
 
 
 def test_without_diagnostics_there_are_no_such_sections_and_one_hint():
-    groups = groups_of(complete(a=2, b=2))
-    assert inner_sections(groups) == []
-    (hint,) = loss_section(groups).missing
+    missing = sections_of(complete(a=2, b=2))
+    assert list(missing) == ["Training losses"]
+    (hint,) = missing["Training losses"]
     assert "diagnostics.distances=true diagnostics.gradient_norms=10" in hint
     # A table of scores from elsewhere has no losses either, and no use for the hint.
-    assert all("diagnostics" not in text for text in loss_section(groups_of(curved())).missing)
+    elsewhere = sections_of(curved())["Training losses"]
+    assert all("diagnostics" not in text for text in elsewhere)
 
 
 def test_recipes_that_recorded_nothing_are_named_beside_those_that_did():
@@ -61,11 +66,10 @@ def test_recipes_that_recorded_nothing_are_named_beside_those_that_did():
         profiles=study.profiles.loc[study.profiles["run"].isin(kept)],
         representations=study.representations.loc[study.representations["run"].isin(kept)],
     )
-    groups = groups_of(part)
-    missing = {section.title: section.missing for section in inner_sections(groups)}
+    missing = sections_of(part)
     assert missing["Layer by layer"] == [
         "rte, b: no distances; train with diagnostics.distances=true.",
         "rte, b: no gradient norms; train with diagnostics.gradient_norms=10.",
     ]
     assert missing["Representations of two runs"][0].startswith("rte, b: no representations were")
-    assert not any("diagnostics" in text for text in loss_section(groups).missing)
+    assert not any("diagnostics" in text for text in missing["Training losses"])

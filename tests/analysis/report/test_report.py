@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 
 import numpy as np
@@ -14,7 +15,8 @@ from analysis.data.score_table import read_table
 from analysis.data.study import Study, concat_studies
 from analysis.errors import OptionError, TableError
 from analysis.report import useful_workers, write_report
-from analysis.report.answer import answer_facts, answer_words
+from analysis.report.answers import answer_text
+from analysis.report.facts import answer_facts, mean_difference
 from analysis.report.html.embed import columnar, script_json
 from analysis.report.results.group_results import GroupResults, analyse_group, perfect_score
 from analysis.report.write import gathered
@@ -124,7 +126,7 @@ def test_answer_states_the_numbers_of_the_data():
     honest = table["split_half"].fillna(table["expected_best"])
     smaller = honest.loc[honest.index < plan["budget_with_stopping"]]
     assert (smaller < plan["baseline"]).all()
-    words = " ".join(answer_words(found, facts))
+    words = " ".join(answer_text(found, facts))
     assert (
         f"{scores.mean():.3f} on average with a standard deviation of {scores.std():.3f}" in words
     )
@@ -132,11 +134,18 @@ def test_answer_states_the_numbers_of_the_data():
     assert "Init accounts for" in words
 
 
+def test_mean_difference_is_that_of_all_pairs():
+    values = np.random.default_rng(0).normal(size=9)
+    every = np.abs(np.subtract.outer(values, values)).sum() / (9 * 8)
+    assert mean_difference(pd.Series(values)) == pytest.approx(every)
+    assert math.isnan(mean_difference(pd.Series([1.0])))
+
+
 def test_answer_of_few_runs():
     one = analysed(plain(1, 1))
-    assert "an anecdote" in answer_words(one, answer_facts(one))[0]
+    assert "an anecdote" in answer_text(one, answer_facts(one))[0]
     row = plain(1, 4)
-    words = " ".join(answer_words(analysed(row), answer_facts(analysed(row))))
+    words = " ".join(answer_text(analysed(row), answer_facts(analysed(row))))
     assert "cannot be said" in words
     assert "at least 2 of each" in words
 
@@ -221,7 +230,7 @@ def test_lower_is_better(tmp_path):
     study = read_table(frame, metric="loss", higher_is_better=False)
     found = analysed(study)
     assert perfect_score(found) == 0.0
-    assert "lowers the score" in answer_words(found, answer_facts(found))[0]
+    assert "lowers the score" in answer_text(found, answer_facts(found))[0]
 
 
 def test_perfect_score_of_percentages_and_of_open_scales():

@@ -1,11 +1,8 @@
-"""Numbers as readers want them: as many digits as the spread of the scores deserves."""
+"""Numbers as text: as many digits as the spread of the scores supports."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import pandas as pd
 
 
 def digits_for(sd: float) -> int:
@@ -55,19 +52,3 @@ def round_step(value: float) -> float:
     power = 10.0 ** math.floor(math.log10(value) + 1e-12)
     step = max(m for m in (1.0, 2.0, 5.0) if m * power <= value * (1 + 1e-12))
     return float(f"{step * power:.6g}")
-
-
-def mean_difference(scores: pd.Series) -> float:
-    """Mean absolute difference between two distinct scores (Gini's mean difference)."""
-    ordered = scores.sort_values().to_numpy(dtype=float)
-    n = len(ordered)
-    if n < 2:
-        return math.nan
-    weights = 2 * pd.RangeIndex(1, n + 1).to_numpy() - n - 1
-    return float((weights * ordered).sum() * 2 / (n * (n - 1)))
-
-
-def record(table: pd.DataFrame, position: int) -> dict[str, Any]:
-    """One row of a table by its position, as a plain dictionary."""
-    values = table.iloc[[position]].to_dict("records")[0]
-    return {str(name): value for name, value in values.items()}

@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 
 from analysis.best_of_n.target_chance import chance_of_target, runs_for_target
-from analysis.data.early_stopped import is_selected
+from analysis.data.early_stopped import is_selected, selection_text
+from analysis.data.frames import row_dict
+from analysis.data.labels import group_labels
 from analysis.data.study import Study
 from analysis.errors import OptionError, TableError
-from analysis.figures.labels import group_labels
+from analysis.formatting import count, digits_for, number, percent
 from analysis.planning.sample_size import (
     budget_table,
     interval_width,
     runs_for_power,
     runs_for_width,
 )
-from analysis.report.results.early_stopped import why_missing
-from analysis.report.results.numbers import count, digits_for, number, percent, record
 
 SHOWN_N = (1, 5, 10, 20, 50)
 
@@ -96,7 +96,7 @@ def plan_answers(questions: Questions, study: Study | None = None, *, seed: int 
 
 def _for_group(questions: Questions, part: Study, generator: np.random.Generator) -> list[str]:
     if is_selected(part):
-        return [f"no pilot to plan from: {why_missing(part)}"]
+        return [f"no pilot to plan from: {selection_text(part)}"]
     runs = part.complete_runs()
     if len(runs) < 2:
         return ["fewer than two runs were trained to their end: no pilot to plan from."]
@@ -187,7 +187,7 @@ def _budget(
             f"a budget of {count(budget, 'training')} is more than the pilot's runs; ask for less, "
             "or train more."
         )
-    row = record(table, 0)
+    row = row_dict(table, 0)
     if row["fraction"] >= 1:
         return (
             f"a budget of {count(budget, 'full training')} is best spent on plain runs: expected "

@@ -1,4 +1,4 @@
-"""The answer in words: what seeds are worth here, and how many runs one needs."""
+"""The answer for each group in sentences, and the answers side by side."""
 
 from __future__ import annotations
 
@@ -7,148 +7,48 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from analysis.best_of_n.expected_max import expected_max
-from analysis.data.early_stopped import at_the_decision, is_selected
-from analysis.planning.sample_size import runs_for_power, runs_for_width
-from analysis.report.results.early_stopped import stopped_words
+from analysis.data.early_stopped import at_the_decision, is_selected, selection_text
+from analysis.data.frames import row_dict
+from analysis.data.study import Study
+from analysis.formatting import count, digits_for, number, p_value, percent
 from analysis.report.results.group_results import GroupResults
-from analysis.report.results.numbers import (
-    count,
-    digits_for,
-    mean_difference,
-    number,
-    p_value,
-    percent,
-    record,
-    round_step,
-)
-
-FACTORS = {"init": "init_seed", "order": "order_seed"}
 
 
-def answer_facts(found: GroupResults) -> dict[str, object]:
-    """The numbers behind the answer, for `summary.json`."""
-    runs, scores = found.runs, found.scores
-    facts: dict[str, object] = {
-        **found.key._asdict(),
-        "metric": found.metric,
-        "higher_is_better": found.up,
-        "n_runs": len(runs),
-        "n_failed": int(runs["failed"].sum()) if len(runs) else 0,
-        "n_incomplete": len(found.recorded.incomplete_runs()),
-    }
-    if is_selected(found.recorded):
-        table = at_the_decision(found.recorded)
-        facts["at_the_decision"] = None if table.empty else record(table, 0)
-    if runs.empty:
-        return facts
-    sd = float(scores.std()) if len(scores) > 1 else math.nan
-    facts |= {
-        "mean": float(scores.mean()),
-        "sd": sd,
-        "min": float(scores.min()),
-        "max": float(scores.max()),
-        "mean_difference_of_two_runs": mean_difference(scores),
-    }
-    if len(scores) >= 5:
-        one, five = expected_max(scores, [1, 5], lower_is_better=not found.up)
-        facts["gain_of_best_of_5"] = abs(float(five - one))
-    failure = found.table("failure")
-    if failure is not None:
-        row = failure.iloc[0]
-        facts |= {
-            "failures_judged": bool(row["judged"]),
-            "failure_rate": [float(row[c]) for c in ("rate", "lower", "upper")],
-        }
-    facts |= _shares(found) | _needed(sd) | _saved(found)
-    return facts
-
-
-def _shares(found: GroupResults) -> dict[str, object]:
-    variance, tests = found.table("variance"), found.table("tests")
-    facts: dict[str, object] = {}
-    if variance is not None:
-        for subset, part in variance.dropna(subset="share").groupby("subset", sort=False):
-            name = "shares" if subset == "all runs" else f"shares_{str(subset).replace(' ', '_')}"
-            facts[name] = {
-                str(row["component"]): [
-                    float(row[c]) for c in ("share", "share_lower", "share_upper")
-                ]
-                for row in part.to_dict("records")
-            }
-    if tests is not None:
-        restricted = tests.loc[tests["test"] == "restricted permutation"]
-        facts["p_values"] = {
-            name: float(restricted.loc[restricted["factor"] == factor, "p_value"].iloc[0])
-            for name, factor in FACTORS.items()
-            if (restricted["factor"] == factor).any()
-        }
-    return facts
-
-
-def _needed(sd: float) -> dict[str, object]:
-    half, effect = round_step(sd / 4), round_step(sd / 2)
-    if not (math.isfinite(half) and sd > 0):
-        return {}
-    return {
-        "mean_within": half,
-        "runs_for_mean_within": runs_for_width(2 * half, sd),
-        "effect": effect,
-        "runs_for_effect": runs_for_power(effect, sd),
-    }
-
-
-def _saved(found: GroupResults) -> dict[str, object]:
-    table = found.table("early_stopping")
-    if table is None:
-        return {}
-    plans = table.set_index("budget")
-    judged = plans["split_half"].notna()
-    budget = min(10, int(plans.index[judged].max() if judged.any() else plans.index.max()))
-    row = record(table, int((table["budget"] == budget).argmax()))
-    sign = 1.0 if found.up else -1.0
-    honest = plans["split_half"].fillna(plans["expected_best"])
-    enough = plans.index[(sign * (honest - float(row["baseline"])) >= 0).to_numpy(dtype=bool)]
-    facts: dict[str, object] = {str(name): row[str(name)] for name in table.columns[2:]}
-    facts["budget_with_stopping"] = min(int(enough.min()) if len(enough) else budget, budget)
-    return {"early_stopping": facts}
-
-
-def answer_words(found: GroupResults, facts: dict[str, object]) -> list[str]:
+def answer_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
     """The answer for one group, a sentence or two per question."""
     n = int(str(facts["n_runs"]))
-    if not n and is_selected(found.recorded):
-        return stopped_words(found.recorded)
+    if not n and is_selected(group.recorded):
+        return _selected_text(group.recorded)
     if not n:
         return ["No run was trained to its end, so there is nothing to say."]
     get = _numbers(facts)
     d = digits_for(get("sd"))
     if n == 1:
         return [
-            f"There is one run only, with {found.metric} {number(get('mean'), 4)}. One number is "
+            f"There is one run only, with {group.metric} {number(get('mean'), 4)}. One number is "
             "an anecdote: nothing can be said about how it would vary."
         ]
-    words = [
-        f"Over {count(n, 'run')} that differ in their seeds alone, {found.metric} is "
+    sentences = [
+        f"Over {count(n, 'run')} that differ in their seeds alone, {group.metric} is "
         f"{number(get('mean'), d)} on average with a standard deviation of {number(get('sd'), d)} "
         f"(from {number(get('min'), d)} to {number(get('max'), d)}): two runs differ by "
         f"{number(get('mean_difference_of_two_runs'), d)} on average."
     ]
     if "gain_of_best_of_5" in facts:
-        words[0] += (
+        sentences[0] += (
             f" Reporting the best of 5 runs instead of one "
-            f"{'raises' if found.up else 'lowers'} the score by "
+            f"{'raises' if group.up else 'lowers'} the score by "
             f"{number(get('gain_of_best_of_5'), d)}, by luck alone."
         )
-    words += [*_failure_words(found, facts), *_share_words(found, facts)]
+    sentences += [*_failure_text(group, facts), *_share_text(group, facts)]
     if "mean_within" in facts:
-        words.append(
+        sentences.append(
             f"To know the mean to ±{facts['mean_within']:g}, "
             f"{count(int(get('runs_for_mean_within')), 'run')} are needed (there are {n:,}); to "
             f"tell apart two recipes that differ by {facts['effect']:g} with power 80%, "
             f"{count(int(get('runs_for_effect')), 'run')} of each."
         )
-    return [*words, *_stopping_words(found, facts, d)]
+    return [*sentences, *_stopping_text(group, facts, d)]
 
 
 def _numbers(facts: dict[str, object]) -> Callable[[str], float]:
@@ -159,15 +59,15 @@ def _numbers(facts: dict[str, object]) -> Callable[[str], float]:
     return get
 
 
-def _failure_words(found: GroupResults, facts: dict[str, object]) -> list[str]:
-    row = found.table("failure")
+def _failure_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
+    row = group.table("failure")
     if row is None or not facts.get("failures_judged"):
         return []
     failed, n = int(row["n_failed"].iloc[0]), int(row["n_runs"].iloc[0])
     rate, lower, upper = (float(row[c].iloc[0]) for c in ("rate", "lower", "upper"))
     if failed == 0:
         return [f"No run failed; with {count(n, 'run')} the rate may still be {percent(upper)}."]
-    without = found.runs.loc[~found.runs["failed"], "score"].astype("float64")
+    without = group.runs.loc[~group.runs["failed"], "score"].astype("float64")
     text = (
         f"{count(failed, 'run')} of {n:,} failed ({percent(rate)}, 95% interval "
         f"{percent(lower)} to {percent(upper)})"
@@ -178,11 +78,11 @@ def _failure_words(found: GroupResults, facts: dict[str, object]) -> list[str]:
     return [text + "."]
 
 
-def _share_words(found: GroupResults, facts: dict[str, object]) -> list[str]:
-    variance = found.table("variance")
+def _share_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
+    variance = group.table("variance")
     shares = facts.get("shares")
     if variance is None or not isinstance(shares, dict) or not shares:
-        note = found.missing.get("variance", "")
+        note = group.missing.get("variance", "")
         if variance is not None:
             note = str(variance["note"].iloc[0])
         return [f"How much of the variance is due to init and to order cannot be said: {note}"]
@@ -212,7 +112,7 @@ def _share_words(found: GroupResults, facts: dict[str, object]) -> list[str]:
     return [f"{text[0].upper()}{text[1:]}. {rest}"]
 
 
-def _stopping_words(found: GroupResults, facts: dict[str, object], d: int) -> list[str]:
+def _stopping_text(group: GroupResults, facts: dict[str, object], d: int) -> list[str]:
     plan = facts.get("early_stopping")
     if not isinstance(plan, dict):
         return []
@@ -240,10 +140,10 @@ def _stopping_words(found: GroupResults, facts: dict[str, object], d: int) -> li
     return [text + "."]
 
 
-def spread_words(all_facts: list[dict[str, object]]) -> str:
+def spread_text(all_facts: list[dict[str, object]]) -> str:
     """One sentence over all groups: how far the shares of init and order range."""
-    found = [f["shares"] for f in all_facts if isinstance(f.get("shares"), dict)]
-    shares = [s for s in found if isinstance(s, dict) and s]
+    known = [f["shares"] for f in all_facts if isinstance(f.get("shares"), dict)]
+    shares = [s for s in known if isinstance(s, dict) and s]
     if len(shares) < 2:
         return ""
     parts = []
@@ -286,3 +186,29 @@ def overview(all_facts: list[dict[str, object]], labels: list[str]) -> pd.DataFr
             )
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _selected_text(study: Study) -> list[str]:
+    """What can be said of a group all the same."""
+    sentences = [selection_text(study)]
+    runs = study.runs
+    up = bool(runs["higher_is_better"].iloc[0])
+    scores = runs["score"].astype("float64")
+    d = digits_for(float(scores.std())) if len(runs) > 1 else 3
+    best = row_dict(runs, int((scores if up else -scores).to_numpy().argmax()))
+    sentences.append(
+        f"The best of all {len(runs)} started runs has {best['metric']} {number(best['score'], d)} "
+        f"(init {best['init_seed']}, order {best['order_seed']}): one draw of what this policy yields."
+    )
+    table = at_the_decision(study)
+    if not table.empty:
+        row = row_dict(table, 0)
+        text = (
+            f"All {row['runs']} reached {percent(row['fraction'])} of training. Their best scores until "
+            f"then are {number(row['mean'], d)} on average, standard deviation "
+            f"{number(row['sd'], d + 1)}, from {number(row['min'], d)} to {number(row['max'], d)}"
+        )
+        if math.isfinite(row["failed"]):
+            text += f"; {int(row['failed'])} did not beat the majority classifier there"
+        sentences.append(text + ".")
+    return sentences

@@ -1,1 +1,0 @@
-"""Numbers turned into sentences below figures."""

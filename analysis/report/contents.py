@@ -1,0 +1,145 @@
+"""The contents of the report: every section with its parts, in the order of the page.
+
+A new figure is a part in a module of its own and one line here.
+"""
+
+from __future__ import annotations
+
+from analysis.report.panels.best_of import BestOfRecipes, ExpectedBest
+from analysis.report.panels.bias_correction import BiasCorrection
+from analysis.report.panels.comparison import Comparisons
+from analysis.report.panels.grids import GridHeatmap, ValidationCurves
+from analysis.report.panels.layers import (
+    DistancesOverSteps,
+    FinalDistances,
+    GradientNorms,
+    UnrecordedProfiles,
+)
+from analysis.report.panels.losses import DiagnosticsAdvice, FinalLosses, LossBands
+from analysis.report.panels.predictions import Instability, PredictionBootstrap
+from analysis.report.panels.representations import Similarity
+from analysis.report.panels.scores import FailureRates, ScoreStrips
+from analysis.report.panels.stopping import (
+    PrunerReplay,
+    RankCorrelations,
+    StoppingPlans,
+    StoppingValue,
+)
+from analysis.report.panels.surfaces import LossSurfaces
+from analysis.report.panels.tasks import PerformanceProfiles, SeedsAcrossTasks
+from analysis.report.panels.variance import ExtremeSeeds, SeedRanking, VarianceShares
+from analysis.report.sections.section import Outline
+
+CONTENTS: tuple[Outline, ...] = (
+    Outline(
+        "scores",
+        "Scores and failures",
+        "Every run is a point; a box spans the middle half, its tick is the median and the diamond "
+        "the mean. A run fails when its final score does not beat the majority classifier. Two bars "
+        "show what the test set alone does to an accuracy: how far equally good runs differ on it, "
+        "and how far it may be off for all of them together.",
+        (ScoreStrips(), FailureRates()),
+    ),
+    Outline(
+        "grids",
+        "The grids",
+        "One cell per run: init seeds down, order seeds across, their means at the edges in the "
+        "same colours. Point at a cell to see its seeds and scores; where curves were recorded, its "
+        "curve lights up in the figure that follows.",
+        (GridHeatmap(), ValidationCurves()),
+    ),
+    Outline(
+        "variance",
+        "Where the variance comes from",
+        "Shares of the variance of scores by Henderson's method III, with jackknife intervals. An "
+        "interval that reaches 0 means that the seeds may not matter at all. Behind the means of the "
+        "seeds, in grey: where sorted means fall when scores are shuffled over all cells. Points "
+        "within it are no evidence that seeds differ.",
+        (VarianceShares(), SeedRanking(), ExtremeSeeds()),
+        narrow=True,
+    ),
+    Outline(
+        "best-of-n",
+        "The best of n runs",
+        "What one may expect from training n runs and keeping the best. Lines are the unbiased "
+        "estimate (the plug-in one is in the tables); the band belongs to the median of the best and "
+        "holds for all n at once.",
+        (ExpectedBest(), BestOfRecipes()),
+    ),
+    Outline(
+        "early-stopping",
+        "Early stopping",
+        "Start t runs, stop them after a share f of training, continue the best p: the exact "
+        "expectation of the best score over all draws from the recorded runs, for the best plan of "
+        "every budget, beside the same budget without stopping. The plan was chosen on these runs, "
+        "which flatters it; the dashed line is what a plan chosen on one half of the runs is worth on "
+        "the other.",
+        (StoppingValue(), StoppingPlans(), RankCorrelations(), PrunerReplay()),
+    ),
+    Outline(
+        "losses",
+        "Training losses",
+        "",
+        (LossBands(), FinalLosses(), DiagnosticsAdvice()),
+    ),
+    Outline(
+        "bias-correction",
+        "Bias correction",
+        "Adam divides its running means by 1 - beta^t, BERTAdam does not. Without the correction an "
+        "update is 1/f(t) times as long as it should be, most of all in the first steps (Zhang et al. "
+        "2021, Mosbach et al. 2021).",
+        (BiasCorrection(),),
+        narrow=True,
+        optional=True,
+    ),
+    Outline(
+        "layers",
+        "Layer by layer",
+        "Medians over runs. Distances are L2, over all parameters of a layer, from where the run "
+        "started (re-initialised layers: from their new start). Gradient norms are L2, before "
+        "clipping. Figures over the steps share one vertical axis per task.",
+        (GradientNorms(), FinalDistances(), DistancesOverSteps(), UnrecordedProfiles()),
+        optional=True,
+    ),
+    Outline(
+        "representations",
+        "Representations of two runs",
+        "The first token's hidden state after every layer, for the same validation examples, "
+        "compared between every two runs: 1 (distance 0) is the same arrangement up to rotation and "
+        "scale. Points are medians over pairs, rules their range. The embeddings' first token is "
+        "the same in every text and can't be compared. SVCCA is high for any two runs where the "
+        "examples are not several times the features.",
+        (Similarity(),),
+        narrow=True,
+        optional=True,
+    ),
+    Outline(
+        "surfaces",
+        "Loss surfaces",
+        "The training loss (without dropout) on the plane through the start of one run and the ends "
+        "of two: f(a, b) = L(start + a (failed - start) + b (successful - start)), as Mosbach et al. "
+        "2021 draw it. The start has the pre-trained encoder and the new head of the run named.",
+        (LossSurfaces(),),
+        optional=True,
+    ),
+    Outline(
+        "comparison",
+        "Recipes and models compared",
+        "Paired by seeds where both have the cell. An improvement is called meaningful when B beats "
+        "A more often than not beyond chance, and may do so in more than three of four cases.",
+        (Comparisons(),),
+    ),
+    Outline(
+        "tasks",
+        "Over several tasks",
+        "Whether the same seeds win on several tasks (rank correlation of their means, one-sided "
+        "permutation test), and how recipes do over all tasks.",
+        (SeedsAcrossTasks(), PerformanceProfiles()),
+    ),
+    Outline(
+        "predictions",
+        "Where predictions differ",
+        "Runs with the same score need not agree. Averages over distinct pairs of runs.",
+        (Instability(), PredictionBootstrap()),
+    ),
+)

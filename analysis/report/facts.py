@@ -1,0 +1,114 @@
+"""The numbers behind the answer to each group, as `summary.json` holds them."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from analysis.best_of_n.expected_max import expected_max
+from analysis.data.early_stopped import at_the_decision, is_selected
+from analysis.data.frames import row_dict
+from analysis.formatting import round_step
+from analysis.planning.sample_size import runs_for_power, runs_for_width
+from analysis.report.results.group_results import GroupResults
+
+FACTORS = {"init": "init_seed", "order": "order_seed"}
+
+
+def answer_facts(group: GroupResults) -> dict[str, object]:
+    """The numbers behind the answer, for `summary.json`."""
+    runs, scores = group.runs, group.scores
+    facts: dict[str, object] = {
+        **group.key._asdict(),
+        "metric": group.metric,
+        "higher_is_better": group.up,
+        "n_runs": len(runs),
+        "n_failed": int(runs["failed"].sum()) if len(runs) else 0,
+        "n_incomplete": len(group.recorded.incomplete_runs()),
+    }
+    if is_selected(group.recorded):
+        table = at_the_decision(group.recorded)
+        facts["at_the_decision"] = None if table.empty else row_dict(table, 0)
+    if runs.empty:
+        return facts
+    sd = float(scores.std()) if len(scores) > 1 else math.nan
+    facts |= {
+        "mean": float(scores.mean()),
+        "sd": sd,
+        "min": float(scores.min()),
+        "max": float(scores.max()),
+        "mean_difference_of_two_runs": mean_difference(scores),
+    }
+    if len(scores) >= 5:
+        one, five = expected_max(scores, [1, 5], lower_is_better=not group.up)
+        facts["gain_of_best_of_5"] = abs(float(five - one))
+    failure = group.table("failure")
+    if failure is not None:
+        row = failure.iloc[0]
+        facts |= {
+            "failures_judged": bool(row["judged"]),
+            "failure_rate": [float(row[c]) for c in ("rate", "lower", "upper")],
+        }
+    facts |= _shares(group) | _needed(sd) | _saved(group)
+    return facts
+
+
+def _shares(group: GroupResults) -> dict[str, object]:
+    variance, tests = group.table("variance"), group.table("tests")
+    facts: dict[str, object] = {}
+    if variance is not None:
+        for subset, part in variance.dropna(subset="share").groupby("subset", sort=False):
+            name = "shares" if subset == "all runs" else f"shares_{str(subset).replace(' ', '_')}"
+            facts[name] = {
+                str(row["component"]): [
+                    float(row[c]) for c in ("share", "share_lower", "share_upper")
+                ]
+                for row in part.to_dict("records")
+            }
+    if tests is not None:
+        restricted = tests.loc[tests["test"] == "restricted permutation"]
+        facts["p_values"] = {
+            name: float(restricted.loc[restricted["factor"] == factor, "p_value"].iloc[0])
+            for name, factor in FACTORS.items()
+            if (restricted["factor"] == factor).any()
+        }
+    return facts
+
+
+def _needed(sd: float) -> dict[str, object]:
+    half, effect = round_step(sd / 4), round_step(sd / 2)
+    if not (math.isfinite(half) and sd > 0):
+        return {}
+    return {
+        "mean_within": half,
+        "runs_for_mean_within": runs_for_width(2 * half, sd),
+        "effect": effect,
+        "runs_for_effect": runs_for_power(effect, sd),
+    }
+
+
+def _saved(group: GroupResults) -> dict[str, object]:
+    table = group.table("early_stopping")
+    if table is None:
+        return {}
+    plans = table.set_index("budget")
+    judged = plans["split_half"].notna()
+    budget = min(10, int(plans.index[judged].max() if judged.any() else plans.index.max()))
+    row = row_dict(table, int((table["budget"] == budget).argmax()))
+    sign = 1.0 if group.up else -1.0
+    honest = plans["split_half"].fillna(plans["expected_best"])
+    enough = plans.index[(sign * (honest - float(row["baseline"])) >= 0).to_numpy(dtype=bool)]
+    facts: dict[str, object] = {str(name): row[str(name)] for name in table.columns[2:]}
+    facts["budget_with_stopping"] = min(int(enough.min()) if len(enough) else budget, budget)
+    return {"early_stopping": facts}
+
+
+def mean_difference(scores: pd.Series) -> float:
+    """Mean absolute difference between two distinct scores (Gini's mean difference)."""
+    ordered = scores.sort_values().to_numpy(dtype=float)
+    n = len(ordered)
+    if n < 2:
+        return math.nan
+    weights = 2 * pd.RangeIndex(1, n + 1).to_numpy() - n - 1
+    return float((weights * ordered).sum() * 2 / (n * (n - 1)))

@@ -1,0 +1,114 @@
+"""Panels that compare recipes and models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import ClassVar
+
+import pandas as pd
+
+from analysis.comparison.compare import compare
+from analysis.comparison.pairing import Factor
+from analysis.data.frames import row_dict
+from analysis.errors import AnalysisError
+from analysis.figures.comparison import improvement
+from analysis.formatting import count, p_value, percent
+from analysis.report.results.group_results import GroupResults
+from analysis.report.results.report_results import ReportResults
+from analysis.report.sections.part import Entry, Missing, PageTable, Per, TableFile, drawn
+
+FACTORS: tuple[Factor, ...] = ("recipe", "model")
+
+
+class Comparisons:
+    """All pairs of recipes and of models on the same task."""
+
+    per: ClassVar[Per] = "study"
+
+    def entries(self, groups: list[GroupResults], report: ReportResults) -> Iterator[Entry]:
+        """A panel and two tables for each factor that varies."""
+        study = report.unselected
+        varied = [by for by in FACTORS if study.runs[by].nunique() > 1]
+        for by in varied:
+            try:
+                table = compare(study, report.generator("comparison", FACTORS.index(by)), by=by)
+            except AnalysisError as error:
+                yield Missing(f"Comparison of {by}s: {error}")
+                continue
+            if table.empty:
+                yield Missing(f"No two {by}s were run on the same task.")
+                continue
+            shown = table.assign(label=_labels(table, by))
+            yield drawn(
+                f"comparison-{by}",
+                f"Does B beat A? ({by}s)",
+                comparison_caption(shown),
+                partial(improvement, shown),
+            )
+            yield PageTable(f"Comparisons of {by}s", _shown(shown))
+            yield TableFile(f"comparison_{by}", table)
+        if not varied:
+            yield Missing(
+                "There is one recipe and one model. Run a second one with the same seeds (or pass "
+                "several studies) to compare them."
+            )
+
+
+def _labels(table: pd.DataFrame, by: Factor) -> list[str]:
+    fixed = "model" if by == "recipe" else "recipe"
+    several = table[fixed].nunique() > 1
+    return [
+        f"{row['task']}{', ' + row[fixed] if several else ''}: {row['b']} over {row['a']}"
+        for row in table.to_dict("records")
+    ]
+
+
+def comparison_caption(table: pd.DataFrame) -> str:
+    """The number of meaningful improvements, and the clearest of them."""
+    meaningful = table.loc[table["meaningful"].to_numpy(dtype=bool)]
+    significant = int((table["welch_holm"] < 0.05).sum())
+    text = (
+        f"{count(len(meaningful), 'meaningful improvement')} among {count(len(table), 'comparison')}; "
+        f"{significant} of the differences of means {'is' if significant == 1 else 'are'} "
+        "significant at 5% after Holm's correction."
+    )
+    if len(meaningful):
+        top = row_dict(meaningful, int(meaningful["improvement"].argmax()))
+        text += f" The clearest: {top['label']}, in {percent(top['improvement'])} of cases."
+    return text
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The comparison as a reader needs it; all columns are in the file."""
+    return pd.DataFrame(
+        {
+            "comparison (B over A)": table["label"],
+            "runs A / B / pairs": [
+                f"{a} / {b} / {p}"
+                for a, b, p in zip(table["n_a"], table["n_b"], table["n_pairs"], strict=True)
+            ],
+            "difference of means": [
+                f"{d:+.4f} [{low:.4f}, {high:.4f}]"
+                for d, low, high in zip(
+                    table["welch_difference"],
+                    table["welch_lower"],
+                    table["welch_upper"],
+                    strict=True,
+                )
+            ],
+            "Welch, after Holm": [p_value(float(p)) for p in table["welch_holm"]],
+            "P(B beats A)": [
+                f"{p:.2f} [{low:.2f}, {high:.2f}]"
+                for p, low, high in zip(
+                    table["improvement"],
+                    table["improvement_lower"],
+                    table["improvement_upper"],
+                    strict=True,
+                )
+            ],
+            "stochastic order ε": [f"{e:.2f}" for e in table["epsilon_min"]],
+            "equal spread": [p_value(float(p)) for p in table["brown_forsythe_p"]],
+            "lead changes at n": [c or "–" for c in table["crossings"]],
+        }
+    )

@@ -1,0 +1,141 @@
+"""Panels on the grid of seeds: its scores as a heatmap, and its curves over training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.data.early_stopped import STOPPED, is_selected
+from analysis.data.frames import row_dict
+from analysis.data.study import Study
+from analysis.figures.curves import drawn_runs, validation_curves
+from analysis.figures.heatmap import heatmap
+from analysis.figures.theme import Chart
+from analysis.formatting import count, number, percent
+from analysis.report.results.group_results import GroupResults
+from analysis.report.results.report_results import ReportResults
+from analysis.report.sections.part import GroupFigure
+
+
+class GridHeatmap(GroupFigure):
+    """Scores by init and order seed."""
+
+    id = "heatmap"
+    title = "scores by seeds"
+
+    def applies(self, group: GroupResults) -> bool:
+        """Whether a run was trained to its end."""
+        return bool(group.recorded.runs["complete"].any())
+
+    def missing(self, group: GroupResults) -> str:
+        """Why nothing is known of the group."""
+        return group.missing["all"]
+
+    def link(self, group: GroupResults) -> str:
+        """The curves, where there are any."""
+        return f"curves-{group.stem}" if group.study.curves is not None else ""
+
+    def caption(self, group: GroupResults) -> str:
+        """Where the best and worst cells lie, and how far the means of the seeds differ."""
+        return heatmap_caption(group)
+
+    def draw(self, group: GroupResults, report: ReportResults) -> Chart:
+        """See `heatmap`."""
+        return heatmap(group.recorded)
+
+
+class ValidationCurves(GroupFigure):
+    """Scores over training, a curve per run."""
+
+    id = "curves"
+    title = "scores over training"
+
+    def applies(self, group: GroupResults) -> bool:
+        """Whether evaluations during training were recorded."""
+        return group.study.curves is not None and GRID.applies(group)
+
+    def missing(self, group: GroupResults) -> str:
+        """How to record curves; the heatmap's note says enough where no run is complete."""
+        if not GRID.applies(group):
+            return ""
+        return (
+            "no curves. Record evaluations during training, or give a long table (run, fraction, "
+            "score), to see them here."
+        )
+
+    def caption(self, group: GroupResults) -> str:
+        """The early rank of the run that ended best."""
+        return curves_caption(group)
+
+    def draw(self, group: GroupResults, report: ReportResults) -> Chart:
+        """See `validation_curves`."""
+        return validation_curves(group.recorded)
+
+
+GRID = GridHeatmap()
+
+
+def heatmap_caption(group: GroupResults) -> str:
+    """Where the best and worst cell lie, and how little the means of rows and columns move."""
+    if is_selected(group.recorded):
+        return _stopped_caption(group.recorded)
+    runs, d = group.runs, group.digits
+    scores = runs["score"]
+    ends = (int(scores.argmax()), int(scores.argmin()))
+    best, worst = (row_dict(runs, at) for at in (ends if group.up else ends[::-1]))
+    text = (
+        f"The best cell is init {best['init_seed']}, order {best['order_seed']} with "
+        f"{number(best['score'], d)}, the worst init {worst['init_seed']}, order "
+        f"{worst['order_seed']} with {number(worst['score'], d)}."
+    )
+    spans = []
+    for factor, name in (("init_seed", "init"), ("order_seed", "order")):
+        means = runs.groupby(factor)["score"].mean()
+        if len(means) > 1:
+            spans.append(f"{number(float(np.ptp(means)), d)} between {name} seeds")
+    if spans:
+        text += f" The means span {' and '.join(spans)}, single runs {number(float(np.ptp(scores)), d)}."
+    failed = runs.loc[runs["failed"]]
+    if len(failed):
+        by_init = failed["init_seed"].value_counts()
+        of = int((runs["init_seed"] == by_init.index[0]).sum())
+        text += f" Init {by_init.index[0]} failed most often, {by_init.iloc[0]} of {of} times."
+    empty = int(group.study.grid().isna().to_numpy().sum())
+    if empty:
+        text += f" {count(empty, 'cell')} of the grid {'has' if empty == 1 else 'have'} no complete run."
+    return text
+
+
+def _stopped_caption(study: Study) -> str:
+    """What the heatmap of such a group shows."""
+    ended = study.runs.loc[study.runs["complete"]]
+    stopped = int((study.runs["status"] == STOPPED).sum())
+    return (
+        f"{count(len(ended), 'cell')} trained to the end; the {stopped} marked ones were stopped "
+        "early and have no colour, since their scores are of another moment. There are no means at "
+        "the edges: they would be those of the chosen."
+    )
+
+
+def curves_caption(group: GroupResults) -> str:
+    """How the run that ended best stood early on."""
+    curves = group.recorded.complete_curves()
+    if curves is None:
+        return ""
+    if is_selected(group.recorded):
+        ended = curves["run"].nunique()
+        return f"{count(len(group.recorded.runs), 'curve')}, of which {ended} go on to the end."
+    sign = 1.0 if group.up else -1.0
+    n = curves["run"].nunique()
+    best_run = group.runs["run"].iloc[int((sign * group.scores).argmax())]
+    times = curves.loc[(curves["run"] == best_run) & (curves["fraction"] >= 0.25), "fraction"]
+    if times.empty:
+        return f"{count(n, 'curve')}; runs that failed are dashed."
+    at = float(times.min())
+    then = curves.loc[curves["fraction"] == at].set_index("run")["score"]
+    rank = int((sign * then > sign * float(then[best_run])).sum()) + 1
+    shown = len(drawn_runs(group.study.runs))
+    some = f", of which {shown} are drawn, evenly over the ranking" if shown < n else ""
+    return (
+        f"{count(n, 'curve')}{some}; those of failed runs are dashed. The best run was number {rank:,} "
+        f"of {len(then):,} at {percent(at)} of training."
+    )

@@ -1,0 +1,116 @@
+"""Panels on training losses: their course, and their end beside the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import pandas as pd
+
+from analysis.data.labels import file_stem
+from analysis.figures.curves import loss_bands
+from analysis.figures.theme import Chart
+from analysis.figures.training import loss_against_score
+from analysis.formatting import count
+from analysis.report.results.group_results import GroupResults
+from analysis.report.results.report_results import ReportResults
+from analysis.report.sections.part import Entry, GroupFigure, Missing, Per, drawn
+from analysis.training.layer_profiles import DISTANCE, GRADIENT, HOW
+
+ADVICE = (
+    "Distances, gradient norms and representations by layer were not recorded: "
+    f"{HOW[DISTANCE]} {HOW[GRADIENT]} diagnostics.representations=256, in a study of its own."
+)
+
+
+class LossBands(GroupFigure):
+    """Training loss over the steps: mean and range, failed runs one by one."""
+
+    id = "losses"
+
+    def applies(self, group: GroupResults) -> bool:
+        """Whether training losses were recorded."""
+        return group.study.steps is not None
+
+    def missing(self, group: GroupResults) -> str:
+        """The table that is needed."""
+        return "no training losses were recorded (a table of steps is needed)."
+
+    def caption(self, group: GroupResults) -> str:
+        """The mean loss at both ends of training, and the number of diverged runs."""
+        return losses_caption(group)
+
+    def draw(self, group: GroupResults, report: ReportResults) -> Chart:
+        """See `loss_bands`."""
+        return loss_bands(group.study)
+
+
+class FinalLosses:
+    """Training loss against score at the end, all groups of a task."""
+
+    per: ClassVar[Per] = "task"
+
+    def entries(self, groups: list[GroupResults], report: ReportResults) -> Iterator[Entry]:
+        """One panel, where losses were recorded."""
+        known = [(g, t) for g in groups if (t := g.table("final_losses")) is not None]
+        if not known:
+            return
+        table = pd.concat([t.assign(label=group.label) for group, t in known])
+        task, metric = groups[0].key.task, known[0][0].metric
+        yield drawn(
+            f"ends-{file_stem(task)}",
+            f"{task}: training loss against score at the end",
+            final_losses_caption(table),
+            lambda: loss_against_score(table.reset_index(drop=True), metric=metric),
+        )
+
+
+class DiagnosticsAdvice:
+    """The settings that record diagnostics by layer, where seedlab trained without them."""
+
+    per: ClassVar[Per] = "study"
+
+    def entries(self, groups: list[GroupResults], report: ReportResults) -> Iterator[Entry]:
+        """A note. A table of scores from elsewhere has no steps and no use for it."""
+        recorded = ("distances", "gradient_medians", "similarity")
+        ours = any(group.study.steps is not None for group in groups)
+        if ours and not any(g.table(name) is not None for g in groups for name in recorded):
+            yield Missing(ADVICE)
+
+
+def losses_caption(group: GroupResults) -> str:
+    """Where the mean training loss begins and ends, and how many runs diverged."""
+    steps = group.study.steps
+    if steps is None:
+        return ""
+    good = group.runs.loc[~group.runs["failed"], "run"]
+    loss = steps.loc[steps["run"].isin(good)].groupby("step")["train_loss"].mean().dropna()
+    if loss.empty:
+        return "No run that trained well has recorded its losses."
+    tenth = max(len(loss) // 10, 1)
+    lost = int(group.runs["diverged"].sum())
+    return (
+        f"The mean loss falls from {loss.iloc[:tenth].mean():.3g} in the first tenth of training to "
+        f"{loss.iloc[-tenth:].mean():.3g} in the last; {count(lost, 'run')} diverged."
+    )
+
+
+def final_losses_caption(table: pd.DataFrame) -> str:
+    """Whether runs that ended with a low training loss scored well, and where failed ones lie."""
+    known = table.dropna(subset=["train_loss", "final_score"])
+    good = known.loc[~known["failed"]]
+    text = ""
+    if len(good) > 2 and good["train_loss"].nunique() > 1 and good["final_score"].nunique() > 1:
+        rank = float(good["train_loss"].corr(good["final_score"], method="spearman"))
+        text = (
+            f"Among the {count(len(good), 'run')} that did not fail, the rank correlation of loss and "
+            f"score is {rank + 0.0:.2f}. "
+        )
+    failed = known.loc[known["failed"]]
+    if len(failed):
+        text += (
+            f"{count(len(failed), 'failed run')} (crossed out) ended with a median training loss of "
+            f"{failed['train_loss'].median():.3g}"
+        )
+        text += f", the others with {good['train_loss'].median():.3g}." if len(good) else "."
+    return text.strip()

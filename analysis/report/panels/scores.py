@@ -1,0 +1,100 @@
+"""Panels on scores: every run of a task, and failure rates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import ClassVar
+
+import pandas as pd
+
+from analysis.data.frames import row_dict
+from analysis.data.labels import file_stem
+from analysis.data.study import concat_studies
+from analysis.figures.scores import failure_figure, score_strips
+from analysis.formatting import count, digits_for, number, percent
+from analysis.report.results.group_results import GroupResults
+from analysis.report.results.report_results import ReportResults
+from analysis.report.sections.part import Entry, Missing, Per, drawn
+
+
+class ScoreStrips:
+    """All scores of a task, a strip per group, with the noise of the test set."""
+
+    per: ClassVar[Per] = "task"
+
+    def entries(self, groups: list[GroupResults], report: ReportResults) -> Iterator[Entry]:
+        """One panel, and a note where the noise floor is unknown."""
+        task = groups[0].key.task
+        tables = [t for group in groups if (t := group.table("floor")) is not None]
+        floors = pd.concat(tables, ignore_index=True) if tables else None
+        alone = len(groups) == 1
+        study = groups[0].study if alone else concat_studies([group.study for group in groups])
+        yield drawn(
+            f"scores-{groups[0].stem if alone else file_stem(task)}",
+            task,
+            floor_caption(groups),
+            lambda: score_strips(study, floors),
+        )
+        if floors is None:
+            yield Missing(
+                f"{task}: no noise floor. It needs accuracies and the number of test examples "
+                "(a column n_examples, or stored predictions)."
+            )
+
+
+class FailureRates:
+    """Failure rates of all groups with their intervals."""
+
+    per: ClassVar[Per] = "study"
+
+    def entries(self, groups: list[GroupResults], report: ReportResults) -> Iterator[Entry]:
+        """One panel, where failures can be judged."""
+        rates = [(t, group.label) for group in groups if (t := group.table("failure")) is not None]
+        if rates:
+            table = pd.concat([t for t, _ in rates], ignore_index=True)
+            labels = [label for _, label in rates]
+            yield drawn(
+                "failures",
+                "Failure rates",
+                failure_caption(table, labels),
+                lambda: failure_figure(table, labels),
+            )
+
+
+def floor_caption(parts: list[GroupResults]) -> str:
+    """How the spread of scores compares with what the test set alone makes."""
+    texts = []
+    for group in parts:
+        floor = group.table("floor")
+        if floor is None:
+            continue
+        row = floor.iloc[0]
+        if not math.isfinite(row["floor_sd"]) or not row["observed_sd"] > 0:
+            continue
+        share = min((row["floor_sd"] / row["observed_sd"]) ** 2, 1.0)
+        d = digits_for(row["floor_sd"])
+        texts.append(
+            f"{group.label}: equally good runs would differ with a standard deviation of "
+            f"{number(row['floor_sd'], d)} on these {int(row['n_examples']):,} examples, "
+            f"{percent(share)} of the variance observed"
+        )
+    return "; ".join(texts) + "." if texts else ""
+
+
+def failure_caption(table: pd.DataFrame, labels: list[str]) -> str:
+    """Which group fails most, and whether its interval stands apart."""
+    shown = table.assign(label=labels).loc[table["judged"].to_numpy(dtype=bool)]
+    if shown.empty:
+        return ""
+    if not shown["n_failed"].any():
+        return f"No run failed of {count(int(shown['n_runs'].sum()), 'run')}."
+    if len(shown) == 1:
+        one = row_dict(shown, 0)
+        return f"{int(one['n_failed'])} of {count(int(one['n_runs']), 'run')} failed."
+    at = int(shown["rate"].argmax())
+    most = row_dict(shown, at)
+    text = f"{most['label']} fails most, {int(most['n_failed'])} of {count(int(most['n_runs']), 'run')}"
+    rest = shown.drop(index=shown.index[at])
+    apart = (rest["upper"] < most["lower"]).all()
+    return text + ("; its interval lies above all others." if apart else "; the intervals overlap.")
