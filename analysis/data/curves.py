@@ -105,8 +105,8 @@ def curve_pools(curves: pd.DataFrame, *, lower_is_better: bool = False) -> Itera
     curves : DataFrame
         ``task, recipe, run, fraction, score``, one row per evaluation; or with
         ``step`` (whole numbers) beside or instead of ``fraction``. Runs that
-        were stopped early do not belong here: leaving them out or in would
-        bias every estimate, so that incomplete curves are refused.
+        were stopped early must not be included: they would bias every estimate,
+        so incomplete curves are refused.
     lower_is_better : bool
         Negate the scores, so that higher is better in the pool.
 

@@ -27,7 +27,7 @@ def profiles_of(frame: pd.DataFrame, table: str) -> pd.DataFrame:
         name=texts(frame, "name", table),
         step=integers(frame, "step", table),
         depth=integers(frame, "depth", table),
-        # A gradient that was no number is what a diverged run looks like.
+        # NaN is allowed: a diverged run has gradients that are not finite.
         value=numbers(frame, "value", table),
     )
     keys = ["run", "name", "step", "depth"]

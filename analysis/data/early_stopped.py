@@ -1,8 +1,8 @@
-"""What can be said of runs of which some were stopped early, chosen by their scores.
+"""Groups in which early stopping selected runs by their scores, and their valid statistics.
 
-Those that were trained to the end are then a selected sample: their mean, their spread and
-their best of n are not those of a run drawn at random. All runs were alike up to the first
-decision, though, and the best of all is a fair draw of what the policy yields.
+The runs that were trained to the end are then a selected sample: their mean, their spread
+and their best of n are biased. Statistics of all runs up to the first decision are valid,
+and so is the best of all runs, as one draw from the policy.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def unselected(study: Study) -> Study:
     """The study without final scores that were selected.
 
     In groups (task, model, recipe) of which runs were stopped early, no run counts as
-    complete, so that no estimator takes those that went on for a fair sample.
+    complete, so that no estimator takes the continued runs for a random sample.
     """
     runs = study.runs
     stopped = (runs["status"] == STOPPED).groupby([runs[c] for c in GROUP_COLUMNS])
@@ -38,7 +38,7 @@ def unselected(study: Study) -> Study:
 
 
 def at_the_decision(study: Study) -> pd.DataFrame:
-    """How the runs of one group stood at the last evaluation that all of them reached.
+    """Scores of one group at the last evaluation that all its runs reached.
 
     Returns
     -------
@@ -46,8 +46,8 @@ def at_the_decision(study: Study) -> pd.DataFrame:
         At most one row: ``fraction`` of training, ``runs``, the ``mean``, ``sd``, ``min`` and
         ``max`` of their best scores so far, and how many ``failed`` there (their score at this
         evaluation does not beat the majority value; NaN where that is unknown). All runs that
-        were started are in it, so it is no selected sample. Diverged runs stand at their last
-        score. Empty where there are no curves.
+        were started are included, so the sample is not selected. A diverged run counts with its
+        last score. Empty without curves.
     """
     if study.curves is None:
         return pd.DataFrame()
@@ -78,13 +78,13 @@ def at_the_decision(study: Study) -> pd.DataFrame:
 
 
 def selection_text(study: Study) -> str:
-    """Why nothing is estimated from the final scores of a group."""
+    """The reason why nothing is estimated from the final scores of a selected group."""
     stopped = int((study.runs["status"] == STOPPED).sum())
     ended = int(study.runs["complete"].sum())
     return (
         f"{stopped} of {count(len(study.runs), 'run')} were stopped early, chosen by their scores. The "
-        f"{ended} that were trained to the end are a selected sample: they tell neither the mean nor "
-        "the spread of final scores, nor failure rates, variance shares, the best of n or how "
-        "recipes compare. Train the stopped runs on (the same command without early_stopping) to "
-        "know these."
+        f"{ended} that were trained to the end are a selected sample: they give neither the mean nor "
+        "the spread of final scores, nor failure rates, variance shares, the best of n or "
+        "comparisons of recipes. To estimate these, train the stopped runs to the end (the same "
+        "command without early_stopping)."
     )

@@ -38,7 +38,7 @@ REQUIRED = {
     "predictions": ("run", "example", "label"),
     **diagnostic_tables.REQUIRED,
 }
-# What may differ between runs of one recipe, apart from their seeds.
+# Columns that may differ between runs of one recipe, apart from their seeds.
 SETTINGS = (
     "learning_rate",
     "batch_size",
@@ -68,7 +68,7 @@ def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
     """A study from the folder of tables that ``seedlab export`` wrote.
 
     Runs of one recipe that differ in a hyperparameter (another ``setting``) are
-    different recipes here, named after what differs: ``devlin, learning_rate=3e-05``.
+    different recipes here, named after that hyperparameter: ``devlin, learning_rate=3e-05``.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
     ------
     TableError
         The folder, a table or a column is missing, the schema version is
-        another one, a value cannot be parsed, or a cell occurs twice.
+        not supported, a value cannot be parsed, or a cell occurs twice.
     """
     if score not in ("best", "final"):
         raise OptionError(f"score is {score!r}; allowed: 'best', 'final'.")
@@ -237,7 +237,7 @@ def _curves(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame
         "a second value for the same run, metric and fraction; keep one split and one row.",
         table,
     )
-    # From the step at which its loss became NaN a run stands at chance.
+    # From the step at which its loss became NaN, a run has the chance value.
     frame["score"] = frame["value"].where(
         frame["value"].notna(), frame["run"].map(by_run["majority"])
     )
@@ -254,7 +254,7 @@ def _curves(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame
 
 def _steps(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     frame = frame.assign(run=texts(frame, "run", table), step=integers(frame, "step", table))
-    # Losses may be NaN: that is what a diverged run looks like.
+    # NaN is allowed: a diverged run has losses that are not finite.
     frame["train_loss"] = numbers(frame, "train_loss", table)
     return frame.sort_values(["run", "step"], kind="stable").reset_index(drop=True)
 
@@ -280,7 +280,7 @@ def _predictions(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.Data
             "export the study again."
         )
     parsed = [numbers(frame, column, table).to_numpy() for column in flat]
-    # Logits that are no numbers are NaN; a column beyond a task's classes is empty.
+    # Logits that are not finite are NaN; a column beyond a task's classes is empty.
     given = [~is_missing(frame[column]) | (i == 0) for i, column in enumerate(flat)]
     classes = pd.Series(np.sum(given, axis=0), index=frame.index)
     classes = classes.groupby(frame["run"].map(runs.set_index("run")["task"])).transform("max")

@@ -1,7 +1,7 @@
 """Files as frames, and columns as numbers: every refusal names the row and the column.
 
 Rows are counted from 1, the first row of data (below the header of a CSV file).
-Nothing here knows what a study is.
+This module does not depend on studies.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def require_columns(frame: pd.DataFrame, needed: Iterable[str], table: str) -> N
 
 
 def is_missing(values: pd.Series) -> npt.NDArray[np.bool_]:
-    """Where a column holds nothing: null, NaN, or one of the usual words for it."""
+    """Mask of missing values: null, NaN, or one of the usual texts for them (`MISSING`)."""
     gap = values.isna().to_numpy(dtype=bool)
     if values.dtype.kind not in "iufb":
         words = values.astype("str").str.strip().str.lower()

@@ -1,4 +1,4 @@
-"""Names of groups for readers, and for files: no longer than what tells them apart."""
+"""Labels of groups for readers and for files: as short as they can be and still differ."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ def read_surface(path: str | os.PathLike[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``failed, successful, start, examples, a, b, point, loss``: the two runs, whose start
-        the plane goes through, the number of training examples, and a row per point. ``point``
+        ``failed, successful, start, examples, a, b, point, loss``: the two runs, the run whose
+        start lies on the plane, the number of training examples, and a row per point. ``point``
         names the start and the two ends and is empty elsewhere; a loss may be NaN.
 
     Raises
@@ -57,7 +57,7 @@ def read_surface(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def barrier(surface: pd.DataFrame, end: str) -> float:
-    """How far the loss rises above its ends on the straight way from the start to an end.
+    """Height by which the loss on the straight line from the start to an end exceeds both.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def barrier(surface: pd.DataFrame, end: str) -> float:
     Returns
     -------
     float
-        At least 0; NaN where a loss on the way is none.
+        At least 0; NaN where a loss on the line is NaN.
     """
     moving, still = ("a", "b") if end == "failed" else ("b", "a")
     way = surface.loc[(surface[still] == 0) & surface[moving].between(0, 1), [moving, "loss"]]

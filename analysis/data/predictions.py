@@ -17,7 +17,7 @@ Integers = npt.NDArray[np.int64]
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """What R runs predicted for the same N examples of K classes.
+    """Predictions of R runs for the same N examples of K classes.
 
     Attributes
     ----------

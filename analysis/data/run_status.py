@@ -1,7 +1,7 @@
-"""How a run ended: its status, whether it failed, and the scores that stand for it.
+"""The end of a run: its status, its failure, and its scores.
 
 A failed run is a row with its real score, or with the metric's chance value
-where its loss became NaN: never a gap, never dropped.
+where its loss became NaN. It is never left out.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def finished_runs(runs: pd.DataFrame, table: str) -> pd.DataFrame:
 def at_chance(
     runs: pd.DataFrame, column: str, table: str, *, incomplete_may_lack: bool = True
 ) -> pd.Series:
-    """A score column in which lost scores of failed runs stand at the majority value.
+    """A score column with the majority value in place of missing scores of failed runs.
 
     Scores of incomplete runs may stay missing if `incomplete_may_lack`; any
     other gap is refused.
@@ -103,7 +103,7 @@ def at_chance(
         (gap & marked & runs["majority"].isna()).to_numpy(dtype=bool),
         runs.index,
         f"column {column!r}: the failed run has no score and the metric's chance value is "
-        "unknown; give majority=VALUE (a run whose loss became NaN stands at chance).",
+        "unknown; give majority=VALUE (a run whose loss became NaN has the chance value).",
         table,
     )
     return scores.where(~gap, runs["majority"])
@@ -123,7 +123,7 @@ def _failed(runs: pd.DataFrame) -> pd.Series:
     """The failure of each run: as given, else judged on the final score.
 
     A run fails when it does not beat the majority value (equal is a failure).
-    An incomplete run is not judged: it had no chance to end well.
+    An incomplete run is not judged: its final score is unknown.
     """
     sign = np.where(runs["higher_is_better"], 1.0, -1.0)
     # A comparison with an unknown majority is false both ways: not judged a failure.

@@ -1,6 +1,6 @@
-"""Scores that runs would have had, had they been evaluated less often.
+"""Scores of runs under less frequent evaluation.
 
-A schedule says after which evaluations the best one is kept: "final" (the score
+A schedule states the evaluations of which the best one is kept: "final" (the score
 at the end only), "epoch" (one evaluation per epoch) or "every" (all of them).
 Scores are never interpolated between evaluations.
 """
@@ -42,9 +42,9 @@ def schedule_scores(
         progress in epochs (.1, .2, ... 3.0) or the number of the epoch.
         Curves of other runs are ignored.
     schedules : sequence of {"final", "epoch", "every"}
-        Those that the data cannot support are left out: all but "final"
-        without `curves`, "epoch" when neither an ``epoch`` column nor `epochs`
-        says where the epochs end.
+        Those that the data do not allow are left out: all but "final" without
+        `curves`, and "epoch" without an ``epoch`` column and `epochs`, which
+        give the ends of the epochs.
     epochs : float, optional
         Number of epochs of the whole training, for curves without ``epoch``.
     lower_is_better : bool
@@ -120,7 +120,7 @@ def _best_of_curves(
     epoch = _epoch_numbers(points, epochs)
     if epoch is None:
         return every, None
-    # The evaluation that stands for an epoch is the last one within it.
+    # The evaluation of an epoch is the last one within it.
     last = (
         points.assign(epoch=epoch)
         .sort_values("fraction", kind="stable")

@@ -56,7 +56,7 @@ def read_table(
     majority : float or mapping of task to float, optional
         Score of the majority classifier (the metric's chance value). A
         ``majority`` column overrides it. A run whose final score does not beat
-        it has failed, and a failed run without a score stands at it.
+        it has failed, and a failed run without a score is given this value.
 
     Returns
     -------

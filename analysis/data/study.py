@@ -30,7 +30,7 @@ COMPLETE_STATUSES = FAILED_STATUSES | {"finished"}
 
 
 class Group(NamedTuple):
-    """What a grid of seeds belongs to."""
+    """Task, model and recipe of a grid of seeds."""
 
     task: str
     model: str
@@ -81,8 +81,8 @@ class Study:
         """Runs that were trained to their end.
 
         Only these may enter means, variances, comparisons, failure rates and
-        the expected maximum: a run that was stopped early was selected by its
-        own score, and neither its last score nor its absence is a fair draw.
+        the expected maximum. A run that was stopped early was selected by its
+        own score: including or omitting it biases the estimate.
         """
         return self.runs.loc[self.runs["complete"]].reset_index(drop=True)
 
@@ -91,15 +91,8 @@ class Study:
         return self.runs.loc[~self.runs["complete"]].reset_index(drop=True)
 
     def complete_curves(self) -> pd.DataFrame | None:
-        """Curves of the complete runs: what early-stopping estimates may use."""
+        """Curves of the complete runs, which early-stopping estimates use."""
         return _of_runs(self.curves, self.complete_runs())
-
-    def curves_reaching(self, fraction: float) -> pd.DataFrame | None:
-        """Curves of all runs, stopped ones included, that were evaluated at or after `fraction`."""
-        if self.curves is None:
-            return None
-        reach = self.curves.groupby("run")["fraction"].transform("max")
-        return self.curves.loc[reach >= fraction].reset_index(drop=True)
 
     def group_keys(self) -> list[Group]:
         """The (task, model, recipe) groups, in order of first appearance."""
@@ -221,5 +214,5 @@ def refuse_duplicate_cells(runs: pd.DataFrame, table: str) -> None:
     what = ", ".join(f"{name}={cell[name]}" for name in columns)
     raise TableError(
         f"{table}: rows {first + 1} and {second + 1} are both the cell {what}; allowed is one run "
-        "per cell. Remove one of them, or tell repeats apart by a dropout_seed column."
+        "per cell. Remove one of them, or distinguish repeats by a dropout_seed column."
     )

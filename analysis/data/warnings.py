@@ -1,6 +1,6 @@
-"""What a reader of the report must be warned of: pure rules over a study.
+"""Warnings for readers of a report: pure rules over the design of a study.
 
-Each rule looks at the design, never at whether a result is welcome. After
+No rule depends on the scores' being good or bad. After
 Bethard 2022 (arXiv:2210.13393) on risky uses of seeds, among others.
 """
 
@@ -14,16 +14,16 @@ from analysis.data.early_stopped import is_selected
 from analysis.data.study import Group, Study
 
 FEW_LEVELS = 5
-# From this ratio of the numbers of runs, the larger sample's best is flattered visibly.
+# From this ratio of the numbers of runs, the best of the larger sample is visibly too good.
 UNEQUAL_RATIO = 1.5
 FACTORS = {"init_seed": "init", "order_seed": "order"}
 
 
 @dataclasses.dataclass(frozen=True)
 class StudyWarning:
-    """One warning: the rule that fired, where, and what to do about it.
+    """One warning: its rule, its message with the remedy, and its group.
 
-    ``group`` is None where the finding is about several groups.
+    ``group`` is None for a warning about several groups.
     """
 
     rule: str
@@ -37,7 +37,7 @@ def study_warnings(
     informative: Mapping[Group, int] | None = None,
     drawn: Mapping[Group, int] | None = None,
 ) -> list[StudyWarning]:
-    """All findings about a study, group by group, then between groups.
+    """All warnings about a study, group by group, then between groups.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ def one_seed(key: Group, part: Study) -> Iterator[StudyWarning]:
     if len(runs) <= 1:
         yield StudyWarning(
             "one seed",
-            f"there is {len(runs) or 'no'} complete run: one score is an anecdote. "
-            "Train at least five.",
+            f"there is {len(runs) or 'no'} complete run: one score says "
+            "nothing about the variation between seeds. Train at least five runs.",
             key,
         )
         return
@@ -79,21 +79,21 @@ def one_seed(key: Group, part: Study) -> Iterator[StudyWarning]:
         if runs[column].nunique() == 1:
             yield StudyWarning(
                 "one seed",
-                f"all runs have one {name} seed: nothing can be said about the variance that "
-                f"{name} causes, and no interval covers it. Vary it.",
+                f"all runs have one {name} seed: the variance that {name} causes is "
+                "unknown, and no interval covers it. Vary the seed.",
                 key,
             )
 
 
 def few_levels(key: Group, part: Study) -> Iterator[StudyWarning]:
-    """Fewer than five levels of a factor: its variance component is hardly known."""
+    """Fewer than five levels of a factor: its variance component is poorly determined."""
     runs = part.complete_runs()
     for column, name in FACTORS.items():
         levels = runs[column].nunique()
         if 1 < levels < FEW_LEVELS:
             yield StudyWarning(
                 "few levels",
-                f"there are {levels} {name} seeds: the share of variance due to {name} is hardly "
+                f"there are {levels} {name} seeds: the share of variance due to {name} is poorly "
                 f"determined below {FEW_LEVELS}. Read its interval, not its estimate.",
                 key,
             )
@@ -113,7 +113,7 @@ def incomplete_grid(key: Group, part: Study) -> Iterator[StudyWarning]:
 
 
 def incomplete_runs(key: Group, part: Study) -> Iterator[StudyWarning]:
-    """Runs that were stopped early, or have not ended."""
+    """Runs that were stopped early or have not ended."""
     runs = part.incomplete_runs()
     if len(runs):
         kinds = ", ".join(f"{n} {status}" for status, n in runs["status"].value_counts().items())
@@ -122,7 +122,7 @@ def incomplete_runs(key: Group, part: Study) -> Iterator[StudyWarning]:
             "of this group."
             if is_selected(part)
             else "They are in no mean, variance or comparison. If they are missing because of their "
-            "scores, these are biased."
+            "scores, these estimates are biased."
         )
         yield StudyWarning(
             "stopped runs", f"{len(runs)} runs did not end ({kinds}). {selected}", key
@@ -145,37 +145,37 @@ def same_split(key: Group, part: Study) -> Iterator[StudyWarning]:
 
 
 def unjudged_failures(key: Group, part: Study) -> Iterator[StudyWarning]:
-    """No majority value and no mark: failed runs cannot be told."""
+    """No majority value and no mark: failed runs cannot be recognised."""
     runs = part.complete_runs()
     if len(runs) and runs["majority"].isna().all() and not runs["failed"].any():
         yield StudyWarning(
             "unjudged failures",
             "the majority value is unknown and no run is marked as failed: a failure rate of 0 "
-            "means nothing. Give the majority value.",
+            "is no evidence. Give the majority value.",
             key,
         )
 
 
 def band_beyond_limit(key: Group, drawn: int, informative: int) -> Iterator[StudyWarning]:
-    """A best-of-n band that is drawn further than the data say anything."""
+    """A best-of-n band that is drawn beyond its informative range."""
     if drawn > informative:
         yield StudyWarning(
             "band beyond limit",
-            f"the band of the best-of-n curve says nothing beyond n = {informative}, but is "
-            f"asked for up to n = {drawn}. It is cut there; train more runs to go further.",
+            f"the band of the best-of-n curve is informative up to n = {informative}, but was "
+            f"requested up to n = {drawn}. It is cut there; train more runs to extend it.",
             key,
         )
 
 
 def best_against_mean(study: Study) -> Iterator[StudyWarning]:
-    """A single score beside a sample: it may be the best of many and proves nothing."""
+    """A single score against a sample: it may be the best of many runs."""
     for task, sizes in _sizes(study).items():
         single = [key for key, n in sizes.items() if n == 1]
         many = [key for key, n in sizes.items() if n > 1]
         for one, other in itertools.product(single, many):
             yield StudyWarning(
                 "best against mean",
-                f"on {task}, {_name(one)} is a single score beside the {sizes[other]} runs of "
+                f"on {task}, {_name(one)} is a single score, compared with {sizes[other]} runs of "
                 f"{_name(other)}. If it is the best of several runs, compare it with the best of "
                 "as many, never with a mean.",
             )

@@ -15,6 +15,7 @@ from analysis.figures.theme import (
     Chart,
     rows,
     score_axis,
+    series_scale,
     sized,
     styled,
 )
@@ -53,12 +54,7 @@ def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = ""
         # A band at n = 1 alone has no width to draw.
         band = band.iloc[:0]
     scale = score_axis([*lines["unbiased"], *band["band_lower"], *band["band_upper"]])
-    x = alt.X(
-        "n:Q",
-        title="number of runs n (logarithmic)",
-        scale=alt.Scale(type="log", nice=False, domain=[1, max(int(table["n"].max()), 2)]),
-        axis=alt.Axis(format="~g", values=_ticks(int(table["n"].max()))),
-    )
+    x = _runs_axis(table)
     tooltip = [
         alt.Tooltip("what:N", title="schedule"),
         alt.Tooltip("n:Q"),
@@ -125,18 +121,11 @@ def best_of_recipes(table: pd.DataFrame, *, metric: str = "score", title: str = 
     lines = _logarithmic(table)
     band = lines.dropna(subset=["band_lower", "band_upper"])
     band = band.loc[np.isfinite(band["band_lower"]) & np.isfinite(band["band_upper"])]
-    colors = [SERIES[k % len(SERIES)] for k in range(len(names))]
-    dashes = [DASHES[k % len(DASHES)] for k in range(len(names))]
     scale = score_axis([*lines["unbiased"], *band["band_lower"], *band["band_upper"]])
-    x = alt.X(
-        "n:Q",
-        title="number of runs n (logarithmic)",
-        scale=alt.Scale(type="log", nice=False, domain=[1, max(int(table["n"].max()), 2)]),
-        axis=alt.Axis(format="~g", values=_ticks(int(table["n"].max()))),
-    )
+    x = _runs_axis(table)
     color = alt.Color(
         "recipe:N",
-        scale=alt.Scale(domain=names, range=colors),
+        scale=series_scale(names, SERIES),
         legend=alt.Legend(columns=1, symbolType="stroke", symbolOpacity=1),
     )
     y = f"best {metric} of n runs"
@@ -152,7 +141,7 @@ def best_of_recipes(table: pd.DataFrame, *, metric: str = "score", title: str = 
             x=x,
             y=alt.Y("unbiased:Q", title=y, scale=scale),
             color=color,
-            strokeDash=alt.StrokeDash("recipe:N", scale=alt.Scale(domain=names, range=dashes)),
+            strokeDash=alt.StrokeDash("recipe:N", scale=series_scale(names, DASHES)),
             tooltip=["recipe:N", "n:Q", alt.Tooltip("unbiased:Q", format=".4~f")],
         )
     )
@@ -168,5 +157,14 @@ def _logarithmic(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table["n"].isin(kept)]
 
 
-def _ticks(most: int) -> list[int]:
-    return [m * 10**k for k in range(6) for m in (1, 2, 5) if m * 10**k <= most]
+def _runs_axis(table: pd.DataFrame) -> alt.X:
+    most = int(table["n"].max())
+    return alt.X(
+        "n:Q",
+        title="number of runs n (logarithmic)",
+        scale=alt.Scale(type="log", nice=False, domain=[1, max(most, 2)]),
+        axis=alt.Axis(
+            format="~g",
+            values=[m * 10**k for k in range(6) for m in (1, 2, 5) if m * 10**k <= most],
+        ),
+    )

@@ -16,6 +16,7 @@ from analysis.figures.theme import (
     TEAL,
     Chart,
     rows,
+    series_scale,
     sized,
     styled,
 )
@@ -98,14 +99,12 @@ def profiles(table: pd.DataFrame, *, title: str = "") -> Chart:
         Rows of one metric of `robust_scores.profile_table` with a column ``label``.
     """
     names = list(dict.fromkeys(table["label"]))
-    colors = [SERIES[k % len(SERIES)] for k in range(len(names))]
-    dashes = [DASHES[k % len(DASHES)] for k in range(len(names))]
     x = alt.X(
         "threshold:Q", title=f"{table['metric'].iloc[0]}", scale=alt.Scale(zero=False, nice=False)
     )
     color = alt.Color(
         "label:N",
-        scale=alt.Scale(domain=names, range=colors),
+        scale=series_scale(names, SERIES),
         legend=alt.Legend(columns=1, symbolType="stroke", symbolOpacity=1),
     )
     axis = alt.Axis(format=".0%", tickCount=5)
@@ -117,7 +116,7 @@ def profiles(table: pd.DataFrame, *, title: str = "") -> Chart:
         x=x,
         y=alt.Y("share:Q", title="share of runs beyond", axis=axis),
         color=color,
-        strokeDash=alt.StrokeDash("label:N", scale=alt.Scale(domain=names, range=dashes)),
+        strokeDash=alt.StrokeDash("label:N", scale=series_scale(names, DASHES)),
     )
     return styled(sized(alt.layer(band, line)), title)
 

@@ -17,6 +17,7 @@ from analysis.figures.theme import (
     Chart,
     log_ticks,
     rows,
+    series_scale,
     sized,
     styled,
 )
@@ -112,11 +113,11 @@ def _dodged(
 ) -> Chart:
     """Medians with ranges by depth, the series of a depth side by side."""
     places = list(table.sort_values("depth", kind="stable")["place"].unique())
-    looks = range(len(names))
     axis = alt.Axis(labelAngle=0, labelOverlap=True, ticks=False, grid=False)
-    colors = alt.Scale(domain=names, range=[SERIES[k % len(SERIES)] for k in looks])
     columns = 1 if max(map(len, names)) > 20 else 2
-    color = alt.Color("label:N", scale=colors, legend=alt.Legend(columns=columns))
+    color = alt.Color(
+        "label:N", scale=series_scale(names, SERIES), legend=alt.Legend(columns=columns)
+    )
     encoded = {
         "x": alt.X("place:O", title="layer", sort=places, axis=axis),
         "xOffset": alt.XOffset("label:N", sort=names),
@@ -128,9 +129,7 @@ def _dodged(
     spans = base.mark_rule(strokeWidth=1.5).encode(
         **encoded, y=alt.Y("lower:Q", title=what, scale=scale), y2="upper:Q"
     )
-    shape = alt.Shape(
-        "label:N", scale=alt.Scale(domain=names, range=[SHAPES[k % len(SHAPES)] for k in looks])
-    )
+    shape = alt.Shape("label:N", scale=series_scale(names, SHAPES))
     points = base.mark_point(size=46, filled=True, opacity=1).encode(
         **encoded, y=alt.Y("median:Q", title=what, scale=scale), shape=shape, tooltip=tooltip
     )

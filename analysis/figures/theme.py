@@ -67,6 +67,11 @@ CONFIG: dict[str, Any] = {
 }
 
 
+def series_scale(names: Sequence[str], looks: Sequence[object]) -> alt.Scale:
+    """One look (colour, dash or shape) per series, from the first one again after the last."""
+    return alt.Scale(domain=list(names), range=[looks[k % len(looks)] for k in range(len(names))])
+
+
 def rows(frame: pd.DataFrame) -> pd.DataFrame:
     """A frame as the data of a figure: six significant digits, no index, plain columns."""
     # Left a frame: altair copies lists of rows at every step of a chart's making.

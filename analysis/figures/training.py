@@ -19,6 +19,7 @@ from analysis.figures.theme import (
     log_ticks,
     rows,
     score_axis,
+    series_scale,
     sized,
     styled,
 )
@@ -45,7 +46,6 @@ def loss_against_score(table: pd.DataFrame, *, metric: str = "score", title: str
     if shown.empty:
         raise TableError("no run has both a finite training loss and a final score.")
     names = list(dict.fromkeys(shown["label"]))
-    looks = range(len(names))
     x = alt.X(
         "train_loss:Q",
         title="training loss, mean of the last tenth of the steps",
@@ -60,8 +60,7 @@ def loss_against_score(table: pd.DataFrame, *, metric: str = "score", title: str
     fields = ["run", "label", "init_seed", "order_seed", "train_loss", "final_score", "failed"]
     base = alt.Chart(rows(shown[fields])).encode(x=x, y=y)
     many = len(names) > 1
-    colors = alt.Scale(domain=names, range=[SERIES[k % len(SERIES)] for k in looks])
-    shapes = alt.Scale(domain=names, range=[SHAPES[k % len(SHAPES)] for k in looks])
+    colors, shapes = series_scale(names, SERIES), series_scale(names, SHAPES)
     legend = alt.Legend(columns=1 if max(map(len, names)) > 20 else 2) if many else None
     points = base.mark_point(size=46, filled=True, opacity=0.75).encode(
         color=alt.Color("label:N", scale=colors, legend=legend),

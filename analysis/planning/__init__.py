@@ -1,1 +1,1 @@
-"""How many runs a question needs."""
+"""Numbers of runs for a question, and the best use of a budget."""

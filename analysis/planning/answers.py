@@ -1,4 +1,4 @@
-"""Answers to planning questions in words: how many runs, and what a budget buys."""
+"""Answers to planning questions in sentences: numbers of runs, and the best use of a budget."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ SHOWN_N = (1, 5, 10, 20, 50)
 
 @dataclasses.dataclass(frozen=True)
 class Questions:
-    """What to plan for; None leaves a question out.
+    """Planning questions; None leaves a question out.
 
     Attributes
     ----------
     width : float
         Whole width of an interval for a mean, in units of the metric.
     effect : float
-        Difference of the mean scores of two recipes to be told apart.
+        Difference of the mean scores of two recipes that a test should detect.
     target : float
         Score that the best of n should reach.
     budget : int
@@ -63,16 +63,14 @@ def plan_answers(questions: Questions, study: Study | None = None, *, seed: int 
 
     Raises
     ------
-    TableError
-        There is no question, or one needs a pilot study or a standard deviation
-        that was not given.
-    ValueError
-        A number is outside its range.
+    OptionError
+        There is no question, a number is outside its range, or a question needs a
+        pilot study or a standard deviation that was not given.
     """
     asked = (questions.width, questions.effect, questions.target, questions.budget)
     if all(value is None for value in asked):
         raise OptionError(
-            "there is nothing to plan; ask for a width, an effect, a target or a budget."
+            "there is nothing to plan; give a width, an effect, a target or a budget."
         )
     if study is None:
         if questions.target is not None or questions.budget is not None:
@@ -96,10 +94,10 @@ def plan_answers(questions: Questions, study: Study | None = None, *, seed: int 
 
 def _for_group(questions: Questions, part: Study, generator: np.random.Generator) -> list[str]:
     if is_selected(part):
-        return [f"no pilot to plan from: {selection_text(part)}"]
+        return [f"no pilot to plan with: {selection_text(part)}"]
     runs = part.complete_runs()
     if len(runs) < 2:
-        return ["fewer than two runs were trained to their end: no pilot to plan from."]
+        return ["fewer than two runs were trained to their end: no pilot to plan with."]
     scores = runs["score"].astype("float64")
     lower = not bool(runs["higher_is_better"].iloc[0])
     sd = questions.sd if questions.sd is not None else float(scores.std())
@@ -112,7 +110,7 @@ def _for_group(questions: Questions, part: Study, generator: np.random.Generator
     if sd > 0:
         words += _moments(questions, sd, d)
     elif questions.width is not None or questions.effect is not None:
-        words.append("the scores do not vary, so that any number of runs is enough.")
+        words.append("the scores do not vary, so any number of runs is enough.")
     if questions.target is not None:
         words.append(_target(questions, questions.target, scores, lower))
     if questions.budget is not None:
@@ -133,7 +131,7 @@ def _moments(questions: Questions, sd: float, d: int) -> list[str]:
         n = runs_for_power(questions.effect, sd, power=questions.power, paired=questions.paired)
         kind = "pairs of runs" if questions.paired else "runs of each"
         words.append(
-            f"to tell two recipes apart that differ by {questions.effect:g} with power "
+            f"detecting a difference of {questions.effect:g} between two recipes with power "
             f"{percent(questions.power)} takes {n:,} {kind} (two-sided t test at 5%)."
         )
     return words
@@ -152,11 +150,11 @@ def _target(questions: Questions, target: float, scores: pd.Series, lower: bool)
         )
     text = f"the best of n runs reaches {target:g} with a chance of {', '.join(chances)}; "
     if needed.expected is None:
-        return f"{text}no run of the pilot reached it, so no number of runs can be promised."
-    worst = "no number at all" if needed.at_worst is None else f"{needed.at_worst:,}"
+        return f"{text}no run of the pilot reached it, so no number of runs can be given."
+    worst = "no finite number" if needed.at_worst is None else f"{needed.at_worst:,}"
     return (
         f"{text}{percent(questions.chance)} takes {count(needed.expected, 'run')} (between "
-        f"{needed.at_best:,} and {worst}, as far as the pilot can tell)."
+        f"{needed.at_best:,} and {worst}, by the interval from the pilot)."
     )
 
 
@@ -170,7 +168,7 @@ def _budget(
 ) -> str:
     curves = part.complete_curves()
     if curves is None:
-        return "what a budget buys needs evaluations during training, which the pilot has not."
+        return "the value of a budget needs evaluations during training, which the pilot lacks."
     names = part.runs.set_index("run")[["task", "recipe"]]
     try:
         table = budget_table(
@@ -181,11 +179,11 @@ def _budget(
             lower_is_better=lower,
         )
     except TableError as error:
-        return f"what a budget buys cannot be told: {error}"
+        return f"the value of the budget is unknown: {error}"
     if table.empty:
         return (
-            f"a budget of {count(budget, 'training')} is more than the pilot's runs; ask for less, "
-            "or train more."
+            f"a budget of {count(budget, 'training')} is more than the pilot's runs; give a smaller one, "
+            "or train more runs."
         )
     row = row_dict(table, 0)
     if row["fraction"] >= 1:
@@ -202,7 +200,9 @@ def _budget(
     gain = abs(float(row["expected_best"]) - float(row["baseline"]))
     text += f", a gain of {number(gain, d)}"
     if math.isfinite(row["split_half"]):
-        text += f" ({number(row['split_half'], d)} judged on runs that had no part in the choice)"
+        text += (
+            f" ({number(row['split_half'], d)} evaluated on runs that had no part in the choice)"
+        )
     if "reach" in row:
         text += (
             f"; chance of reaching {questions.target:g}: {percent(row['reach'])} against "
@@ -212,9 +212,9 @@ def _budget(
 
 
 def _command(row: dict[str, Any]) -> str:
-    """The plan as settings of ``seedlab run``, with what it costs."""
+    """The plan as settings of ``seedlab run``, with its cost."""
     t, f, p = int(row["started"]), float(row["fraction"]), int(row["continued"])
-    # Rounded up, so that the evaluation that is meant is not missed by a digit.
+    # Rounded up, so that the fraction does not fall short of its evaluation.
     shown = math.ceil(f * 1e4) / 1e4
     return (
         f"It costs t f + p (1 - f) = {t * f + p * (1 - f):.2f} full trainings: "

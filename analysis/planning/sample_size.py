@@ -1,7 +1,6 @@
-"""How many runs a question needs, and what a budget of runs can answer.
+"""Numbers of runs for a question, and the best use of a budget.
 
-Planning formulas under stated assumptions; nothing here looks at results to
-decide a comparison.
+Planning formulas under stated assumptions. They decide no comparison.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from analysis.checks import check_at_least, check_choice, check_positive, check_
 from analysis.errors import OptionError
 from analysis.stopping.value import early_stopping_table
 
-# No search goes beyond this many runs; nobody trains more.
+# The search for a number of runs ends here.
 MOST_RUNS = 10**9
 
 
@@ -39,8 +38,8 @@ def runs_for_width(width: float, sd: float, *, level: float = 0.95) -> int:
     width : float, positive
         Whole width, from end to end, in the units of the metric.
     sd : float, positive
-        Standard deviation of a run's score; the real width varies with the
-        standard deviation that the runs will show.
+        Standard deviation of a run's score. The actual width varies with the
+        standard deviation of the runs.
     level : float in (0, 1)
 
     Returns
@@ -130,12 +129,12 @@ def budget_table(
     perfect_score: float | None = None,
     lower_is_better: bool = False,
 ) -> pd.DataFrame:
-    """What `budget` full trainings buy with the best early-stopping plan.
+    """The best early-stopping plan for `budget` full trainings.
 
     Parameters as for :func:`analysis.stopping.value.early_stopping_table`, whose
     row for this budget is returned per task and recipe; `slack` is one training
-    by default, since a planner may spend less than the budget. No row where the
-    pool has fewer runs than the budget.
+    by default, because a plan may cost less than the budget. There is no row for a
+    pool with fewer runs than the budget.
     """
     return early_stopping_table(
         curves,
@@ -164,7 +163,7 @@ def _fewest(enough: Callable[[int], bool], least: int) -> int:
         high *= 2
         if high > MOST_RUNS:
             raise OptionError(
-                f"more than {MOST_RUNS} runs would be needed; ask for a wider interval, a larger "
+                f"more than {MOST_RUNS} runs would be needed; give a wider interval, a larger "
                 "effect or less power."
             )
     low = max(least, high // 2)

@@ -1,4 +1,4 @@
-"""The report and the planner: answers in words, figures with computed readings, tables."""
+"""The report and the planner: answers in sentences, figures with computed captions, tables."""
 
 from analysis.planning.answers import Questions as Questions
 from analysis.planning.answers import plan_answers as plan_answers

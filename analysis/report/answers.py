@@ -20,13 +20,13 @@ def answer_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
     if not n and is_selected(group.recorded):
         return _selected_text(group.recorded)
     if not n:
-        return ["No run was trained to its end, so there is nothing to say."]
+        return ["No run was trained to its end, so nothing can be estimated."]
     get = _numbers(facts)
     d = digits_for(get("sd"))
     if n == 1:
         return [
-            f"There is one run only, with {group.metric} {number(get('mean'), 4)}. One number is "
-            "an anecdote: nothing can be said about how it would vary."
+            f"There is one run only, with {group.metric} {number(get('mean'), 4)}. One number "
+            "says nothing about the variation between seeds."
         ]
     sentences = [
         f"Over {count(n, 'run')} that differ in their seeds alone, {group.metric} is "
@@ -46,7 +46,7 @@ def answer_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
             f"To know the mean to ±{facts['mean_within']:g}, "
             f"{count(int(get('runs_for_mean_within')), 'run')} are needed (there are {n:,}); to "
             f"tell apart two recipes that differ by {facts['effect']:g} with power 80%, "
-            f"{count(int(get('runs_for_effect')), 'run')} of each."
+            f"{count(int(get('runs_for_effect')), 'run')} of each are needed."
         )
     return [*sentences, *_stopping_text(group, facts, d)]
 
@@ -85,7 +85,7 @@ def _share_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
         note = group.missing.get("variance", "")
         if variance is not None:
             note = str(variance["note"].iloc[0])
-        return [f"How much of the variance is due to init and to order cannot be said: {note}"]
+        return [f"The shares of init and order in the variance are unknown: {note}"]
     p_values = facts.get("p_values")
     parts = []
     for name in ("init", "order"):
@@ -100,13 +100,13 @@ def _share_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
         parts.append(text + (")" if "(" in text else ""))
     if "rest" in shares:
         rest = (
-            f"The other {percent(shares['rest'][0])} belong to neither: interaction and run noise, "
-            "which a grid without repeats cannot tell apart."
+            f"The other {percent(shares['rest'][0])} are interaction and run noise, which a grid "
+            "without repeats cannot separate."
         )
     else:
         rest = (
-            f"Their interaction has {percent(shares['interaction'][0])} and noise between repeats "
-            f"{percent(shares['noise'][0])}."
+            f"Their interaction accounts for {percent(shares['interaction'][0])} and noise between "
+            f"repeats for {percent(shares['noise'][0])}."
         )
     text = " and ".join(parts)
     return [f"{text[0].upper()}{text[1:]}. {rest}"]
@@ -119,7 +119,7 @@ def _stopping_text(group: GroupResults, facts: dict[str, object], d: int) -> lis
     budget, saved = plan["budget"], plan["budget_with_stopping"]
     if plan["fraction"] >= 1:
         return [
-            f"Early stopping buys nothing at a budget of {budget} trainings: no plan beats "
+            f"Early stopping gains nothing at a budget of {budget} trainings: no plan beats "
             f"{count(budget, 'plain run')}."
         ]
     text = (
@@ -129,19 +129,19 @@ def _stopping_text(group: GroupResults, facts: dict[str, object], d: int) -> lis
         f"{number(plan['expected_best'], d)} against {number(plan['baseline'], d)} for plain runs"
     )
     if math.isfinite(plan["split_half"]):
-        text += f" ({number(plan['split_half'], d)} when chosen on one half of the runs and judged on the other)"
+        text += f" ({number(plan['split_half'], d)} when chosen on one half of the runs and evaluated on the other)"
     if saved < budget:
         text += (
-            f". What {budget} plain runs give, a budget of {saved} would have given with early "
-            f"stopping: a saving of {percent(1 - saved / budget)}"
+            f". With early stopping, a budget of {saved} would have reached the expected best of "
+            f"{budget} plain runs: a saving of {percent(1 - saved / budget)}"
         )
     else:
-        text += ". Judged on runs that had no part in the choice, it saves nothing"
+        text += ". Evaluated on runs that had no part in the choice, it saves nothing"
     return [text + "."]
 
 
 def spread_text(all_facts: list[dict[str, object]]) -> str:
-    """One sentence over all groups: how far the shares of init and order range."""
+    """One sentence on the range of the shares of init and order over all groups."""
     known = [f["shares"] for f in all_facts if isinstance(f.get("shares"), dict)]
     shares = [s for s in known if isinstance(s, dict) and s]
     if len(shares) < 2:
@@ -150,7 +150,7 @@ def spread_text(all_facts: list[dict[str, object]]) -> str:
     for name in ("init", "order"):
         values = [float(s[name][0]) for s in shares]
         parts.append(f"{name} between {percent(min(values))} and {percent(max(values))}")
-    return f"Over {len(shares)} groups, {' and '.join(parts)} of the variance of scores."
+    return f"Over {len(shares)} groups: {' and '.join(parts)} of the variance of scores."
 
 
 def overview(all_facts: list[dict[str, object]], labels: list[str]) -> pd.DataFrame:
@@ -189,7 +189,7 @@ def overview(all_facts: list[dict[str, object]], labels: list[str]) -> pd.DataFr
 
 
 def _selected_text(study: Study) -> list[str]:
-    """What can be said of a group all the same."""
+    """The best run so far, and the scores at the last common evaluation."""
     sentences = [selection_text(study)]
     runs = study.runs
     up = bool(runs["higher_is_better"].iloc[0])
@@ -198,14 +198,14 @@ def _selected_text(study: Study) -> list[str]:
     best = row_dict(runs, int((scores if up else -scores).to_numpy().argmax()))
     sentences.append(
         f"The best of all {len(runs)} started runs has {best['metric']} {number(best['score'], d)} "
-        f"(init {best['init_seed']}, order {best['order_seed']}): one draw of what this policy yields."
+        f"(init {best['init_seed']}, order {best['order_seed']}): one draw from this policy."
     )
     table = at_the_decision(study)
     if not table.empty:
         row = row_dict(table, 0)
         text = (
-            f"All {row['runs']} reached {percent(row['fraction'])} of training. Their best scores until "
-            f"then are {number(row['mean'], d)} on average, standard deviation "
+            f"All {row['runs']} reached {percent(row['fraction'])} of training. Their best scores up to "
+            f"that point are {number(row['mean'], d)} on average, standard deviation "
             f"{number(row['sd'], d + 1)}, from {number(row['min'], d)} to {number(row['max'], d)}"
         )
         if math.isfinite(row["failed"]):

@@ -34,46 +34,46 @@ CONTENTS: tuple[Outline, ...] = (
     Outline(
         "scores",
         "Scores and failures",
-        "Every run is a point; a box spans the middle half, its tick is the median and the diamond "
-        "the mean. A run fails when its final score does not beat the majority classifier. Two bars "
-        "show what the test set alone does to an accuracy: how far equally good runs differ on it, "
-        "and how far it may be off for all of them together.",
+        "Every run is a point. A box spans the middle half of the runs; its tick is the median and "
+        "the diamond the mean. A run fails when its final score does not beat the majority classifier. "
+        "Two bars show the noise of the test set alone: the spread of equally good runs on it, and "
+        "the sampling error that all runs share.",
         (ScoreStrips(), FailureRates()),
     ),
     Outline(
         "grids",
         "The grids",
         "One cell per run: init seeds down, order seeds across, their means at the edges in the "
-        "same colours. Point at a cell to see its seeds and scores; where curves were recorded, its "
-        "curve lights up in the figure that follows.",
+        "same colours. Point at a cell to see its seeds and scores. Where curves were recorded, its "
+        "curve is highlighted in the figure that follows.",
         (GridHeatmap(), ValidationCurves()),
     ),
     Outline(
         "variance",
         "Where the variance comes from",
         "Shares of the variance of scores by Henderson's method III, with jackknife intervals. An "
-        "interval that reaches 0 means that the seeds may not matter at all. Behind the means of the "
-        "seeds, in grey: where sorted means fall when scores are shuffled over all cells. Points "
-        "within it are no evidence that seeds differ.",
+        "interval that reaches 0 means that the seeds may not matter at all. The grey bands behind the "
+        "means of the seeds are the sorted means of scores shuffled over all cells. Points "
+        "within a band are no evidence that seeds differ.",
         (VarianceShares(), SeedRanking(), ExtremeSeeds()),
         narrow=True,
     ),
     Outline(
         "best-of-n",
         "The best of n runs",
-        "What one may expect from training n runs and keeping the best. Lines are the unbiased "
-        "estimate (the plug-in one is in the tables); the band belongs to the median of the best and "
-        "holds for all n at once.",
+        "The expected score of the best of n runs. Lines are the unbiased estimate (the plug-in "
+        "estimate is in the tables). The band belongs to the median of the best and holds for all n "
+        "at once.",
         (ExpectedBest(), BestOfRecipes()),
     ),
     Outline(
         "early-stopping",
         "Early stopping",
-        "Start t runs, stop them after a share f of training, continue the best p: the exact "
-        "expectation of the best score over all draws from the recorded runs, for the best plan of "
-        "every budget, beside the same budget without stopping. The plan was chosen on these runs, "
-        "which flatters it; the dashed line is what a plan chosen on one half of the runs is worth on "
-        "the other.",
+        "A plan starts t runs, stops them after a share f of training and continues the best p. The "
+        "figures show the exact expected best score over all draws from the recorded runs: for the "
+        "best plan of every budget, and for the same budget without stopping. A plan chosen on the "
+        "runs that evaluate it looks too good: the dashed line is the value of a plan that was chosen "
+        "on one half of the runs and evaluated on the other.",
         (StoppingValue(), StoppingPlans(), RankCorrelations(), PrunerReplay()),
     ),
     Outline(
@@ -86,7 +86,7 @@ CONTENTS: tuple[Outline, ...] = (
         "bias-correction",
         "Bias correction",
         "Adam divides its running means by 1 - beta^t, BERTAdam does not. Without the correction an "
-        "update is 1/f(t) times as long as it should be, most of all in the first steps (Zhang et al. "
+        "update is 1/f(t) times as long as it should be, mostly in the first steps (Zhang et al. "
         "2021, Mosbach et al. 2021).",
         (BiasCorrection(),),
         narrow=True,
@@ -105,7 +105,7 @@ CONTENTS: tuple[Outline, ...] = (
         "representations",
         "Representations of two runs",
         "The first token's hidden state after every layer, for the same validation examples, "
-        "compared between every two runs: 1 (distance 0) is the same arrangement up to rotation and "
+        "compared between every two runs: 1 (distance 0) means the same arrangement up to rotation and "
         "scale. Points are medians over pairs, rules their range. The embeddings' first token is "
         "the same in every text and can't be compared. SVCCA is high for any two runs where the "
         "examples are not several times the features.",
@@ -125,21 +125,22 @@ CONTENTS: tuple[Outline, ...] = (
     Outline(
         "comparison",
         "Recipes and models compared",
-        "Paired by seeds where both have the cell. An improvement is called meaningful when B beats "
-        "A more often than not beyond chance, and may do so in more than three of four cases.",
+        "Runs are paired by seeds where both sides have the cell. An improvement is called meaningful "
+        "when B beats A in significantly more than half of the cases, and possibly in more than three "
+        "of four.",
         (Comparisons(),),
     ),
     Outline(
         "tasks",
         "Over several tasks",
-        "Whether the same seeds win on several tasks (rank correlation of their means, one-sided "
-        "permutation test), and how recipes do over all tasks.",
+        "Rank correlation of the seeds' means between tasks, with a one-sided permutation test, and "
+        "the scores of recipes over all tasks.",
         (SeedsAcrossTasks(), PerformanceProfiles()),
     ),
     Outline(
         "predictions",
         "Where predictions differ",
-        "Runs with the same score need not agree. Averages over distinct pairs of runs.",
+        "Runs with the same score may predict differently. Averages over distinct pairs of runs.",
         (Instability(), PredictionBootstrap()),
     ),
 )

@@ -50,7 +50,7 @@ def write_report(
     Parameters
     ----------
     study : Study
-        From `table.read_table` or `exported.read_study`; several with `concat_studies`.
+        From `read_table` or `read_study`; join several with `concat_studies`.
     out : path
         Folder to write to; made if missing. Gets ``report.html`` (self-contained),
         ``figures/*.{svg,pdf,png}``, ``tables/*.csv`` and ``summary.json``. Files of
@@ -76,8 +76,10 @@ def write_report(
     Raises
     ------
     TableError
-        The study holds no run. What a study cannot support is said in the
-        report, not raised.
+        The study holds no run. Results that a study cannot support are listed in
+        the report instead.
+    OptionError
+        `seed` or `workers` is outside its range.
     """
     if study.runs.empty:
         raise TableError("the study holds no run; a report needs at least one.")
@@ -153,7 +155,7 @@ def _written(
 
 @contextlib.contextmanager
 def _mapper(workers: int) -> Iterator[Mapper]:
-    """``map``, in so many processes; in this one for a single worker."""
+    """``map`` over worker processes; the builtin ``map`` for a single worker."""
     if workers < 2:
         yield map
         return
@@ -213,7 +215,7 @@ def gathered(
 
 
 def _finite(value: object) -> object:
-    """The value with null in place of what JSON cannot hold, and numpy's numbers as plain ones."""
+    """The value with plain numbers for numpy's, and null for numbers that JSON cannot hold."""
     if isinstance(value, dict):
         return {str(name): _finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

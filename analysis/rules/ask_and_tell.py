@@ -1,8 +1,8 @@
-"""An ask-and-tell loop in which trials pause at a rung until their cohort is in.
+"""An ask-and-tell loop in which trials pause at a rung until their cohort is complete.
 
-What no pruner can do: with a barrier, "start 20, stop at step 3, continue 5" and successive
-halving keep exactly the trials that the rule says. It knows nothing of models: the caller
-trains, and keeps what is needed to go on.
+This barrier lets "start 20, stop at step 3, continue 5" and successive halving keep exactly
+the trials that the rule selects; a pruner cannot wait. The loop does not depend on models:
+the caller trains, and keeps the checkpoints of paused trials.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def run_cohort(
         ``advance(trial, step_from, step_to)`` trains a trial from `step_from` on (0: from the
         beginning, where it also suggests its parameters) up to `step_to`, and returns the
         scores of the steps `step_from` + 1 to `step_to`. When it has returned, the trial is
-        paused: keep a checkpoint if it has to leave the memory. An exception ends the loop; the trial
-        is told as failed before.
+        paused: keep a checkpoint if it has to leave the memory. An exception ends the loop, after the trial
+        has been reported as failed.
     started : int
     rungs : mapping of step to number kept
         As for `analysis.rules.pruners.CohortPruner`; a rung at `steps` or later is refused.
@@ -51,7 +51,7 @@ def run_cohort(
     Returns
     -------
     list of FrozenTrial
-        The cohort, in order of asking. Those that went to the end are COMPLETE and their
+        The cohort, in order of asking. Those that were trained to the end are COMPLETE and their
         value is their best score; the others are PRUNED.
 
     Raises

@@ -13,7 +13,7 @@ from analysis.errors import OptionError
 
 @dataclasses.dataclass(frozen=True)
 class Rung:
-    """A moment of decision: after `fraction` of training, `keep` runs go on."""
+    """A decision after `fraction` of training: `keep` runs are promoted."""
 
     fraction: float
     keep: int

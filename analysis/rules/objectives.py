@@ -1,6 +1,6 @@
-"""What a setting is worth: a property of the distribution of its scores over seeds.
+"""Objectives of a search: properties of the distribution of a setting's scores over seeds.
 
-Only the property: how sure one can be of it is `analysis.rules.sequential`'s business.
+`analysis.rules.sequential` tests their differences.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Objective:
 
     @property
     def least(self) -> int:
-        """The smallest number of runs that says anything on it."""
+        """The smallest number of runs that determines the objective."""
         return int(self.parameter or 1) if self.kind == "expected_best" else 1
 
     def minimised(self, lower_is_better: bool) -> bool:
@@ -78,8 +78,10 @@ class Objective:
 
         Raises
         ------
-        ValueError
-            Too few runs, scores that are not finite, or no `failed` where it is needed.
+        DesignError
+            There are too few runs, or `failed` is needed and missing.
+        TableError
+            A score is not finite.
         """
         values = finite_scores(scores)
         if values.size < self.least:
@@ -113,8 +115,8 @@ class Objective:
             return values
         if failed is None:
             raise DesignError(
-                "failure_rate needs to know which runs failed, and nothing says so here; allowed "
-                "without: mean, median, expected_best(N), quantile(Q)."
+                "failure_rate needs to know which runs failed, and no marks were given; allowed "
+                "without marks: mean, median, expected_best(N), quantile(Q)."
             )
         lost = np.asarray(failed, dtype=np.float64)
         if lost.shape != values.shape:
@@ -127,8 +129,8 @@ def parse_objective(text: str) -> Objective:
 
     Raises
     ------
-    ValueError
-        With the list of what there is.
+    OptionError
+        The objective is unknown; the message lists the known ones.
 
     Examples
     --------

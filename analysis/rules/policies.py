@@ -1,9 +1,9 @@
-"""Rules that decide which runs go on: pure functions of the scores seen so far.
+"""Rules that decide which runs are promoted: pure functions of the scores so far.
 
-One decision for all who ask: the live policy, the pruners of a search and the
-offline estimates. Arrays in, masks of runs to keep out; no state, no files and
-no random numbers (ties are broken by a hash of seed and name). Higher is better
-throughout: negate losses.
+Live early stopping, the pruners of a search and the offline estimates use the same
+rules. They take arrays and return masks of runs to keep. They have no state, read no
+files and draw no random numbers: ties are broken by a hash of seed and name. Higher is
+better throughout: negate losses.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def tie_keys(names: Sequence[object], seed: int) -> npt.NDArray[np.uint64]:
     """One 64-bit number per run that breaks ties: larger loses.
 
     The first eight bytes (big-endian) of the BLAKE2b hash of ``tie/SEED/NAME``.
-    They depend on nothing else, so that neither the order in which runs are
-    listed nor which other runs are present changes a decision between two.
+    They depend on nothing else: a decision between two runs changes neither
+    with the order of the list nor with the other runs in it.
     """
     digests = [
         hashlib.blake2b(f"tie/{seed}/{name}".encode(), digest_size=8).digest() for name in names
@@ -70,8 +70,7 @@ def rank_runs(
     failed : 1D array of R bools, optional
         Runs that are known to have failed: last of all, whatever their score.
     names : sequence of R names, optional
-        What tells the runs apart when they tie (:func:`tie_keys`); by default
-        their positions.
+        Names that break ties (:func:`tie_keys`); by default the positions.
     seed : int
         Seed of the tie-breaking.
 
@@ -115,7 +114,7 @@ def keep_best(
     -------
     array of bool, shape (R,)
         Exactly `keep` are true (all, where there are fewer runs), even when that
-        takes runs without a score: the policy decides how many, never whether.
+        takes runs without a score: the policy fixes the number.
     """
     check_at_least("keep", keep, 0)
     order = rank_runs(scores, failed=failed, names=names, seed=seed)
@@ -137,10 +136,10 @@ def start_many(
     Parameters
     ----------
     curves : array of floats, shape (R, T)
-        Scores of all started runs up to the moment of decision. They are ranked
+        Scores of all started runs up to the decision. They are ranked
         by the best so far.
     continued : int
-        How many go on.
+        Number of runs to promote.
     failed, names, seed
         As for :func:`rank_runs`.
 
@@ -159,7 +158,7 @@ def start_many(
 
 
 def median_rule(best: npt.ArrayLike, finished: npt.ArrayLike, *, least: int = 5) -> Mask:
-    """Median stopping: a run goes on unless it is below the median of finished runs.
+    """Median stopping: a run continues unless it is below the median of finished runs.
 
     Parameters
     ----------
@@ -170,7 +169,7 @@ def median_rule(best: npt.ArrayLike, finished: npt.ArrayLike, *, least: int = 5)
         scores there, not their best so far: the definition of Optuna's
         MedianPruner, which differs from Golovin et al. 2017). NaN is left out.
     least : int
-        With fewer finished runs than this, all go on.
+        With fewer finished runs than this, all continue.
 
     Returns
     -------
@@ -192,16 +191,16 @@ def median_rule(best: npt.ArrayLike, finished: npt.ArrayLike, *, least: int = 5)
 
 
 def patience_rule(curves: npt.ArrayLike, patience: int, *, improvement: float = 0.0) -> Mask:
-    """Patience: a run goes on unless its last evaluations brought nothing new.
+    """Patience: a run continues unless its last evaluations brought no improvement.
 
     Parameters
     ----------
     curves : array of floats, shape (R, T)
-        Scores so far; NaN is an evaluation that brought nothing.
+        Scores so far; NaN is an evaluation without improvement.
     patience : int, at least 1
         A run stops after so many evaluations in a row without improvement.
     improvement : float, at least 0
-        By how much a score must exceed the best before it, to count.
+        Smallest difference from the best score so far that counts as an improvement.
 
     Returns
     -------

@@ -27,9 +27,9 @@ class CohortPruner(BasePruner):
     """Start many, continue some: ranks a whole cohort, and only when it is complete.
 
     Trials 0 to `started` - 1 are the first cohort, the next `started` the second, and so on.
-    Once all trials of a cohort that are still in the race have reported up to a rung, the
-    best by their best value so far go on and the others are pruned
-    (:func:`analysis.rules.policies.keep_best`: exactly as many as the rung says, ties broken by
+    Once all remaining trials of a cohort have reported up to a rung, those with the
+    best values so far are promoted and the others are pruned
+    (:func:`analysis.rules.policies.keep_best`: exactly the rung's number, ties broken by
     a hash of the trial's number).
 
     Parameters
@@ -37,19 +37,19 @@ class CohortPruner(BasePruner):
     started : int, at least 1
         Size of a cohort.
     rungs : mapping of step to number kept
-        ``{3: 5}`` after step 3 the best five go on (Dodge et al. 2020). Several rungs
+        ``{3: 5}``: after step 3 the best five continue (Dodge et al. 2020). Several rungs
         are successive halving: :func:`halving_rungs`.
     seed : int
         Of the tie-breaking.
 
     Notes
     -----
-    *What it can't do.* A trial that reaches a rung before the cohort is complete is not
+    *Limitation.* A trial that reaches a rung before the cohort is complete is not
     stopped; it trains on, and is pruned at its next report after the decision could be
     made. Trials that run one after the other therefore prune almost nothing but the last
-    ones. Optuna's own `SuccessiveHalvingPruner` decides at once instead, among those that
-    happen to be there, and so keeps another number of other trials. For the rule as it
-    is written, use :func:`analysis.rules.ask_and_tell.run_cohort`.
+    ones. Optuna's own `SuccessiveHalvingPruner` decides at once instead, among the trials
+    that have reported, and so keeps other trials, and another number of them. For the exact
+    rule, use :func:`analysis.rules.ask_and_tell.run_cohort`.
     """
 
     def __init__(self, started: int, rungs: Mapping[int, int], *, seed: int = 0) -> None:
@@ -75,12 +75,12 @@ class CohortPruner(BasePruner):
 
 
 class SequentialPruner(BasePruner):
-    """A Wilcoxon pruner whose repeated looks are paid for.
+    """A paired-test pruner that accounts for repeated looks.
 
     A trial is a setting, its steps are seeds (the same ones in every trial), and
     ``trial.report(score, step=seed)`` is called in rounds. At each look the trial is
     compared with the incumbent: the trial with the best mean over the same seeds,
-    finished or running. It is pruned when the paired test says that the incumbent is better.
+    finished or running. It is pruned when the paired test finds the incumbent better.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class SequentialPruner(BasePruner):
     alpha : float in (0, 1)
         Chance that a given setting is pruned although no other is better, *over the whole
         search*: all looks and all rivals. It is divided by `rivals`, because the incumbent
-        is the one that looks best of them on the very seeds that are compared.
+        is selected as the best of them on the same seeds that are compared.
     statistic : {"t", "signed_rank"}
         See `analysis.rules.sequential.SequentialTest`, assumptions included.
 
@@ -99,7 +99,7 @@ class SequentialPruner(BasePruner):
     -----
     `optuna.pruners.WilcoxonPruner` compares at every report at one and the same level
     and with completed trials only. Ten reports at its level of 0.1 prune a trial that is
-    exactly as good in a fifth of cases (tests/analysis/test_sequential.py).
+    exactly as good in a fifth of cases (tests/analysis/rules/test_sequential.py).
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class SequentialPruner(BasePruner):
         self._test = SequentialTest(tuple(looks), alpha / rivals, statistic)
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether the incumbent is better, as far as this look's share of alpha says."""
+        """Whether the incumbent is better at this look's share of alpha."""
         own = trial.intermediate_values
         if len(own) not in self._test.looks or not _finite(own, own):
             return False
@@ -182,9 +182,9 @@ def survivors(
     Parameters
     ----------
     cohort : sequence of FrozenTrial
-        Those that are still in the race. A failed trial loses to every other.
+        The remaining trials. A failed trial loses to every other.
     step : int
-        Of the rung; what was reported after it plays no part.
+        Step of the rung; later reports are ignored.
     keep : int
     higher : bool
         Whether higher is better.

@@ -27,13 +27,13 @@ FIRST_LOOK = 4
 
 @dataclasses.dataclass(frozen=True)
 class SequentialTest:
-    r"""One-sided paired test of "the rival is better", looked at as pairs come in.
+    r"""One-sided paired test of "the rival is better", with looks at fixed numbers of pairs.
 
     Parameters
     ----------
     looks : tuple of increasing ints, each at least 2
-        Numbers of pairs at which the data are looked at, fixed beforehand. A look
-        that is left out costs nothing but power.
+        Numbers of pairs at which the data are tested, fixed beforehand. A look
+        that is left out only costs power.
     alpha : float in (0, 1)
         Chance of ever deciding, over all looks, when the rival is not better.
     statistic : {"t", "signed_rank"}
@@ -41,7 +41,8 @@ class SequentialTest:
 
     Raises
     ------
-    ValueError
+    OptionError
+        The looks do not increase, or `alpha` or `statistic` is not allowed.
 
     Notes
     -----
@@ -64,10 +65,10 @@ class SequentialTest:
     ``"signed_rank"``
         Wilcoxon's signed-rank test with the exact distribution, ties and zeros included.
         Exact for every law of the scores, failed runs or not, when the two settings do not
-        differ. The price: n pairs can never give a p-value below 2**-n, so that nothing is
-        decided from a handful of seeds at a small alpha.
+        differ. But n pairs never give a p-value below 2**-n, so a few seeds decide
+        nothing at a small alpha.
 
-    Neither sees a failure that has not happened yet. A setting that never fails loses to one
+    Neither accounts for failures that have not occurred yet. A setting that never fails loses to one
     of the same mean that fails once in ten and is better otherwise in 65 % of cases (looks at
     4, 6 and 8 pairs, alpha 0.1): the few pairs often hold no failure. Where failures matter
     more than the mean, do not decide before there are seeds enough to see them.
@@ -132,7 +133,7 @@ def planned_looks(most: int, every: int, first: int = FIRST_LOOK) -> tuple[int, 
     Parameters
     ----------
     most : int
-        Pairs after which it is over: there is nothing left to save, hence no look.
+        Number of pairs after which the comparison ends; there is no look at it.
     every : int, at least 1
         Pairs per round.
     first : int, at least 2

@@ -37,13 +37,6 @@ class Plans:
     def __len__(self) -> int:
         return len(self.budget)
 
-    def of_budget(self, budget: int) -> Plans:
-        """Those of one budget."""
-        keep = self.budget == budget
-        return Plans(
-            self.budget[keep], self.started[keep], self.evaluation[keep], self.continued[keep]
-        )
-
     def within(self, most_started: int) -> Plans:
         """Those that start at most so many runs."""
         keep = self.started <= most_started

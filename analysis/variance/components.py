@@ -24,7 +24,6 @@ from analysis.variance.intervals import (
 )
 
 SUBSETS = ("all runs", "without failed", "failure")
-Subset = Literal["all runs", "without failed", "failure"]
 
 
 def variance_components(

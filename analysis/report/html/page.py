@@ -35,7 +35,7 @@ RUN_COLUMNS = (
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """What the page says, apart from its figures."""
+    """The content of the page: texts, tables and sections."""
 
     title: str
     subtitle: str
@@ -130,7 +130,7 @@ def _runs_table(runs: pd.DataFrame) -> str:
         # Else only the small arrows sort.
         text_in_header_can_be_selected=False,
     )
-    # Without what stands before the script: greetings to the users of a notebook.
+    # Without the messages to notebook users that precede the script.
     place = '<table id="runs-table" class="display compact"></table>'
     return place + table[table.index("<script") :]
 
@@ -138,7 +138,7 @@ def _runs_table(runs: pd.DataFrame) -> str:
 def _table_library() -> str:
     bundle = Path(itables.__file__).parent / "html" / "dt_bundle.js"
     library: str = itables.javascript.generate_init_offline_itables_html(bundle)
-    # The remainder greets the users of a notebook.
+    # The rest is a message to notebook users.
     return library.split("</script>")[0] + "</script>"
 
 

@@ -26,11 +26,11 @@ class ExpectedBest(GroupFigure):
         return group.table("expected_max") is not None
 
     def missing(self, group: GroupResults) -> str:
-        """Why they are not."""
+        """The reason why they are missing."""
         return group.reason("expected_max")
 
     def caption(self, group: GroupResults) -> str:
-        """The gain of the best of n, and how far the band reaches."""
+        """The gain of the best of n, and the largest n of the band."""
         return expected_max_caption(group)
 
     def draw(self, group: GroupResults, report: ReportResults) -> Chart:
@@ -53,8 +53,8 @@ class BestOfRecipes:
         yield drawn(
             f"best-of-{file_stem(task)}",
             f"{task}: best of n by recipe",
-            "Bands end where they say nothing more; where lines cross, the better recipe depends "
-            "on the number of runs.",
+            "Bands end where they are no longer informative. Where lines cross, the better recipe "
+            "depends on the number of runs.",
             lambda: best_of_recipes(table, metric=known[0].metric),
         )
 
@@ -66,7 +66,7 @@ def _richest(group: GroupResults) -> pd.DataFrame:
 
 
 def expected_max_caption(group: GroupResults) -> str:
-    """What the best of n gains, and how far the band reaches."""
+    """The gain of the best of n, and the largest n of the band."""
     table = group.table("expected_max")
     if table is None:
         return ""
@@ -81,13 +81,11 @@ def expected_max_caption(group: GroupResults) -> str:
     if len(names) > 1 and 5 in main.index:
         last = table.loc[table["schedule"] == "final"].set_index("n")["unbiased"]
         gain = abs(float(best[5]) - float(last[5]))
-        text += (
-            f" Keeping the best evaluation instead of the last is worth {number(gain, d)} at n = 5."
-        )
+        text += f" Keeping the best evaluation instead of the last one gains {number(gain, d)} at n = 5."
     if len(told) > 1:
         text += (
             f" The band is drawn up to n = {int(told.index.max())}: beyond it, {count(len(group.runs), 'run')} "
-            "say nothing on how good the best may be."
+            "give no upper bound for the best."
         )
     else:
         text += f" {count(len(group.runs), 'run')} are too few for an informative band."

@@ -48,7 +48,7 @@ class BiasCorrection:
 def correction_caption(
     beta1: float, beta2: float, steps: int, warmup: int, parts: list[tuple[str, int, int]]
 ) -> str:
-    """How much too long the first updates were, and how many runs failed."""
+    """The excess length of the first updates, and the number of failed runs."""
     at = np.arange(1, steps + 1)
     excess = 1.0 / correction_factor(at, beta1, beta2)
     worst = int(excess.argmax())

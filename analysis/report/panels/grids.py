@@ -27,7 +27,7 @@ class GridHeatmap(GroupFigure):
         return bool(group.recorded.runs["complete"].any())
 
     def missing(self, group: GroupResults) -> str:
-        """Why nothing is known of the group."""
+        """The reason why the group has no complete run."""
         return group.missing["all"]
 
     def link(self, group: GroupResults) -> str:
@@ -35,7 +35,7 @@ class GridHeatmap(GroupFigure):
         return f"curves-{group.stem}" if group.study.curves is not None else ""
 
     def caption(self, group: GroupResults) -> str:
-        """Where the best and worst cells lie, and how far the means of the seeds differ."""
+        """The best and worst cells, and the range of the seeds' means."""
         return heatmap_caption(group)
 
     def draw(self, group: GroupResults, report: ReportResults) -> Chart:
@@ -54,7 +54,7 @@ class ValidationCurves(GroupFigure):
         return group.study.curves is not None and GRID.applies(group)
 
     def missing(self, group: GroupResults) -> str:
-        """How to record curves; the heatmap's note says enough where no run is complete."""
+        """The remedy; without complete runs the heatmap's note is enough."""
         if not GRID.applies(group):
             return ""
         return (
@@ -75,7 +75,7 @@ GRID = GridHeatmap()
 
 
 def heatmap_caption(group: GroupResults) -> str:
-    """Where the best and worst cell lie, and how little the means of rows and columns move."""
+    """The best and worst cells, and the range of the means of rows and columns."""
     if is_selected(group.recorded):
         return _stopped_caption(group.recorded)
     runs, d = group.runs, group.digits
@@ -106,24 +106,24 @@ def heatmap_caption(group: GroupResults) -> str:
 
 
 def _stopped_caption(study: Study) -> str:
-    """What the heatmap of such a group shows."""
+    """The caption for a group with runs that were stopped early."""
     ended = study.runs.loc[study.runs["complete"]]
     stopped = int((study.runs["status"] == STOPPED).sum())
     return (
         f"{count(len(ended), 'cell')} trained to the end; the {stopped} marked ones were stopped "
-        "early and have no colour, since their scores are of another moment. There are no means at "
-        "the edges: they would be those of the chosen."
+        "early and have no colour, because their scores belong to an earlier evaluation. There are no "
+        "means at the edges: they would be means of selected runs."
     )
 
 
 def curves_caption(group: GroupResults) -> str:
-    """How the run that ended best stood early on."""
+    """The early rank of the run with the best score."""
     curves = group.recorded.complete_curves()
     if curves is None:
         return ""
     if is_selected(group.recorded):
         ended = curves["run"].nunique()
-        return f"{count(len(group.recorded.runs), 'curve')}, of which {ended} go on to the end."
+        return f"{count(len(group.recorded.runs), 'curve')}, of which {ended} reach the end of training."
     sign = 1.0 if group.up else -1.0
     n = curves["run"].nunique()
     best_run = group.runs["run"].iloc[int((sign * group.scores).argmax())]

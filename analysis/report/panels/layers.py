@@ -135,7 +135,7 @@ def _short(group: GroupResults, groups: list[GroupResults]) -> str:
 
 
 def distances_caption(table: pd.DataFrame, labels: list[str]) -> str:
-    """Which layer moved farthest, and where recipes differ most."""
+    """The layers that moved farthest and least, per recipe."""
     shown = table.assign(label=labels)
     parts = []
     for label, rows in shown.groupby("label", sort=False):
@@ -151,7 +151,7 @@ def distances_caption(table: pd.DataFrame, labels: list[str]) -> str:
 
 
 def moving_caption(part: pd.DataFrame) -> str:
-    """When half of the way was behind the layers."""
+    """The steps at which layers reached half of their final distance."""
     wide = part.pivot_table(index="step", columns="depth", values="median").sort_index()
     end = wide.iloc[-1]
     moved = end[end > 0]
@@ -160,7 +160,7 @@ def moving_caption(part: pd.DataFrame) -> str:
     half = [int((wide[depth] >= end[depth] / 2).idxmax()) for depth in moved.index]
     total = int(wide.index[-1])
     still = (
-        f" {count(len(end) - len(moved), 'depth')} stayed where it was (frozen)."
+        f" {count(len(end) - len(moved), 'depth')} did not move (frozen)."
         if len(moved) < len(end)
         else ""
     )
@@ -173,7 +173,7 @@ def moving_caption(part: pd.DataFrame) -> str:
 
 
 def gradients_caption(part: pd.DataFrame) -> str:
-    """How gradients of the lowest layer and of the head changed from the beginning to the end."""
+    """The change of the gradients of the lowest layer and of the head during training."""
     top = int(part["depth"].max())
     texts = []
     for depth, name in ((1, "the lowest layer"), (top, "the head")):
@@ -183,9 +183,9 @@ def gradients_caption(part: pd.DataFrame) -> str:
         if first > 0 and last > 0:
             texts.append(f"{name} from {first:.2g} to {last:.2g} ({_change(last / first)})")
         else:
-            texts.append(f"{name} there is none")
+            texts.append(f"{name} no gradient")
     return (
-        f"{_runs(part)} Between the first and the last tenth of training the median norm goes, for "
+        f"{_runs(part)} Between the first and the last tenth of training the median norm changes, for "
         f"{'; for '.join(texts)}."
     )
 

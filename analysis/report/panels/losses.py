@@ -1,4 +1,4 @@
-"""Panels on training losses: their course, and their end beside the scores."""
+"""Panels on training losses: over the steps, and at the end against the scores."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ class DiagnosticsAdvice:
 
 
 def losses_caption(group: GroupResults) -> str:
-    """Where the mean training loss begins and ends, and how many runs diverged."""
+    """The mean training loss at both ends of training, and the number of diverged runs."""
     steps = group.study.steps
     if steps is None:
         return ""
     good = group.runs.loc[~group.runs["failed"], "run"]
     loss = steps.loc[steps["run"].isin(good)].groupby("step")["train_loss"].mean().dropna()
     if loss.empty:
-        return "No run that trained well has recorded its losses."
+        return "No run that did not fail has recorded losses."
     tenth = max(len(loss) // 10, 1)
     lost = int(group.runs["diverged"].sum())
     return (
@@ -96,7 +96,7 @@ def losses_caption(group: GroupResults) -> str:
 
 
 def final_losses_caption(table: pd.DataFrame) -> str:
-    """Whether runs that ended with a low training loss scored well, and where failed ones lie."""
+    """The rank correlation of loss and score, and the final losses of failed runs."""
     known = table.dropna(subset=["train_loss", "final_score"])
     good = known.loc[~known["failed"]]
     text = ""

@@ -19,7 +19,7 @@ from analysis.report.sections.part import Entry, Missing, PageTable, Per, TableF
 
 
 class Instability:
-    """Disagreement of predictions beside the spread of scores."""
+    """Disagreement of predictions, and the spread of scores."""
 
     per: ClassVar[Per] = "study"
 
@@ -28,8 +28,8 @@ class Instability:
         known = [(t, g.label) for g in groups if (t := g.table("instability")) is not None]
         if not known:
             yield Missing(
-                "No predictions are stored (a table of final logits is needed), so that runs can be "
-                "compared by their scores only."
+                "No predictions are stored (a table of final logits is needed), so runs can only be "
+                "compared by their scores."
             )
             return
         table = pd.concat([t for t, _ in known], ignore_index=True)

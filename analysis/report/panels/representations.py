@@ -42,7 +42,7 @@ class Similarity:
 def similarity_caption(
     table: pd.DataFrame, summary: pd.DataFrame, measure: str, n_complete: int
 ) -> str:
-    """How alike the last layer's representations are, by what two runs share."""
+    """The similarity of the last layer's representations, by kind of pair."""
     at = summary.loc[summary["measure"] == measure]
     if at.empty:
         return ""

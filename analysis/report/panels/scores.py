@@ -63,7 +63,7 @@ class FailureRates:
 
 
 def floor_caption(parts: list[GroupResults]) -> str:
-    """How the spread of scores compares with what the test set alone makes."""
+    """The share of the observed variance that the test set alone explains."""
     texts = []
     for group in parts:
         floor = group.table("floor")
@@ -83,7 +83,7 @@ def floor_caption(parts: list[GroupResults]) -> str:
 
 
 def failure_caption(table: pd.DataFrame, labels: list[str]) -> str:
-    """Which group fails most, and whether its interval stands apart."""
+    """The group that fails most, and whether its interval overlaps others."""
     shown = table.assign(label=labels).loc[table["judged"].to_numpy(dtype=bool)]
     if shown.empty:
         return ""
@@ -97,4 +97,4 @@ def failure_caption(table: pd.DataFrame, labels: list[str]) -> str:
     text = f"{most['label']} fails most, {int(most['n_failed'])} of {count(int(most['n_runs']), 'run')}"
     rest = shown.drop(index=shown.index[at])
     apart = (rest["upper"] < most["lower"]).all()
-    return text + ("; its interval lies above all others." if apart else "; the intervals overlap.")
+    return text + ("; its interval is above all others." if apart else "; the intervals overlap.")

@@ -26,7 +26,7 @@ class StoppingValue(GroupFigure):
         return group.table("early_stopping") is not None
 
     def missing(self, group: GroupResults) -> str:
-        """Why they were not."""
+        """The reason why they were not."""
         return group.reason("early_stopping")
 
     def caption(self, group: GroupResults) -> str:
@@ -64,7 +64,7 @@ class RankCorrelations(GroupFigure):
     """Rank correlation of scores between every two shares of training."""
 
     id = "ranks"
-    title = "do early scores foretell late ones?"
+    title = "do early scores predict late ones?"
 
     def applies(self, group: GroupResults) -> bool:
         """Whether correlations are known."""
@@ -99,7 +99,7 @@ class PrunerReplay(GroupFigure):
 
 
 def stopping_caption(group: GroupResults) -> str:
-    """Over which budgets early stopping pays, and where it pays most."""
+    """The budgets at which early stopping pays, and its largest gain."""
     table = group.table("early_stopping")
     if table is None:
         return ""
@@ -118,7 +118,7 @@ def stopping_caption(group: GroupResults) -> str:
         f"{count(int(top['budget']), 'training')}"
     )
     if math.isfinite(top["relative_error_reduction"]):
-        text += f", where it takes away {percent(top['relative_error_reduction'])} of the error"
+        text += f", where it removes {percent(top['relative_error_reduction'])} of the error"
     return (
         f"{text}. The best plans stop after {percent(usual)} of training (median) and continue "
         f"{percent(float((pays['continued'] / pays['budget']).median()))} of the budget's runs."
@@ -126,13 +126,13 @@ def stopping_caption(group: GroupResults) -> str:
 
 
 def rank_caption(group: GroupResults) -> str:
-    """When early scores begin to foretell the final ranking."""
+    """The rank correlation of early and final scores, at three shares of training."""
     table = group.table("rank_correlation")
     if table is None:
         return ""
     end = table.loc[np.isclose(table["other_fraction"], 1.0)].dropna(subset="spearman")
     if end.empty:
-        return "All scores are equal at some evaluation, so ranks say nothing."
+        return "All scores are equal at some evaluation, so there is no rank correlation."
     parts = []
     for goal in (0.1, 0.3, 0.5):
         row = row_dict(end, int((end["fraction"] - goal).abs().argmin()))
@@ -141,7 +141,7 @@ def rank_caption(group: GroupResults) -> str:
 
 
 def replay_caption(group: GroupResults) -> str:
-    """Which pruner does best at the largest budget that all could spend."""
+    """The best pruner at the largest budget that all pruners could spend."""
     table = group.table("replay")
     if table is None:
         return ""
@@ -149,7 +149,7 @@ def replay_caption(group: GroupResults) -> str:
     budgets = spent["budget"].value_counts()
     common = budgets.index[budgets == budgets.max()]
     if common.empty:
-        return "The pruners used up the recorded runs, so that no budget compares them."
+        return "The pruners used up the recorded runs, so no budget can compare them."
     at = spent.loc[spent["budget"] == common.max()]
     sign = 1.0 if group.up else -1.0
     best = row_dict(at, int((sign * at["expected_best"]).argmax()))

@@ -50,15 +50,15 @@ class LossSurfaces:
 
 
 def surface_caption(surface: pd.DataFrame) -> str:
-    """The three losses, and whether a barrier lies between the start and the ends."""
+    """The losses at the start and at both ends, and the barriers between them."""
     loss = surface.loc[surface["point"] != ""].set_index("point")["loss"]
     heights = {end: barrier(surface, end) for end in ("failed", "successful")}
     if not any(height > 0 for height in heights.values()):
-        ways = "no straight way from the start to an end leads over higher ground"
+        ways = "neither straight line from the start to an end has a barrier"
     else:
         ways = " and ".join(
-            f"the straight way to the {end} run's end "
-            + (f"leads over a rise of {height:.2g}" if height > 0 else "leads over none")
+            f"the straight line to the {end} run's end has "
+            + (f"a barrier of {height:.2g}" if height > 0 else "no barrier")
             for end, height in heights.items()
         )
     return (

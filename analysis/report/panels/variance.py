@@ -27,7 +27,7 @@ class VarianceShares(GroupFigure):
         return shares is not None and not shares.empty
 
     def missing(self, group: GroupResults) -> str:
-        """Why no share is known."""
+        """The reason why no share is known."""
         table = group.table("variance")
         reason = group.missing.get("variance") or group.missing.get("all", "")
         if table is not None:
@@ -95,7 +95,7 @@ def _shares(group: GroupResults) -> pd.DataFrame | None:
 
 
 def variance_caption(group: GroupResults) -> str:
-    """What changes when failed runs are left out, and what the tests say."""
+    """The shares with and without failed runs, and the spread with one seed fixed."""
     table = group.table("variance")
     parts = []
     if table is not None:
@@ -120,7 +120,7 @@ def variance_caption(group: GroupResults) -> str:
 
 
 def tests_caption(group: GroupResults) -> str:
-    """Whether init and order matter, and what the published comparison would have claimed."""
+    """The test of each factor, and the result of the published comparison."""
     tests, published = group.table("tests"), group.table("published_tests")
     parts = []
     for factor, name in (("init_seed", "init"), ("order_seed", "order")):
@@ -133,15 +133,15 @@ def tests_caption(group: GroupResults) -> str:
         aware = _p_of(published, factor, "best against worst, selection-aware")
         if math.isfinite(naive) and math.isfinite(aware):
             text += (
-                f"; comparing the best with the worst of them after sorting would give "
-                f"{p_value(naive)}, which becomes {p_value(aware, 1e-4)} once the selection is counted"
+                f"; comparing the best with the worst of them after sorting gives "
+                f"{p_value(naive)}, and {p_value(aware, 1e-4)} once the selection is accounted for"
             )
         parts.append(text + ".")
     return " ".join(parts)
 
 
 def seed_means_caption(group: GroupResults) -> str:
-    """How many seeds leave the band that shuffled scores would show."""
+    """The seeds with the best and the worst means."""
     table = group.table("seed_means")
     if table is None:
         return ""
@@ -162,7 +162,7 @@ def seed_means_caption(group: GroupResults) -> str:
 
 
 def extremes_caption(group: GroupResults) -> str:
-    """How far the best and the worst seed are apart, with the warning that they were chosen."""
+    """The difference of the best and the worst seed, with a warning about the selection."""
     table = group.table("extremes")
     if table is None:
         return ""
@@ -174,8 +174,8 @@ def extremes_caption(group: GroupResults) -> str:
         if (factor, "best") in mean
     ]
     return (
-        f"The means of the best and the worst seed differ by {' and '.join(parts)}. They were chosen "
-        "for being extreme: seeds that do not matter would differ, too."
+        f"The means of the best and the worst seed differ by {' and '.join(parts)}. They were selected "
+        "for being extreme: seeds without any effect would differ, too."
     )
 
 

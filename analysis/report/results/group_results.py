@@ -1,4 +1,4 @@
-"""Everything the report computes for one group of runs, and why what is missing is missing."""
+"""The tables that the report computes for one group of runs, and reasons for missing ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from analysis.variance.permutation import factor_tests
 from analysis.variance.seed_effects import best_and_worst_seeds, seed_means
 
 BUDGETS = range(1, 31)
-# The pruners' own bookkeeping takes its time: few budgets, up to what most people spend.
+# Replaying is slow, because the pruners keep their own records: few budgets, and small ones.
 REPLAYED = (2, 3, 5, 8, 12)
 # Halvings of large pools agree closely; small pools need more of them.
 LARGE_POOL = 200
@@ -86,7 +86,7 @@ class GroupResults:
         return digits_for(float(self.scores.std())) if len(self.scores) > 1 else 3
 
     def reason(self, name: str) -> str:
-        """Why a table is missing."""
+        """The reason why a table is missing."""
         return self.missing.get(name) or self.missing.get("all") or "there are too few runs."
 
     def table(self, name: str) -> pd.DataFrame | None:
@@ -123,8 +123,10 @@ def analyse_group(
     found.attempt("floor", lambda: noise_floor(study))
     found.attempt("instability", lambda: instability(study))
     if found.runs["failed"].all():
-        # Shares among scores at chance would be read as properties of training.
-        found.missing["variance"] = "every run failed, so that no score tells of training."
+        # Shares of scores at chance would be taken for properties of training.
+        found.missing["variance"] = (
+            "every run failed, so the scores carry no information on training."
+        )
     else:
         found.attempt("variance", lambda: variance_components(study))
         found.attempt("spreads", lambda: seed_spreads(study))
@@ -172,7 +174,7 @@ def _of_curves(
     if curves is None:
         reason = (
             "there are no evaluations during training. Record them (or give a long table with a "
-            "column 'fraction') to see what early stopping would have bought."
+            "column 'fraction') to estimate the value of early stopping."
         )
         found.missing.update(dict.fromkeys(names, reason))
         return
@@ -218,7 +220,7 @@ def recipe_name(found: GroupResults) -> str:
 
 
 def perfect_score(found: GroupResults) -> float:
-    """The score without error: 0 or 1, or 100 for percentages; NaN where it cannot be told."""
+    """The score without error: 0 or 1, or 100 for percentages; NaN where it is unknown."""
     if not found.up:
         return 0.0
     top = float(found.study.runs["score"].abs().max())

@@ -19,7 +19,7 @@ STREAMS = {"comparison": 0, "predictions": 1, "tasks": 2}
 
 @dataclasses.dataclass(frozen=True)
 class ReportResults:
-    """What the parts of a report read.
+    """The input of every part of a report.
 
     Attributes
     ----------

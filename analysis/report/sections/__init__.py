@@ -1,1 +1,1 @@
-"""What the page is made of: parts, their entries, and the sections that hold them."""
+"""Parts of the page, their entries, and the sections that hold them."""

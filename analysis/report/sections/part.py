@@ -1,4 +1,4 @@
-"""What a report is made of: parts, each of which yields panels, tables and notes.
+"""Parts of a report, each of which yields panels, tables and notes.
 
 A part is one figure (or one table) of the report together with its caption, the
 condition under which it is shown, and the note that stands in its place otherwise.
@@ -64,7 +64,7 @@ class TableFile:
 
 @dataclasses.dataclass(frozen=True)
 class Missing:
-    """A note on what the data do not allow, and the remedy."""
+    """A note that stands in the place of a result: the reason, and the remedy."""
 
     reason: str
 
@@ -78,8 +78,8 @@ class Part(Protocol):
     Attributes
     ----------
     per : {"group", "task", "study"}
-        What the part is about. Parts that follow each other in a section and have
-        the same value stand together for each group (or task) in turn.
+        Scope of the part. Consecutive parts of a section with the same scope are
+        shown together, group by group (or task by task).
     """
 
     per: ClassVar[Per]

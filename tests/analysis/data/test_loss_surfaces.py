@@ -21,7 +21,7 @@ def test_a_surface_is_read_as_it_was_written(tmp_path, kind):
     assert barrier(read, "successful") == 0
     words = read_surface_figure(read)
     assert "1.200 at the start (head of the failed run), 2.200 where the failed run ended" in words
-    assert "to the failed run's end leads over a rise of 6.8" in words
+    assert "to the failed run's end has a barrier of 6.8" in words
 
 
 def test_files_that_are_no_surface_are_refused(tmp_path):

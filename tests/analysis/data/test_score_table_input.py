@@ -127,16 +127,11 @@ def test_long_form_without_run_names_or_fractions():
     assert study.curves["step"].tolist() == [10.0, 20.0] * 4
 
 
-def test_reaching_a_fraction_includes_stopped_runs():
+def test_complete_curves_leave_out_stopped_runs():
     frame = long_rows()
     frame["status"] = ["finished", "stopped", "finished", "finished"] * 2
     frame = frame.drop(index=5).reset_index(drop=True)
     study = read_table(frame)
-    half, full = study.curves_reaching(0.5), study.curves_reaching(1.0)
-    assert half is not None
-    assert full is not None
-    assert set(half["run"]) == {"a", "b", "c", "d"}
-    assert set(full["run"]) == {"a", "c", "d"}
     complete = study.complete_curves()
     assert complete is not None
     assert set(complete["run"]) == {"a", "c", "d"}

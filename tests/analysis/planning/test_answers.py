@@ -26,7 +26,7 @@ def test_plan_from_a_pilot():
 def test_plan_says_what_the_pilot_cannot_tell():
     assert "needs evaluations" in plan_answers(Questions(budget=4), plain())[1]
     assert "more than the pilot's runs" in plan_answers(Questions(budget=400), curved())[1]
-    assert "no number of runs can be promised" in plan_answers(Questions(target=2.0), plain())[1]
+    assert "no number of runs can be given" in plan_answers(Questions(target=2.0), plain())[1]
     assert "fewer than two runs" in plan_answers(Questions(width=0.1), plain(1, 1))[0]
 
 
@@ -36,7 +36,7 @@ def test_groups_are_named_where_there_are_several():
 
 
 def test_refusals():
-    with pytest.raises(OptionError, match="nothing to plan; ask for a width, an effect"):
+    with pytest.raises(OptionError, match="nothing to plan; give a width, an effect"):
         plan_answers(Questions())
     with pytest.raises(OptionError, match="needs runs to plan from"):
         plan_answers(Questions(budget=3, sd=0.1))

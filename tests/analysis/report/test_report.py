@@ -143,10 +143,12 @@ def test_mean_difference_is_that_of_all_pairs():
 
 def test_answer_of_few_runs():
     one = analysed(plain(1, 1))
-    assert "an anecdote" in answer_text(one, answer_facts(one))[0]
+    assert (
+        "says nothing about the variation between seeds" in answer_text(one, answer_facts(one))[0]
+    )
     row = plain(1, 4)
     words = " ".join(answer_text(analysed(row), answer_facts(analysed(row))))
-    assert "cannot be said" in words
+    assert "shares of init and order in the variance are unknown" in words
     assert "at least 2 of each" in words
 
 
@@ -204,7 +206,7 @@ def test_nothing_is_estimated_from_runs_that_were_chosen_by_their_scores(tmp_pat
     words = " ".join(list(summary["answer"].values())[-1])
     assert "12 of 16 runs were stopped early, chosen by their scores" in words
     assert "are a selected sample" in words
-    assert "one draw of what this policy yields" in words
+    assert "one draw from this policy" in words
     assert "stopped runs" in {w["rule"] for w in summary["warnings"]}
     written = {path.stem for path in (tmp_path / "tables").glob("*.csv")}
     if recipes == ("a",):
@@ -221,7 +223,7 @@ def test_a_group_without_any_complete_run(tmp_path):
     write_report(Study(runs, study.curves), tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["answer"]["rte, b"] == [
-        "No run was trained to its end, so there is nothing to say."
+        "No run was trained to its end, so nothing can be estimated."
     ]
 
 
