@@ -1,12 +1,11 @@
-"""From a table of scores to answers about seeds.
+"""Statistics of scores over seeds: variance, best of n, early stopping, comparison, planning.
 
-The labelled input is a `Study`: `read_table` makes one from a plain table of
-scores, `read_study` from the tables that ``seedlab export`` writes. Everything
-else takes a study (or arrays of scores) and returns labelled data frames; what
-draws random numbers takes a numpy Generator.
+The labelled input is a `Study`: `read_table` makes one from a plain table of scores,
+`read_study` from the tables that ``seedlab export`` writes. All other functions take a
+study (or arrays of scores) and return labelled data frames. Functions that draw random
+numbers take a numpy Generator. Every deliberate refusal is an `AnalysisError`.
 
-Some parts are imported by their own names, because they need more than numpy,
-scipy and pandas: `analysis.report` (``write_report``, ``plan_answers``; altair and
+Some packages need more than numpy, scipy and pandas and are imported by their own names: `analysis.report` (``write_report``, ``plan_answers``; altair and
 jinja2), `analysis.figures` (altair), and `analysis.stopping.replay`, `analysis.rules.pruners` and
 `analysis.rules.ask_and_tell` (optuna).
 """

@@ -1,1 +1,1 @@
-"""What the best of n runs is expected to score."""
+"""The score of the best of n runs: expectation, median, bands, chance of a target."""

@@ -54,8 +54,8 @@ class CdfBand:
         r"""Largest n for which the best-of-n median is bounded on its better side.
 
         :math:`\lfloor \ln(1/2) / \ln L \rfloor` with L the lower bound of F at
-        the largest score: beyond it the band of the median says no more than
-        that the metric has a best value. About size / 9.5 for the LD methods
+        the largest score. Beyond it the upper bound of the median is the best
+        possible value. About size / 9.5 for the LD methods
         at level .95. Zero when even n = 1 is not bounded.
         """
         floor = float(self.lower[-1])
@@ -74,12 +74,12 @@ class BestOfBand:
     ns : array of int64
     lower, point, upper : arrays of float64, shape (len(ns),)
         In the direction of the metric: `lower` is the smaller score, also when
-        lower is better. Infinite where nothing is known and no bound was given.
+        lower is better. Infinite where the scores give no bound and `bounds` none either.
     informative : int
-        Largest n up to which the band of the median says something; figures and
+        Largest n for which the band of the median is informative; figures and
         tables stop there (:attr:`CdfBand.informative`).
     statistic, method, level
-        What was asked for.
+        The arguments.
     """
 
     ns: npt.NDArray[np.int64]
@@ -99,7 +99,7 @@ def cdf_band(size: int, level: float = 0.95, method: BandMethod = "ld_highest_de
     Parameters
     ----------
     size : int, at least 1
-        Number of scores. The band depends on nothing else in the data.
+        Number of scores. The band depends on no other property of the data.
     level : float in (0, 1)
         Coverage of the whole band.
     method : {"ld_highest_density", "ld_equal_tailed", "ks", "dkw"}
@@ -115,7 +115,7 @@ def cdf_band(size: int, level: float = 0.95, method: BandMethod = "ld_highest_de
 
     Raises
     ------
-    ValueError
+    OptionError
         `size`, `level` or `method` is not allowed.
     """
     check_at_least("size", size, 1)

@@ -1,4 +1,4 @@
-"""Where two best-of-n curves cross: which recipe is better depends on the budget."""
+"""Crossings of two best-of-n curves: the better recipe depends on the number of runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def crossings(curve_a: npt.ArrayLike, curve_b: npt.ArrayLike) -> list[int]:
             f"the curves have the shapes {a.shape} and {b.shape}; "
             "allowed: one dimension, equal lengths. Cut both to the shorter one."
         )
-    # What rounding can turn: curves that are equal in exact arithmetic do not cross.
+    # Within rounding, because curves that are equal in exact arithmetic do not cross.
     grain = 1e-12 * np.maximum(np.abs(a), np.abs(b))
     lead = np.where(np.abs(a - b) <= grain, 0.0, np.sign(a - b))
     ahead = np.flatnonzero(lead)

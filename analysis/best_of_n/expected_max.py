@@ -1,12 +1,12 @@
 """The best of n runs: its expectation, its spread and its median, from a pool of scores.
 
-Nothing here fits a distribution or forecasts beyond the pool: n is at most the
-number of scores B. With the scores sorted, v1 <= ... <= vB, each statistic is a
+No distribution is fitted and nothing is extrapolated: n is at most the number of
+scores B. With the scores sorted, v1 <= ... <= vB, each statistic is a
 weighted sum over them; the weights are the law of the maximum's rank.
 
 Lower is better: with ``lower_is_better=True`` the scores are negated on the way
 in and the results on the way out (the spread is the same), so that "best" is
-the minimum; everything in between knows maxima only.
+the minimum; the code in between computes maxima only.
 """
 
 from __future__ import annotations
@@ -54,9 +54,12 @@ def expected_max(
 
     Raises
     ------
-    ValueError
-        `scores` is empty, not 1D or not finite, `ns` is outside 1..B, or
+    TableError
+        `scores` is empty, not 1D or not finite.
+    OptionError
         `estimator` is unknown.
+    ValueError
+        `ns` is outside 1..B.
 
     Notes
     -----
@@ -169,7 +172,7 @@ def _validated(
         if wrong.any():
             raise ValueError(
                 f"ns holds {given[wrong].ravel()[0]}; allowed: integers from 1 to the number "
-                f"of scores, {len(values)}. Leave out larger ones: the pool says nothing on them."
+                f"of scores, {len(values)}. Leave out larger ones: the pool does not determine them."
             )
     return np.sort(-values if lower_is_better else values), sizes
 

@@ -47,8 +47,8 @@ def expected_max_table(
     ----------
     runs, curves, schedules, epochs
         As for :func:`analysis.data.schedules.schedule_scores`: ``task, recipe, run,
-        score`` (at the end), and ``run, fraction, score[, epoch]``. Pass failed
-        runs, too: leaving them out makes every n look better than it is.
+        score`` (at the end), and ``run, fraction, score[, epoch]``. Include failed
+        runs: without them every n looks better than it is.
     ns : array of positive integers, optional
         Which n to tabulate, by default all from 1 to the number of runs B of
         the group. Larger ones than B are left out.
@@ -64,12 +64,11 @@ def expected_max_table(
         band_upper, band_method, band_level``: the two estimates of the expected
         best of n, the standard deviation of the best (plug-in), the median best
         and its simultaneous band. The four band columns are empty beyond the
-        informative range, where the data say nothing on how good the best of n
-        may be.
+        informative range, where the data give no upper bound for the best of n.
 
     Raises
     ------
-    TableError, ValueError
+    AnalysisError
         As the functions above.
     """
     scores = schedule_scores(

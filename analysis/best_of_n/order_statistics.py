@@ -78,7 +78,7 @@ def _inner(size: int, miss: float) -> tuple[FloatArray, FloatArray]:
         step = missed / slope * np.log(missed / miss)
         # At least half of the depth is kept, so that it stays positive.
         depth = np.maximum(depth + step, depth / 2)
-        # Convergence is quadratic: what is left after such a step is rounding.
+        # Convergence is quadratic: after such a step only rounding errors remain.
         if np.all(np.abs(step) <= 1e-9 * depth):
             break
     return x, 1.0 - y

@@ -62,8 +62,8 @@ def multi_bootstrap(
         better; column i is the same example in both.
     generator : numpy Generator
     seeds_a, seeds_b : arrays of R_a and R_b labels, optional
-        The seed of every run; runs of one seed are averaged first, so that the
-        seed is what is resampled. By default every run is its own seed.
+        The seed of every run. Runs of one seed are averaged first, so that seeds
+        are resampled. By default every run is its own seed.
     paired : bool
         Resample the seeds of both groups together; both must have the same ones.
     level : float in (0, 1)
@@ -130,7 +130,7 @@ def compare_predictions(
     Parameters
     ----------
     unit : {"init_seed", "order_seed", "run"}
-        What is resampled; runs that share it are averaged first. Paired where
+        Unit of resampling; runs that share it are averaged first. Paired where
         both sides have common values of it (only those are used), except for "run".
 
     Returns

@@ -30,7 +30,7 @@ class MeanDifference:
     """A difference of means (B minus A) with its interval and two-sided p-value.
 
     NaN where there are fewer than two runs on a side (or two pairs), or where
-    no score varies, so that there is no error to judge by.
+    no score varies, so the standard error is 0.
     """
 
     difference: float
@@ -50,7 +50,7 @@ def compare(
     level: float = 0.95,
     gamma: float = 0.75,
 ) -> pd.DataFrame:
-    """Every comparison that scores alone allow, one row per pair of recipes (or models).
+    """Comparisons by scores, one row per pair of recipes (or models).
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ def compare(
     Notes
     -----
     The t-tests take runs (or pairs of runs) as independent. Runs of a grid
-    that share a seed are not when that seed matters; where the variance shares
-    of init or order are large, trust differences over few seeds less.
+    that share a seed are not independent when that seed matters. Where the variance
+    shares of init or order are large, trust differences over few seeds less.
     """
     rows = []
     for contrast in contrasts(study, by=by, baseline=baseline, value=value):

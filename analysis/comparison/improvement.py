@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class Improvement:
-    """P(B beats A) with an interval, and what it means.
+    """P(B beats A) with its interval and two verdicts.
 
     ``significant``: the lower limit exceeds 1/2. ``meaningful``: significant,
     and the upper limit exceeds ``gamma``.

@@ -1,4 +1,4 @@
-"""How much the predictions of runs differ, where their scores may not.
+"""Instability: differences between the predictions of runs.
 
 All measures are averages over the distinct pairs of runs (Du and Nguyen 2023
 include each run with itself, which makes them depend on the number of runs).
@@ -151,7 +151,7 @@ def _class_matrix(classes: npt.ArrayLike) -> Integers:
 
 
 def _counts(matrix: Integers) -> Floats:
-    """How many runs predict each class, shape (N, K)."""
+    """Number of runs that predict each class, shape (N, K)."""
     return np.stack(
         [(matrix == k).sum(axis=0) for k in range(int(matrix.max()) + 1)], axis=1
     ).astype(np.float64)

@@ -65,7 +65,7 @@ def contrasts(
     study : Study
         Only complete runs are used; a group without any is left out.
     by : {"recipe", "model"}
-        What is compared.
+        Column to compare.
     baseline : str, optional
         Compare every other level with this one (as A) instead of all pairs.
     value : str
@@ -74,7 +74,7 @@ def contrasts(
     Raises
     ------
     TableError
-        The baseline is nowhere in the study, or two groups to be compared have
+        The study does not hold the baseline, or two groups to be compared have
         different metrics or directions.
     """
     check_choice("by", by, ("recipe", "model"))

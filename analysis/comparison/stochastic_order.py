@@ -1,4 +1,4 @@
-"""Almost stochastic order: how far one sample's distribution is from beating another's.
+"""Almost stochastic order: the violation of one sample's dominance over another.
 
 Own implementation of del Barrio, Cuesta-Albertos and Matran 2018 ("An optimal
 transportation approach for assessing almost stochastic order") as Dror,
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class StochasticOrder:
-    """How far A is from stochastically dominating B.
+    """Violation of the stochastic dominance of A over B.
 
     ``violation_ratio`` is the estimate in [0, 1]: 0 when every quantile of A is
     at least B's. ``epsilon_min`` is its upper confidence limit at ``level``: A

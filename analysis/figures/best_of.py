@@ -41,8 +41,8 @@ def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = ""
     -------
     altair chart
         The band belongs to the median of the best of n of the richest schedule
-        (drawn dotted) and ends where it is no longer informative; a vertical
-        line says so.
+        (drawn dotted). It ends where it is no longer informative, marked by a
+        vertical line.
     """
     names = [name for name in SCHEDULES if (table["schedule"] == name).any()]
     lines = _logarithmic(table).assign(what=lambda t: t["schedule"].map(SCHEDULES))

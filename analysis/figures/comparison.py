@@ -122,7 +122,7 @@ def profiles(table: pd.DataFrame, *, title: str = "") -> Chart:
 
 
 def instability_figure(table: pd.DataFrame, labels: list[str], *, title: str = "") -> Chart:
-    """How much the predictions of runs differ, beside how much their scores do.
+    """Instability of predictions, and the standard deviation of scores.
 
     Parameters
     ----------

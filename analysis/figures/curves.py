@@ -35,8 +35,8 @@ def validation_curves(study: Study, *, chosen: str = "", title: str = "") -> Cha
     Parameters
     ----------
     study : Study
-        One group with curves. Runs that were stopped early are drawn as far as
-        they went.
+        One group with curves. Runs that were stopped early are drawn up to their
+        last evaluation.
     chosen : str
         The cell "init/order" whose curves are drawn on top: the parameter
         ``chosen``, which the report sets from the heatmap.
@@ -90,7 +90,7 @@ def validation_curves(study: Study, *, chosen: str = "", title: str = "") -> Cha
     ]
     base = alt.Chart(rows(points[["run", "cell", "failed", "drawn", "fraction", "score"]]))
     opacity = float(np.clip(25 / max(len(runs), 1), 0.2, 0.7))
-    # Failed runs are the ones that fall out of the bundle: dashes and colour tell them apart.
+    # Failed runs leave the bundle of curves: dashes and colour mark them.
     # strokeOpacity, not opacity, which makes every line a layer of its own in the SVG.
     bundle = base.transform_filter("datum.drawn") if len(runs) > MOST_LINES else base
     every = bundle.mark_line(strokeWidth=0.8, strokeOpacity=opacity).encode(

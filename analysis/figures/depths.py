@@ -38,7 +38,7 @@ def distance_by_depth(table: pd.DataFrame, labels: list[str], *, title: str = ""
     Parameters
     ----------
     table : DataFrame
-        Of `depth_profiles.distances_at_end`, of models of one depth.
+        Of `layer_profiles.distances_at_end`, of models of one depth.
     labels : list of str
         The recipe of every row.
 
@@ -69,7 +69,7 @@ def distance_by_depth(table: pd.DataFrame, labels: list[str], *, title: str = ""
 
 
 def similarity_by_depth(summary: pd.DataFrame, measure: str, *, title: str = "") -> Chart:
-    """Similarity of the representations of two runs, by layer and by what the runs share.
+    """Similarity of the representations of two runs, by layer and by common seeds.
 
     Parameters
     ----------
@@ -149,11 +149,11 @@ def profile_over_steps(
     Parameters
     ----------
     table : DataFrame
-        Rows of one group and outcome of `depth_profiles.profile_medians`.
+        Rows of one group and outcome of `layer_profiles.profile_medians`.
     what : str
         Title of the vertical axis.
     log : bool
-        Draw logarithms; what is not positive (frozen layers) is left out.
+        Draw logarithms; values that are not positive (frozen layers) are left out.
     domain : (low, high), optional
         Range of the vertical axis, so that several figures can be compared.
 

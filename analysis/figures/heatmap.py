@@ -26,7 +26,7 @@ def heatmap(study: Study, *, sort: Sort = "mean", title: str = "") -> Chart:
     study : Study
         One (task, model, recipe).
     sort : {"mean", "best", "failures", "seed"}
-        Order of rows and columns, the best first; "seed" leaves them by number.
+        Order of rows and columns, the best first; "seed" orders them by number.
         In HTML the reader can choose.
     title : str
 
@@ -35,7 +35,7 @@ def heatmap(study: Study, *, sort: Sort = "mean", title: str = "") -> Chart:
     altair chart
         A cell's selection is the parameter ``cell``, of the value "init/order",
         for which `validation_curves` listens. The strips show the means of rows
-        and columns on the scale of the cells, so that their contrast is honest.
+        and columns on the scale of the cells, so that contrasts can be compared.
     """
     check_choice("sort", sort, get_args(Sort))
     runs = study.runs
@@ -134,7 +134,7 @@ def heatmap_cells(study: Study) -> tuple[pd.DataFrame, dict[str, dict[str, list[
         np.where(cells["failures"].fillna(0) > 0, "failed", "finished"),
         np.where(index.isin(begun), "stopped early", "no run"),
     )
-    # Means over runs that were chosen by their scores would be taken for those of a seed.
+    # Means over selected runs would be taken for means of a seed.
     selected = bool((runs["status"] == "stopped").any())
     names: dict[str, dict[str, list[str]]] = {}
     places = {}

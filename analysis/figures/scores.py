@@ -1,4 +1,4 @@
-"""Scores of all runs per recipe, failure rates, and the floor that the test set sets."""
+"""Scores of all runs per recipe, the noise floor of the test set, and failure rates."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROW = 84
 
 
 def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str = "") -> Chart:
-    """Every run of one task as a point, a box per recipe and model, and what to hold them against.
+    """Every run of one task as a point, a box per recipe and model, and reference values.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def failure_figure(rates: pd.DataFrame, labels: list[str], *, title: str = "") -
     Parameters
     ----------
     rates : DataFrame
-        `failure.failure_rates`; rows that cannot be judged are left out.
+        `failure_rates.failure_rates`; rows that cannot be judged are left out.
     labels : list of str
         One per row of `rates`.
     """

@@ -1,4 +1,4 @@
-"""What seeds explain: variance shares, means per seed, the best and the worst seed."""
+"""Effects of seeds: variance shares, means per seed, the best and the worst seed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def variance_shares(table: pd.DataFrame, labels: list[str], *, title: str = "") 
     Parameters
     ----------
     table : DataFrame
-        Rows of `variance.variance_components` with a finite share.
+        Rows of `components.variance_components` with a finite share.
     labels : list of str
         The row of the figure for each row of the table, for instance the subset.
     """
@@ -115,8 +115,8 @@ def seed_ranking(
     Returns
     -------
     altair chart
-        Sorted means always climb. The grey steps say how much they climb by
-        chance: the middle 95% of each rank's mean when scores are shuffled.
+        Sorted means always climb. The grey steps show the climb by chance: the
+        middle 95% of each rank's mean when scores are shuffled.
     """
     metric = str(study.runs["metric"].iloc[0])
     means = means.assign(what=means["factor"].map({k: v[0] for k, v in FACTORS.items()}))

@@ -1,4 +1,4 @@
-"""What early stopping buys per budget, and how early ranks foretell late ones."""
+"""Value of early stopping per budget, and rank correlation of early and late scores."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stopping_value(table: pd.DataFrame, *, metric: str = "score", title: str = "
     Parameters
     ----------
     table : DataFrame
-        Rows of one task and recipe of `early_stopping.early_stopping_table`.
+        Rows of one task and recipe of `value.early_stopping_table`.
     """
     long = table.melt(
         id_vars=["budget", "started", "fraction", "continued"],
@@ -77,7 +77,7 @@ def stopping_value(table: pd.DataFrame, *, metric: str = "score", title: str = "
 
 
 def stopping_plans(table: pd.DataFrame, *, title: str = "") -> Chart:
-    """The best plan of every budget: runs started, runs continued, stopped after which share.
+    """The best plan of every budget: runs started, runs continued, share before the stop.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def stopping_plans(table: pd.DataFrame, *, title: str = "") -> Chart:
     """
     most = float(table["started"].max())
     x = _budgets(table["budget"])
-    # Room above for the labels, which stand upright.
+    # Room above for the labels, which are turned upright.
     scale = alt.Scale(type="log", nice=False, domain=[0.8, 3 * most])
     axis = alt.Axis(format="~g", values=[v for v in (1, 2, 5, 10, 20, 50, 100, 200) if v <= most])
     tooltip = [
@@ -138,7 +138,7 @@ def rank_heatmap(table: pd.DataFrame, *, title: str = "") -> Chart:
     Parameters
     ----------
     table : DataFrame
-        Rows of one task and recipe of `fraction_correlation.fraction_correlations`.
+        Rows of one task and recipe of `rank_correlation.fraction_correlations`.
     """
     times = sorted(set(table["fraction"]))
     # Counted from the end, so that 100% is labelled.
@@ -177,7 +177,7 @@ def rank_heatmap(table: pd.DataFrame, *, title: str = "") -> Chart:
 
 
 def replay_values(table: pd.DataFrame, *, metric: str = "score", title: str = "") -> Chart:
-    """What Optuna's pruners would have reached on the recorded curves, beside plain runs.
+    """Expected best score of Optuna's pruners on the recorded curves, and of plain runs.
 
     Parameters
     ----------

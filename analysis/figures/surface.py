@@ -20,14 +20,14 @@ def loss_surface(surface: pd.DataFrame, *, title: str = "") -> Chart:
     Parameters
     ----------
     surface : DataFrame
-        Of `surfaces.read_surface`.
+        Of `loss_surfaces.read_surface`.
     title : str
 
     Returns
     -------
     altair chart
-        Levels of the loss are evenly spaced in its logarithm; dark is low. Losses that are no
-        numbers leave white cells.
+        Levels of the loss are evenly spaced in its logarithm; dark is low. Losses that are
+        not finite leave white cells.
     """
     shown = surface.dropna(subset="loss")
     shown = shown.loc[shown["loss"] > 0]

@@ -1,7 +1,7 @@
-"""What all figures share: colours, sizes, inline data, and files for a paper.
+"""Colours, sizes, inline data and files: the common ground of all figures.
 
-Colours differ in lightness as well as in hue, and no reading rests on colour
-alone: every series has its own dash or shape, so that a grey print says as much.
+Colours differ in lightness as well as in hue. Every series also has its own dash or
+shape, so that a grey print can be read.
 """
 
 from __future__ import annotations

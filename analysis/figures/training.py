@@ -1,4 +1,4 @@
-"""How training ended: loss against score, and what bias correction does to the first steps."""
+"""Final loss against score, and the effect of bias correction on the first steps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def loss_against_score(table: pd.DataFrame, *, metric: str = "score", title: str
     Parameters
     ----------
     table : DataFrame
-        Of `end_of_training.final_losses`, with a column ``label`` that names the recipe.
+        Of `final_losses.final_losses`, with a column ``label`` that names the recipe.
     metric : str
 
     Returns

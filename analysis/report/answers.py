@@ -43,10 +43,10 @@ def answer_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
     sentences += [*_failure_text(group, facts), *_share_text(group, facts)]
     if "mean_within" in facts:
         sentences.append(
-            f"To know the mean to ±{facts['mean_within']:g}, "
-            f"{count(int(get('runs_for_mean_within')), 'run')} are needed (there are {n:,}); to "
-            f"tell apart two recipes that differ by {facts['effect']:g} with power 80%, "
-            f"{count(int(get('runs_for_effect')), 'run')} of each are needed."
+            f"Knowing the mean to ±{facts['mean_within']:g} takes "
+            f"{count(int(get('runs_for_mean_within')), 'run')} (there are {n:,}); detecting a "
+            f"difference of {facts['effect']:g} between two recipes with power 80% takes "
+            f"{count(int(get('runs_for_effect')), 'run')} of each."
         )
     return [*sentences, *_stopping_text(group, facts, d)]
 

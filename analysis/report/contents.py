@@ -53,8 +53,8 @@ CONTENTS: tuple[Outline, ...] = (
         "Where the variance comes from",
         "Shares of the variance of scores by Henderson's method III, with jackknife intervals. An "
         "interval that reaches 0 means that the seeds may not matter at all. The grey bands behind the "
-        "means of the seeds are the sorted means of scores shuffled over all cells. Points "
-        "within a band are no evidence that seeds differ.",
+        "means of the seeds hold the middle 95% of the sorted means when scores are shuffled over all "
+        "cells. Points within a band are no evidence that seeds differ.",
         (VarianceShares(), SeedRanking(), ExtremeSeeds()),
         narrow=True,
     ),

@@ -63,7 +63,7 @@ def run_cohort(
     if steps < 1 or any(step >= steps for step in stops):
         raise ValueError(
             f"steps is {steps} and the last rung is at {max(stops, default=0)}; allowed: rungs "
-            "before the last step, after which nobody is left to be stopped."
+            "before the last step, after which no trial can be stopped."
         )
     higher = study.direction == StudyDirection.MAXIMIZE
     trials = [study.ask() for _ in range(started)]

@@ -1,1 +1,1 @@
-"""What early stopping is worth."""
+"""The value of early-stopping plans."""

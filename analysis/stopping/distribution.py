@@ -75,10 +75,10 @@ def stopping_distribution(
     started : int
         t, from 1 on; at most N without replacement.
     continued : int
-        p, from 0 to t; with p = t nothing is stopped.
+        p, from 0 to t; with p = t no run is stopped.
     replacement : bool
-        Draw the t runs with replacement. This is what the Monte Carlo of Dodge
-        et al. 2020 estimates; as an estimate for new runs it is biased low.
+        Draw the t runs with replacement. The Monte Carlo of Dodge et al. 2020
+        estimates this; as an estimate for new runs it is biased low.
 
     Returns
     -------
@@ -87,8 +87,10 @@ def stopping_distribution(
 
     Raises
     ------
+    OptionError
+        `started` or `continued` is outside its range.
     ValueError
-        An argument is outside its range, or a run ends below where it was.
+        The scores differ in number, or one at the end is below that at the fraction.
 
     Notes
     -----

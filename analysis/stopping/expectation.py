@@ -41,7 +41,7 @@ def stopping_surface(
     -------
     array of float64, shape (T, len(started), len(continued))
         The outcome is the best score seen anywhere, stopped runs included. For
-        p = t nothing is stopped: the expected best of t. NaN where p > t.
+        p = t no run is stopped: the expected best of t. NaN where p > t.
 
     Raises
     ------
@@ -87,8 +87,7 @@ def stopping_expectation(
     Parameters
     ----------
     keys : 1D array of N floats
-        What the runs are ranked by, larger first; ties are broken uniformly at
-        random.
+        Keys of the ranking, larger first; ties are broken uniformly at random.
     stopped, ended : 1D arrays of N floats
         The value of a run if it is stopped, and if it is continued to the end.
         `stopped` must not fall as `keys` rise, nor exceed `ended`.

@@ -65,12 +65,12 @@ def halving_value(
     fractions : pair of floats
         Fractions of training of the two rungs, increasing, in (0, 1).
     counts : three ints
-        t, p1, p2: how many runs start, pass the first rung and pass the second;
+        t, p1, p2: numbers of runs that start, pass the first rung and pass the second;
         N >= t > p1 > p2 >= 0.
     target : float, optional
         Return the chance that the best score is at least `target` instead.
     orders : int
-        How many tie-breaking orders to sample where there are too many.
+        Number of tie-breaking orders to sample where there are too many.
     generator : numpy Generator, optional
         Needed only where tie-breaking orders must be sampled.
 

@@ -1,4 +1,4 @@
-"""Early-stopping plans (t, f, p) that a budget pays for.
+"""Early-stopping plans (t, f, p) within a budget.
 
 A plan starts t runs, stops them after the fraction f and continues the best p;
 it costs t f + p (1 - f) full trainings. Costs are compared as whole steps,
@@ -38,7 +38,7 @@ class Plans:
         return len(self.budget)
 
     def within(self, most_started: int) -> Plans:
-        """Those that start at most so many runs."""
+        """The plans that start at most `most_started` runs."""
         keep = self.started <= most_started
         return Plans(
             self.budget[keep], self.started[keep], self.evaluation[keep], self.continued[keep]
@@ -65,8 +65,8 @@ def affordable_plans(
     most_started : int
         Largest t.
     slack : float, at least 0
-        How much less than the budget a plan may cost, in full trainings. Zero
-        asks for equality, as in Dodge et al. 2020; where the evaluations do not
+        Largest difference between the budget and the cost of a plan, in full
+        trainings. Zero requires equality, as in Dodge et al. 2020; where the evaluations do not
         divide the training evenly, few plans meet it.
     none_continued : bool
         Allow p = 0, as the paper's sweep does.
@@ -78,7 +78,7 @@ def affordable_plans(
 
     Raises
     ------
-    ValueError
+    OptionError
         A budget is not positive, or `slack` is negative.
     """
     times = np.asarray(steps, dtype=np.int64)

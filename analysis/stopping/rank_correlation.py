@@ -1,4 +1,4 @@
-"""How well scores early in training rank runs as later scores do."""
+"""Rank correlation between early and late scores."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Optuna's pruners replayed on recorded curves, at equal cost.
 
-The pruners themselves decide, one report at a time, as they would have decided
-live; only the training is replaced by the record. They are asynchronous: what
-they decide depends on the order in which runs arrive, which is an argument.
+The pruners decide with their own code, one report at a time, as in a live study;
+the record replaces the training. They are asynchronous: their decisions depend on
+the order in which runs arrive, which is an argument.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STUDY_NAME = "replay"
 
 @dataclasses.dataclass(frozen=True)
 class Replay:
-    """What happened when a pruner watched recorded runs arrive in one order.
+    """Course of a replay: cost, best score and numbers of runs after each evaluation.
 
     Attributes
     ----------
@@ -51,8 +51,8 @@ class Replay:
     def at_budget(self, budget: float) -> tuple[float, int, int, float]:
         """Best score, runs started, runs completed and cost, for at most `budget` trainings.
 
-        NaN where not even the first evaluation is paid for. A run in flight when
-        the budget ends counts as started, with what it has shown. A cost well
+        NaN where the budget does not cover the first evaluation. A run in flight when
+        the budget ends counts as started, with its scores so far. A cost well
         below the budget means that the recorded runs were used up.
         """
         # The tolerance is below the cost of any step.
@@ -101,7 +101,7 @@ def replay_pruner(
     scores : array of finite floats, shape (R, T)
         Current scores (not the best so far); higher is better.
     pruner : optuna pruner
-        A fresh one: some keep what they have seen.
+        A fresh one: some pruners have state.
     order : 1D array of different positions in 0..R-1
         Order in which the runs arrive, e.g. ``generator.permutation(R)``.
     steps : 1D array of T increasing positive integers, optional
@@ -205,7 +205,7 @@ def replay_table(
     workers: int = 1,
     lower_is_better: bool = False,
 ) -> pd.DataFrame:
-    """Expected best score of Optuna's pruners per budget, beside plain runs.
+    """Expected best score of Optuna's pruners and of plain runs, per budget.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""What early stopping buys, per budget: the best plan, its baseline, its honest value.
+"""Value of early stopping per budget: the best plan, its baseline, its split-half value.
 
 Exact expectations over draws without replacement from the recorded runs
-(:mod:`analysis.stopping.expectation`). The only randomness is how the pool is halved
-to value the choice of a plan on runs that did not take part in it.
+(:mod:`analysis.stopping.expectation`). The only randomness is the halving of the pool,
+which evaluates a plan on runs that had no part in its choice.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ def early_stopping_table(
     perfect_score: float | None = None,
     lower_is_better: bool = False,
 ) -> pd.DataFrame:
-    """Best early-stopping plan for every budget, beside the plain runs it replaces.
+    """Best early-stopping plan for every budget, and the plain runs that it replaces.
 
     Parameters
     ----------
     curves : DataFrame
         ``task, recipe, run, score`` and ``fraction`` (ending at 1) or ``step``,
         one row per evaluation; see :func:`analysis.data.curves.curve_pools`. Runs
-        that were themselves stopped early cannot be used.
+        that were stopped early cannot be used.
     generator : numpy Generator
         Halves the pools for the column ``split_half``.
     budgets : sequence of positive ints
@@ -63,7 +63,7 @@ def early_stopping_table(
         Add ``reach`` and ``baseline_reach``: the chances that the best score of
         the chosen plan, and of the baseline, is at least as good as `target`.
     splits : int
-        How many random halvings `split_half` averages over, both ways each.
+        Number of random halvings that `split_half` averages over, both ways each.
     slack : float
         See :func:`analysis.stopping.plans.affordable_plans`.
     perfect_score : float, optional
@@ -78,23 +78,24 @@ def early_stopping_table(
         baseline, relative_error_reduction, split_half``.
 
         The plan is the best of all that start at most 200 runs of the pool and
-        cost the budget exactly; where none beats `budget` runs without
-        stopping, it is those (started = continued = budget, fraction 1).
+        cost the budget exactly. Where none beats `budget` runs without
+        stopping, the plan is plain runs (started = continued = budget, fraction 1).
         ``baseline`` is the expected best of `budget` plain runs, and
         ``relative_error_reduction`` (best - baseline) / (perfect - baseline).
 
         ``expected_best`` is optimistic, since the plan was chosen on the same
-        runs. ``split_half`` is what a plan chosen on one half of the pool is
-        worth on the other half, averaged; the estimates being unbiased for any
-        size of the pool, the two are comparable. It errs on the low side, as the
-        good runs that mislead one half are missing in the other. NaN where half
-        of the pool is smaller than the budget.
+        runs. ``split_half`` is the mean value on one half of the pool of a plan
+        chosen on the other half. The estimates are unbiased for any size of the
+        pool, so the two are comparable. It is biased low, because the good runs
+        that mislead one half are missing in the other. NaN where half of the pool
+        is smaller than the budget.
 
     Raises
     ------
-    TableError, ValueError
-        The curves are incomplete (the message names run and evaluation), or an
-        argument is outside its range.
+    TableError
+        The curves are incomplete; the message names run and evaluation.
+    OptionError
+        An argument is outside its range.
     """
     check_at_least("splits", splits, 1)
     perfect = (0.0 if lower_is_better else 1.0) if perfect_score is None else perfect_score

@@ -1,1 +1,1 @@
-"""What recorded diagnostics say about training."""
+"""Statistics of the diagnostics recorded during training."""

@@ -46,7 +46,7 @@ def correction_factor(
 
 
 def uncorrected_schedules(study: Study) -> pd.DataFrame:
-    """What runs without bias correction have in common: betas, steps, warm-up.
+    """Betas, steps and warm-up of the runs without bias correction.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def uncorrected_schedules(study: Study) -> pd.DataFrame:
     runs = study.complete_runs()
     absent = [name for name in NEEDED if name not in runs]
     if absent:
-        raise TableError(f"the runs' table does not tell the optimiser (no column {absent[0]!r}).")
+        raise TableError(f"the runs' table does not state the optimiser (no column {absent[0]!r}).")
     corrected = flags(runs, "bias_correction", "the runs' table")
     runs = runs.loc[~corrected.fillna(True)]
     if runs.empty:

@@ -1,4 +1,4 @@
-"""Where training ended: the last training losses of every run beside its final score."""
+"""The last training losses of every run, with its final score."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def final_losses(study: Study) -> pd.DataFrame:
     by_run = steps.groupby("run")
     left = by_run.cumcount(ascending=False)
     last = np.ceil(SHARE * by_run["step"].transform("size"))
-    # The sum of the last losses is no number where one of them is none.
+    # The sum is NaN where one of the last losses is.
     mean = steps.loc[left < last].groupby("run")["train_loss"].agg(lambda x: x.mean(skipna=False))
     columns = ["run", *GROUP_COLUMNS, "init_seed", "order_seed"]
     table = runs[[*columns, "final_score", "majority", "failed"]].copy()

@@ -25,7 +25,7 @@ def profiles_named(study: Study, name: str) -> pd.DataFrame:
     Raises
     ------
     TableError
-        There are none; the message says how to record them.
+        There are none; the message names the setting that records them.
     """
     runs = study.complete_runs()
     found = study.profiles
@@ -39,7 +39,7 @@ def profiles_named(study: Study, name: str) -> pd.DataFrame:
 
 
 def distances_at_end(study: Study) -> pd.DataFrame:
-    """How far every layer was from its start after the last step, over the runs of each group.
+    """Distance of every layer from its start after the last step, over the runs of each group.
 
     Returns
     -------

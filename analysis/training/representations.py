@@ -1,8 +1,8 @@
-"""How alike two sets of representations of the same examples are.
+"""Similarity of two sets of representations of the same examples.
 
-All three measures are unchanged when a representation is rotated, scaled or moved: what
-is compared is the arrangement of the examples, not the features one by one. None of them
-is defined where all examples have one and the same representation; the result is NaN.
+All three measures are unchanged when a representation is rotated, scaled or moved: they
+compare the arrangement of the examples, not single features. None of them is defined
+where all examples have the same representation; the result is NaN.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def arrange(x: npt.ArrayLike) -> Arrangement:
     Raises
     ------
     ValueError
-        It has another shape, or values that are no finite numbers.
+        It has another shape.
+    TableError
+        A value is not finite.
     """
     values = np.asarray(x, dtype=np.float64)
     if values.ndim != 2 or values.shape[0] < 2 or values.shape[1] < 1:
@@ -60,7 +62,7 @@ def arrange(x: npt.ArrayLike) -> Arrangement:
     left, singular, _ = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
     if np.linalg.norm(singular) <= NO_SPREAD * np.linalg.norm(values):
         return Arrangement(left[:, :0], singular[:0])
-    # What is left of rounding would be noise axes of SVCCA.
+    # Rounding errors would become noise axes of SVCCA.
     kept = singular > singular[0] * max(values.shape) * np.finfo(np.float64).eps
     return Arrangement(left[:, kept], singular[kept])
 

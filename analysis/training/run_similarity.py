@@ -1,4 +1,4 @@
-"""Representations of runs compared in pairs, layer by layer, by what the runs share."""
+"""Representations of runs compared in pairs, layer by layer, by common seeds."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def run_similarity(study: Study, *, most_runs: int | None = None) -> pd.DataFram
         One group with ``representations``. Only complete runs are compared, and
         runs whose values are not finite are left out.
     most_runs : int, optional
-        Compare at most so many runs, evenly spread over the ranking by final score; the
+        Compare at most this many runs, evenly spread over the ranking by final score; the
         number of pairs grows with the square.
 
     Returns
     -------
     DataFrame
         ``depth, run_a, run_b, kind, n_examples, cka, svcca, procrustes``, sorted by depth.
-        ``kind`` is one of `KINDS`: what two runs that did not fail share, or whether
-        one or both failed. CKA is the unbiased estimate, SVCCA keeps .99 of the variance,
+        ``kind`` is one of `KINDS`: the seeds that two successful runs share, or the
+        failure of one or both. CKA is the unbiased estimate, SVCCA keeps .99 of the variance,
         Procrustes is a distance in [0, 2]. NaN where all examples are represented alike.
 
     Raises

@@ -1,1 +1,1 @@
-"""How much of the variance is due to init and order."""
+"""The variance of scores: components, tests, failure rates, noise floor."""

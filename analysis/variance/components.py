@@ -1,6 +1,6 @@
-"""How much of the spread of scores is due to init, to order, and to the rest.
+"""Variance components of scores: init, order and the rest.
 
-Every table states how many runs it used and how many of them had failed, and is
+Every table states the numbers of runs and of failed runs that it used, and is
 given three times: for all runs, without the failed ones, and for failure itself.
 """
 
@@ -61,7 +61,7 @@ def variance_components(
         negative), ``sd``, ``share`` (NaN for constant scores), ``lower,
         upper, share_lower, share_upper`` (NaN where not available), ``n_runs,
         n_failed, n_init, n_order, n_missing`` (empty cells), ``splits`` (whether repeats split
-        the rest), ``method`` and ``note`` (why something is missing).
+        the rest), ``method`` and ``note`` (the reason for missing values).
     """
     check_choice("interval", interval, ("jackknife", "fiducial", None))
     if interval == "fiducial":

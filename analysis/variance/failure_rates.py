@@ -1,4 +1,4 @@
-"""How often runs fail: rates with Wilson intervals, never with a failed run left out."""
+"""Failure rates with Wilson intervals."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def wilson_interval(count: float, n: int, *, level: float = 0.95) -> tuple[float
 def failure_rates(study: Study, *, level: float = 0.95) -> pd.DataFrame:
     """Failure rate of every group.
 
-    Runs are taken as independent; runs that share a seed are not when seeds
-    matter, and then the interval is too narrow.
+    Runs are taken as independent. Where seeds matter, runs that share a seed are
+    not independent, and the interval is too narrow.
 
     Returns
     -------
     DataFrame
         ``task, model, recipe, n_runs, n_failed, n_diverged, rate, lower, upper,
-        majority, judged``; `judged` is False where neither a majority value is
-        known nor a failure marked, so that a rate of 0 says nothing.
+        majority, judged``. `judged` is False where no majority value is known and no
+        failure is marked; a rate of 0 is then no evidence.
     """
     rows = []
     for key, part in study.groups():

@@ -1,7 +1,7 @@
 """Henderson's method III for scores over a grid of init by order seeds.
 
 The model is ``y = mu + init_i + order_j + e``, all effects random. Without
-repeats ``e`` holds interaction and run noise, which cannot be told apart; with
+repeats ``e`` holds interaction and run noise, which cannot be separated; with
 repeats of cells it splits in two. Cells may be missing; a design that falls
 into unconnected parts is refused, because its effects cannot be separated.
 """
@@ -99,7 +99,7 @@ def cell_table(runs: pd.DataFrame, value: str = "score") -> CellTable:
         position = int(np.flatnonzero(~np.isfinite(y))[0])
         raise DesignError(
             f"column {value!r} is missing for run {position + 1} of {len(y)}; give its score "
-            "(a run whose loss became NaN stands at the majority value)."
+            "(a run whose loss became NaN has the majority value)."
         )
     y = y - y.mean()
     rows, _ = pd.factorize(runs[FACTORS[0]], sort=True)
@@ -142,7 +142,7 @@ def sums_of_squares(cells: CellTable) -> SumsOfSquares:
     by_order = float((sums.sum(axis=0) ** 2 / counts.sum(axis=0)).sum())
     order = _adjusted(counts, sums)
     init = by_init + order - by_order
-    # Differences of sums of squares: what is negative or tiny here is rounding.
+    # Differences of sums of squares: negative or tiny values here are rounding errors.
     grain = 1e-12 * max(total, np.finfo(float).tiny)
 
     def clean(value: float) -> float:

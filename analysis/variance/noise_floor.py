@@ -1,9 +1,9 @@
-"""How much accuracies must differ before runs differ: the floor that the test set sets.
+"""The noise floor: differences of accuracy that the finite test set causes.
 
-Two different things, never to be added or confused. The *between-run floor*:
-runs that are equally good on the distribution still differ on N examples,
-because they err on different ones. The *sampling error of the test set*: all
-runs together are too high or too low on it.
+Two quantities, which must not be added. The *between-run floor*: runs that are
+equally good on the distribution still differ on N examples, because they err on
+different ones. The *sampling error of the test set*: all runs together are too high
+or too low on it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class DistributionVariance:
 
 
 def distribution_variance(correct: npt.ArrayLike) -> DistributionVariance:
-    """Jordan's estimate of the variance of accuracy that a fresh test set would show.
+    """Jordan's estimate of the variance of accuracy on the distribution.
 
     Parameters
     ----------

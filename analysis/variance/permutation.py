@@ -1,8 +1,8 @@
 """Does a factor matter? Permutation tests that respect the other factor, and an F test.
 
 The default test shuffles within the levels of the other factor. The tests of
-Dodge et al. 2020 are kept as ``method="dodge2020"`` for replication, always
-with the p-value that takes account of their selection beside the published one.
+Dodge et al. 2020 are kept as ``method="dodge2020"`` for replication. The published
+p-value always comes with one that accounts for their selection.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def restricted_test(
     ------
     DesignError
         The factor has fewer than two levels, or no level of the other factor
-        holds two runs, so that nothing can be shuffled.
+        holds two runs, so no shuffle exists.
     """
     y, rows, columns = _coded(runs, factor, value, permutations)
     sizes = np.bincount(columns)
@@ -165,7 +165,7 @@ def dodge2020_tests(
     value: str = "score",
     permutations: int = 9_999,
 ) -> list[dict[str, object]]:
-    """The tests of Dodge et al. 2020, and what they say once selection is counted.
+    """The tests of Dodge et al. 2020, as published and with selection accounted for.
 
     Returns
     -------

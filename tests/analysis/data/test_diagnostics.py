@@ -5,7 +5,7 @@ import pytest
 
 from analysis.data.study import Study
 from analysis.errors import TableError
-from analysis.report.captions.layers import read_distances, read_gradients
+from analysis.report.panels.layers import distances_caption, gradients_caption
 from analysis.training.bias_correction import correction_factor, uncorrected_schedules
 from analysis.training.final_losses import final_losses
 from analysis.training.layer_profiles import depth_names, distances_at_end, profile_medians
@@ -56,7 +56,7 @@ def test_distances_are_those_of_the_last_evaluation(study):
     assert table["median"].tolist() == [6, 7, 8, 9, 10]
     assert (table["upper"] - table["median"]).tolist() == [4] * DEPTHS
     assert table[["n_runs", "n_failed"]].iloc[0].tolist() == [9, 1]
-    words = read_distances(table, ["devlin"] * DEPTHS)
+    words = distances_caption(table, ["devlin"] * DEPTHS)
     assert (
         "devlin (9 runs, 1 failed): the head moved farthest (10), the embeddings least (6)" in words
     )
@@ -76,10 +76,10 @@ def test_medians_keep_failed_runs_apart_and_leave_broken_values_out(study):
 def test_a_reading_of_gradients_says_how_they_changed(study):
     part = profile_medians(study, "gradient_norm").query("not failed")
     # From step 0 to step 20 every norm is halved twenty times.
-    words = read_gradients(part)
+    words = gradients_caption(part)
     assert "the lowest layer from 0.5 to 4.8e-07 (1e+06 times smaller)" in words
     frozen = part.assign(median=part["median"].where(part["depth"] != 1, 0.0))
-    assert "for the lowest layer there is none" in read_gradients(frozen)
+    assert "for the lowest layer there is none" in gradients_caption(frozen)
 
 
 def test_what_was_not_recorded_is_said_with_how_to_record_it():

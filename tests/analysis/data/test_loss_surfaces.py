@@ -5,7 +5,7 @@ import pytest
 
 from analysis.data.loss_surfaces import barrier, read_surface
 from analysis.errors import TableError
-from analysis.report.captions.layers import read_surface_figure
+from analysis.report.panels.surfaces import surface_caption
 from tests.suites.made_diagnostics import plane
 
 
@@ -19,7 +19,7 @@ def test_a_surface_is_read_as_it_was_written(tmp_path, kind):
     # From .2 + 1 at the start over 9 to .2 + 2 at the failed end; no rise on the other way.
     assert barrier(read, "failed") == pytest.approx(9 - 2.2)
     assert barrier(read, "successful") == 0
-    words = read_surface_figure(read)
+    words = surface_caption(read)
     assert "1.200 at the start (head of the failed run), 2.200 where the failed run ended" in words
     assert "to the failed run's end has a barrier of 6.8" in words
 
