@@ -79,7 +79,7 @@ def test_a_reading_of_gradients_says_how_they_changed(study):
     words = gradients_caption(part)
     assert "the lowest layer from 0.5 to 4.8e-07 (1e+06 times smaller)" in words
     frozen = part.assign(median=part["median"].where(part["depth"] != 1, 0.0))
-    assert "for the lowest layer there is none" in gradients_caption(frozen)
+    assert "for the lowest layer no gradient" in gradients_caption(frozen)
 
 
 def test_what_was_not_recorded_is_said_with_how_to_record_it():

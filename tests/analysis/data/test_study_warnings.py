@@ -47,7 +47,7 @@ def test_bands_beyond_their_limit():
     assert rules(read(frame()), informative={key: 3}) == ["band beyond limit"]
     assert rules(read(frame()), informative={key: 3}, drawn={key: 3}) == []
     (finding,) = study_warnings(read(frame()), informative={key: 3})
-    assert "n = 3, but is asked for up to n = 25" in finding.message
+    assert "n = 3, but was requested up to n = 25" in finding.message
     assert finding.group == key
 
 
