@@ -1,4 +1,4 @@
-"""Durations as people read them."""
+"""`duration`: formats a time in seconds for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: ``4.2 s``, ``3 min 20 s``, ``1 h 5 min``, ``2 d 3 h``.
+    """Return a time as text: ``4.2 s``, ``3 min 20 s``, ``1 h 5 min``, ``2 d 3 h``.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""Where the configuration and the ready studies lie: beside the package, or inside a wheel."""
+"""Folders of the configuration, the ready studies and the cache.
+
+In a checkout the first two lie beside the package; a wheel contains them in the package.
+"""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def main(place: Path) -> None:
     for name, policy in STUDIES.items():
         before, start = processor_seconds(), time.perf_counter()
         subprocess.run(command(name, policy), cwd=place, check=True)
-        records = StudyFolder(place / "studies" / name).finished().values()
+        records = StudyFolder(place / "studies" / name).records().values()
         measured[name] = {
             "wall": time.perf_counter() - start,
             "processor": processor_seconds() - before,
@@ -57,7 +57,7 @@ def command(study: str, more: list[str]) -> list[str]:
 
 def step_seconds(place: Path, width: int) -> float:
     """Return the processor time of an update of one run, in a column of so many."""
-    record = next(iter(StudyFolder(place / "studies" / "start_many").finished().values()))
+    record = next(iter(StudyFolder(place / "studies" / "start_many").records().values()))
     spec = record.run_spec()
     recipe = dataclasses.replace(spec.recipe, max_steps=STEPS)
     evaluation = dataclasses.replace(spec.evaluation, per_epoch=0, at_start=False)

@@ -87,7 +87,7 @@ class SeedlabAdapter:
 
     def finished(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
         """Return the score of every run that was trained to its end."""
-        records = StudyFolder(study).finished()
+        records = StudyFolder(study).records()
         return {
             run_id: record.reported(engine.score)
             for run_id, record in records.items()

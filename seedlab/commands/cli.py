@@ -169,7 +169,7 @@ def _demo(options: argparse.Namespace) -> int:
     name, root = given.get("study", "demo"), given.get("studies_dir", "studies")
     study = find_study(name, root)
     print()
-    print(score_grid(list(study.finished().values())))
+    print(score_grid(list(study.records().values())))
     shown = name if root == "studies" else str(study.folder)
     again = shlex.join(["-m", "experiment=demo", *options.overrides])
     print(f"\nThe study is in {study.folder}. Next:")
@@ -189,7 +189,7 @@ def _status(options: argparse.Namespace) -> int:
     study = find_study(options.study, options.studies)
     print("\n".join(format_status(status(study))))
     if options.grid:
-        print(f"\n{score_grid(study.finished().values(), options.grid)}")
+        print(f"\n{score_grid(study.records().values(), options.grid)}")
     return 0
 
 

@@ -66,7 +66,7 @@ def status(study: StudyFolder) -> StudyStatus:
     # A stopped run that is being trained on is running.
     records = {
         run_id: record
-        for run_id, record in study.finished().items()
+        for run_id, record in study.records().items()
         if record.is_over or run_id not in owners
     }
     planned = study.planned().keys() | records.keys()

@@ -127,7 +127,7 @@ class Cohort:
         list of Pack
             Empty when all is trained that is going to be.
         """
-        records = self._store.finished()
+        records = self._store.records()
         engine = dataclasses.replace(self._engine, threads=threads)
         return [
             pack
@@ -137,7 +137,7 @@ class Cohort:
 
     def deferred(self, failed: Mapping[str, BaseException]) -> list[str]:
         """Return which comparisons are put off, and why: a sentence for each."""
-        records = self._store.finished()
+        records = self._store.records()
         found: list[str] = []
         for bracket in self.brackets:
             alive = list(bracket.runs)
@@ -160,7 +160,7 @@ class Cohort:
 
         Runs that are neither on record nor left out are missing: they failed.
         """
-        records = self._store.finished()
+        records = self._store.records()
         started = {run.run_id for run in self.started}
         return {
             run.run_id: records[run.run_id].reported(score) if run.run_id in records else None
@@ -172,7 +172,7 @@ class Cohort:
         """Return the outcome (see `seedlab.early_stopping.outcome`), and put it on file."""
         content = count_outcome(
             self.started,
-            self._store.finished(),
+            self._store.records(),
             self.brackets,
             self.total_steps,
             higher_is_better=self._higher,

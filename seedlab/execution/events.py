@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["started", "stepped", "evaluated", "finished", "paused", "failed", "skipped"]
+Kind = Literal["started", "stepped", "evaluated", "finished", "stopped", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Event:
         ``started``; ``stepped`` (a step count and nothing else, at most a few a second);
         ``evaluated`` (`step`, `score`); ``finished`` (`score`; sent *after* the run's record
         is in the store, because a run that was announced is not trained again when its
-        worker dies a moment later); ``paused`` (the same for a run that was to be trained up to
-        `step` and came so far); ``failed`` (`message`); ``skipped`` (another process
-        trains it).
+        worker dies a moment later); ``stopped`` (the same for a run that was trained up to a
+        rung, `step`, and may be resumed); ``failed`` (`message`); ``skipped`` (another
+        process trains it).
     run_id : str
     step, total_steps : int
         Updates made and updates that the recipe asks for; 0 when unknown.
@@ -48,9 +48,9 @@ class Outcome:
     Parameters
     ----------
     status : str
-        ``finished``: its result is in the store, now or from before (a diverged run is a
-        result too, and so is one that paused where it was to). ``failed``: it raised, `error` says what. ``skipped``: another process
-        holds its claim; the launcher asks again later.
+        ``finished``: its result is in the store, now or from before; a diverged or stopped
+        run is a result too. ``failed``: it raised, `error` says what. ``skipped``: another
+        process holds its claim; the launcher asks again later.
     score : float or None
         What the job returns.
     error : str

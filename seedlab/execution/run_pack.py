@@ -47,7 +47,7 @@ def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict
             claim = study.claim(run.run_id, until)
             if claim is not None:
                 claimed[run.run_id] = stack.enter_context(claim)
-        recorded = study.finished() if len(claimed) < len(pack.runs) else {}
+        recorded = study.records() if len(claimed) < len(pack.runs) else {}
         for run in pack.runs:
             run_id = run.run_id
             if run_id not in claimed:
@@ -102,7 +102,7 @@ def _ended(record: Record | None, run_id: str) -> Event:
     if record is None:
         return Event("skipped", run_id, message="another process trains it")
     return Event(
-        "finished" if record.is_over else "paused",
+        "finished" if record.is_over else "stopped",
         run_id,
         step=record.steps,
         total_steps=record.total_steps,

@@ -23,7 +23,7 @@ def choose(study: StudyFolder, which: str) -> str:
     """
     if which not in ("best", "median"):
         return study.find_run(which)
-    records = [record for record in study.finished().values() if record.is_over]
+    records = [record for record in study.records().values() if record.is_over]
     if not records:
         raise SeedlabError(f"study '{study.name}' has no finished run yet; train one first.")
     kinds = sorted({f"{record.task} ({record.metric})" for record in records})

@@ -54,10 +54,9 @@ def compare(stored: StoredRun, result: RunResult) -> Verification:
         again = result.logits.get(split, np.empty(0, np.float32))
         if logits.tobytes() != np.ascontiguousarray(again).tobytes():
             return Verification(False, record.steps, f"the final logits of '{split}' differ")
-    status = "stopped" if result.status == "paused" else result.status
-    if record.status != status:
+    if record.status != result.status:
         return Verification(
-            False, record.steps, f"it ended as '{status}', recorded is '{record.status}'"
+            False, record.steps, f"it ended as '{result.status}', recorded is '{record.status}'"
         )
     n = len(arrays.losses)
     return Verification(
@@ -80,7 +79,7 @@ def explain(record: Record, verification: Verification) -> str:
     circumstances = f"; since then changed: {', '.join(changed)}" if changed else ""
     if record.provenance.get("narrowed"):
         circumstances += (
-            "; runs left its stack while it was in training, or it paused, so that other kernels may "
+            "; runs left its stack while it was in training, or it was resumed, so that other kernels may "
             "have computed it (provenance.narrowed): engine.constant_width=true avoids that"
         )
     return (

@@ -97,12 +97,12 @@ def _engine_of(record: Record) -> EngineSpec:
 
 
 class _PauseAt:
-    """Lets runs pause and keeps nothing; a `seedlab.training.checkpoint.CheckpointManager`."""
+    """Stops runs and keeps no checkpoint; a `seedlab.training.checkpoint.CheckpointManager`."""
 
     every = None
 
-    def __init__(self, pause: int) -> None:
-        self.pause = pause
+    def __init__(self, until: int) -> None:
+        self.until = until
 
     def load(self, run_id: str) -> None:
         """There is nothing to go on from."""

@@ -139,7 +139,7 @@ class Rounds:
     def _records(self, runs: Mapping[int, tuple[Path, str]]) -> dict[int, Record]:
         """Return what seedlab's store knows of the jobs' runs; another store, nothing."""
         known = {
-            study: StudyFolder(study).finished() for study in {study for study, _ in runs.values()}
+            study: StudyFolder(study).records() for study in {study for study, _ in runs.values()}
         }
         return {
             at: known[study][run_id]

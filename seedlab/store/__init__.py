@@ -1,4 +1,4 @@
-"""Run folders: written once, claimed while in work, exported as tidy tables."""
+"""A study on disk: run folders, claims, checkpoints, decisions and exported tables."""
 
 from seedlab.store.claims import Claim as Claim
 from seedlab.store.make_record import make_record as make_record

@@ -1,6 +1,6 @@
-"""Bytes on disk that survive a crash: written, synced and put in place, or not there at all.
+"""Atomic file writes: after a crash a file has its old content or its new content, never a mix.
 
-It knows nothing of studies and runs.
+This module does not depend on studies or runs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from seedlab.errors import SeedlabError
 
-# A quota and a file-size limit are the same to the user: nothing more can be written.
+# For the user a quota and a file-size limit mean the same: nothing more can be written.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -24,7 +24,7 @@ def write_synced(path: Path, data: bytes) -> None:
     Raises
     ------
     OSError
-        As the system says; the file may be half there.
+        The system's error, unchanged; the file may be incomplete.
     """
     with path.open("wb") as file:
         file.write(data)
@@ -33,7 +33,10 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the folder's entries (a rename is one), where the system can."""
+    """Wait until the disk has the folder's entries; a rename changes one.
+
+    Systems and file systems that can't sync folders are skipped.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except PermissionError:  # Windows opens no folders
@@ -49,9 +52,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Replace a file so that a reader sees the old or the new content, whatever happens.
+    """Replace a file; a reader sees the old content or the new content, even after a crash.
 
-    The caller sees to it that no other process replaces the same file meanwhile.
+    The caller must ensure that no other process replaces the same file at the same time.
     """
     beside = path.with_name(path.name + ".tmp")
     try:
@@ -64,7 +67,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def dump_json(value: Any, *, indent: int | None = 1) -> bytes:
-    """Return strict JSON (no NaN) in ASCII, floats in full, keys in their order."""
+    """Return strict JSON (no NaN) in ASCII; floats keep all digits, keys keep their order."""
     return json.dumps(value, indent=indent, allow_nan=False).encode()
 
 
@@ -74,7 +77,16 @@ def digest(data: bytes) -> str:
 
 
 def disk_full(folder: Path, doing: str, error: OSError) -> SeedlabError:
-    """Return the refusal for a disk that takes no more, to be raised from `error`."""
+    """Return the error that reports a full disk.
+
+    Parameters
+    ----------
+    folder : Path
+    doing : str
+        The interrupted activity, as a participle: ``"writing the plan"``.
+    error : OSError
+        The system's error; the caller raises the returned one from it.
+    """
     return SeedlabError(
         f"no space left in {folder} while {doing} ({error.strerror}). What was written before "
         "is intact; free some space (or raise the quota) and issue the same command again: it "

@@ -1,8 +1,8 @@
-"""A checkpoint as the bytes of one safetensors file: tensors and trace; never pickles.
+"""Conversion of a checkpoint to the bytes of one safetensors file, and back; never pickles.
 
-What was seen of the run so far lies beside the weights as tensors of its own (names that start
-with ``trace/``), so that every float comes back with its bits. Names and other text are in
-the file's header.
+The run's history lies beside the weights as separate tensors, whose names start with
+``trace/``. So every float is restored with the same bits. Names and other text are in the
+file's header.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from seedlab.training.checkpoint import Checkpoint
 from seedlab.training.history import History
 from seedlab.training.result import Evaluation, Profile
 
-_TRACE = "trace/"
+_HISTORY = "trace/"
 
 
 def to_bytes(checkpoint: Checkpoint, header: Mapping[str, Any]) -> bytes:
@@ -30,18 +30,18 @@ def to_bytes(checkpoint: Checkpoint, header: Mapping[str, Any]) -> bytes:
     ----------
     checkpoint : Checkpoint
     header : mapping of str to plain values
-        What a reader may want to know without reading the tensors.
+        Entries that can be read without reading the tensors.
     """
     history = checkpoint.history
     tensors = {
-        f"{_TRACE}losses": _floats(history.losses),
-        f"{_TRACE}grad_norms": _floats(history.grad_norms),
-        f"{_TRACE}epochs": _floats([e.epoch for e in history.evaluations]),
-        f"{_TRACE}values": _floats([e.value for e in history.evaluations]),
-        f"{_TRACE}best": _floats([] if history.best is None else [history.best]),
-        **{f"{_TRACE}profile/{k}": _floats(p.values) for k, p in enumerate(history.profiles)},
+        f"{_HISTORY}losses": _floats(history.losses),
+        f"{_HISTORY}grad_norms": _floats(history.grad_norms),
+        f"{_HISTORY}epochs": _floats([e.epoch for e in history.evaluations]),
+        f"{_HISTORY}values": _floats([e.value for e in history.evaluations]),
+        f"{_HISTORY}best": _floats([] if history.best is None else [history.best]),
+        **{f"{_HISTORY}profile/{k}": _floats(p.values) for k, p in enumerate(history.profiles)},
         **{
-            f"{_TRACE}logits/{split}": torch.from_numpy(np.ascontiguousarray(values))
+            f"{_HISTORY}logits/{split}": torch.from_numpy(np.ascontiguousarray(values))
             for split, values in history.logits.items()
         },
     }
@@ -67,10 +67,10 @@ def from_bytes(data: bytes) -> Checkpoint:
         When it lacks an entry that is required, as one of another release may.
     """
     text, tensors = header_of(data), load(data)
-    seen = {name[len(_TRACE) :]: t for name, t in tensors.items() if name.startswith(_TRACE)}
-    best = seen["best"].tolist()
+    stored = {name[len(_HISTORY) :]: t for name, t in tensors.items() if name.startswith(_HISTORY)}
+    best = stored["best"].tolist()
     evaluations = zip(
-        text["evaluations"], seen["epochs"].tolist(), seen["values"].tolist(), strict=True
+        text["evaluations"], stored["epochs"].tolist(), stored["values"].tolist(), strict=True
     )
     history = History(
         status=text["status"],
@@ -78,32 +78,37 @@ def from_bytes(data: bytes) -> Checkpoint:
             Evaluation(step, epoch, split, metric, value)
             for (step, split, metric), epoch, value in evaluations
         ],
-        losses=seen["losses"].tolist(),
-        grad_norms=seen["grad_norms"].tolist(),
+        losses=stored["losses"].tolist(),
+        grad_norms=stored["grad_norms"].tolist(),
         logits={
             name.removeprefix("logits/"): t.numpy()
-            for name, t in seen.items()
+            for name, t in stored.items()
             if name.startswith("logits/")
         },
         profiles=[
-            Profile(step, name, tuple(seen[f"profile/{k}"].tolist()))
+            Profile(step, name, tuple(stored[f"profile/{k}"].tolist()))
             for k, (step, name) in enumerate(text.get("profiles", []))
         ],
         seconds=text.get("seconds", 0.0),
         best=best[0] if best else None,
         idle=text["idle"],
     )
-    rest = {name: t for name, t in tensors.items() if not name.startswith(_TRACE)}
+    rest = {name: t for name, t in tensors.items() if not name.startswith(_HISTORY)}
     return Checkpoint(text["step"], history, rest)
 
 
 def header_of(data: bytes) -> dict[str, Any]:
-    """Return the text in the header of a file, from its first bytes or from all of them.
+    """Return the entries in the header of a checkpoint file.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's content, or a first part of it that contains the header.
 
     Raises
     ------
     ValueError, KeyError
-        When it is no file of ours, or cut off within the header.
+        When seedlab did not write the file, or when `data` ends within the header.
     """
     length = int.from_bytes(data[:8], "little")
     found: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["seedlab"])
@@ -111,7 +116,7 @@ def header_of(data: bytes) -> dict[str, Any]:
 
 
 def best_so_far(history: History, metric: str, *, higher_is_better: bool) -> float | None:
-    """Return the best value of a metric on ``dev``; None where there is none."""
+    """Return the best value of a metric on ``dev`` that is not NaN; None without any."""
     values = [
         e.value
         for e in history.evaluations

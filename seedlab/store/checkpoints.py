@@ -1,8 +1,8 @@
-"""`Checkpoints`: what the runs of a study go on from, one file each.
+"""`Checkpoints`: the checkpoint files of a study, from which its runs resume.
 
-A file's name ends in the first digits of its content's SHA-256, so one rename puts it in
-place whole, and a damaged one is found out. A checkpoint is a convenience: where it is missing,
-damaged or from other circumstances, its run starts over and ends with the same bits.
+A file's name ends in the first digits of its content's SHA-256. So one rename publishes the
+whole file, and damage is detected. A checkpoint only saves time. Without a usable one its run
+starts over and ends with the same bits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedlab.store.atomic_files import digest, sync_folder, write_synced
-from seedlab.store.run_folders import workplace
+from seedlab.store.run_folders import temporary_folder
 
 if TYPE_CHECKING:
     from seedlab.training.checkpoint import Checkpoint
@@ -28,7 +28,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, order=True)
 class CheckpointFile:
-    """A checkpoint's file; sorted by run and step."""
+    """A checkpoint's file; sorted by run and step.
+
+    Parameters
+    ----------
+    run_id : str
+    step : int
+        Number of updates before it.
+    digest : str
+        First 16 hexadecimal digits of the content's SHA-256.
+    path : Path
+    """
 
     run_id: str
     step: int
@@ -59,43 +69,43 @@ class Checkpoints:
         return sorted(CheckpointFile(m[1], int(m[2]), m[3], path) for m, path in named)
 
     def save(self, run_id: str, checkpoint: Checkpoint, header: Mapping[str, Any]) -> None:
-        """Keep a checkpoint in the place of the run's older ones.
+        """Write a checkpoint; it replaces the run's older ones.
 
         Parameters
         ----------
         run_id : str
         checkpoint : Checkpoint
         header : mapping
-            Goes into the file; `load` compares it, `headers` returns it.
+            Entries of the file's header; `load` compares them, `headers` returns them.
 
         Raises
         ------
         OSError
-            As the system says; the older ones are kept then.
+            The system's error, unchanged; the older checkpoints are kept then.
         """
         from seedlab.store.checkpoint_file import to_bytes
 
         data = to_bytes(checkpoint, header)
         name = f"{run_id}-{checkpoint.step}.{digest(data)[:16]}.safetensors"
-        with workplace(self._study) as place:
-            write_synced(place / name, data)
+        with temporary_folder(self._study) as temporary:
+            write_synced(temporary / name, data)
             self._folder.mkdir(exist_ok=True)
-            os.replace(place / name, self._folder / name)
+            os.replace(temporary / name, self._folder / name)
             sync_folder(self._folder)
-        self.drop([run_id], besides=name)
+        self.drop([run_id], keep=name)
 
     def load(
         self, run_id: str, circumstances: Mapping[str, Any], latest: int | None = None
     ) -> Checkpoint | None:
-        """Return the newest sound checkpoint of a run.
+        """Return the newest usable checkpoint of a run; None without one.
 
         Parameters
         ----------
         run_id : str
         circumstances : mapping
-            Values that the header must have; others were made by another engine or version.
+            Values that the header must have. Other values mean another engine or version.
         latest : int, optional
-            Later ones than after so many updates are passed over.
+            Largest step; later checkpoints are ignored.
         """
         from seedlab.store.checkpoint_file import from_bytes, header_of
 
@@ -108,23 +118,23 @@ class Checkpoints:
                 log.warning("checkpoint %s can't be read (%s)", file.path, error)
                 continue
             if digest(data)[:16] != file.digest:
-                log.warning("checkpoint %s is damaged and is passed over", file.path)
+                log.warning("checkpoint %s is damaged and is ignored", file.path)
                 continue
             try:
                 header = header_of(data)
                 other = {k: header.get(k) for k, v in circumstances.items() if header.get(k) != v}
                 if other:
-                    log.warning("checkpoint %s is of %s and is passed over", file.path, other)
+                    log.warning("checkpoint %s was made with %s and is ignored", file.path, other)
                     continue
                 return from_bytes(data)
             except (KeyError, TypeError, ValueError) as error:
                 log.warning(
-                    "checkpoint %s is of another release (%r) and is passed over", file.path, error
+                    "checkpoint %s is of another release (%r) and is ignored", file.path, error
                 )
         return None
 
     def headers(self, step: int) -> dict[str, dict[str, Any]]:
-        """Return the headers of the checkpoints after so many updates, by run."""
+        """Return the headers of the checkpoints at a step, by run id."""
         from seedlab.store.checkpoint_file import header_of
 
         found = {}
@@ -135,17 +145,17 @@ class Checkpoints:
                 with file.path.open("rb") as opened:
                     found[file.run_id] = header_of(opened.read(_HEADER_BYTES))
             except (OSError, ValueError, KeyError):
-                # Dropped by another process a moment ago, or damaged: it does not count.
+                # Another process has just removed it, or it is damaged.
                 continue
         return found
 
-    def drop(self, run_ids: Iterable[str], besides: str = "") -> None:
-        """Remove the checkpoints of some runs, all but the file of that name."""
-        gone = set(run_ids)
+    def drop(self, run_ids: Iterable[str], keep: str = "") -> None:
+        """Remove the checkpoints of some runs, except for the file named `keep`."""
+        dropped = set(run_ids)
         for file in self.files():
-            if file.run_id in gone and file.path.name != besides:
+            if file.run_id in dropped and file.path.name != keep:
                 file.path.unlink(missing_ok=True)
 
     def bytes_on_disk(self) -> int:
-        """Return how much room the checkpoints take."""
+        """Return the size of all checkpoints in bytes."""
         return sum(file.path.stat().st_size for file in self.files())

@@ -1,7 +1,7 @@
-"""Claims: which process trains which run, so that two never train the same.
+"""Claims: locks on runs, so that two processes never train the same run.
 
 A claim is a lock on a file in ``claims/``. The system releases it when its holder
-dies, however it dies; its age plays no part. It says nothing about what is finished.
+dies, for any reason; its age plays no part. A claim does not say whether a run is on record.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from seedlab.store.study_lock import study_lock
 
 
 class Claim:
-    """A run that this process trains; released by `release`, by ``with``, or by death.
+    """A run that this process trains.
+
+    It ends with `release`, at the end of a ``with`` block, or when the process dies.
 
     Attributes
     ----------
@@ -32,12 +34,12 @@ class Claim:
         self._lock = lock
 
     def release(self) -> None:
-        """Give the run back; a second call does nothing."""
+        """Release the run; a second call does nothing."""
         if not self._lock.is_locked:
             return
         try:
-            # Files are only ever opened for locking under the study's lock, so that
-            # nobody can come to hold a lock on a file that has lost its name.
+            # Lock files are opened under the study's lock only. Otherwise a process could
+            # lock a file that has just been unlinked.
             with study_lock(self._study):
                 _owner_file(self._study, self.run_id).unlink(missing_ok=True)
                 Path(self._lock.lock_file).unlink(missing_ok=True)
@@ -52,7 +54,7 @@ class Claim:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        history: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.release()
 
@@ -86,25 +88,25 @@ def take(study: Path, run_id: str) -> Claim | None:
 
 
 def owners(study: Path) -> dict[str, str]:
-    """Return the runs that living processes hold, each with its holder's ``"host pid"``.
+    """Return the claimed runs, each with its holder's ``"host pid"``.
 
-    Claims of the dead are tidied away. A study that may not be written shows none.
+    Claims of processes that have died are removed. A study without write permission shows none.
     """
     folder = study / "claims"
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         return {}
-    held = {}
+    found = {}
     with study_lock(study):
         for path in sorted(folder.glob("*.lock")):
             lock = _try_lock(study, path.stem)
             owner = _owner_file(study, path.stem)
             if lock is None:
-                held[path.stem] = owner.read_text() if owner.exists() else ""
+                found[path.stem] = owner.read_text() if owner.exists() else ""
                 continue
             owner.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             lock.release()
-    return held
+    return found
 
 
 def _try_lock(study: Path, run_id: str) -> FileLock | None:

@@ -1,7 +1,7 @@
-"""`Decisions`: what early stopping decided in a study, on file before anything follows from it.
+"""`Decisions`: the decisions of early stopping in a study, written before they take effect.
 
-A decision is made once. Whoever finds one on file obeys it, so a study that was killed goes on
-where it was, and two commands on one study never disagree.
+A decision is made once, and every process follows a decision that it finds on file. So a
+killed study resumes where it was, and two commands on one study never disagree.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Decisions:
     study : Path
         The study's folder.
     name : str
-        Of the race: the runs that are compared, and the policy.
+        Name of the cohort: it stands for the runs that are compared, and the policy.
     """
 
     def __init__(self, study: Path, name: str) -> None:
@@ -36,10 +36,10 @@ class Decisions:
         self.folder = study / "decisions" / name
 
     def read(self, key: str) -> dict[str, Any] | None:
-        """Return what is on file under a key; None where nothing sound is.
+        """Return the decision under a key; None without one.
 
-        A damaged file is reported and set aside: the decision follows from the runs on
-        record and is made again.
+        A damaged file is reported and set aside. The decision is then made again: it follows
+        from the runs on record.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class Decisions:
             return None
 
     def write(self, key: str, content: dict[str, Any]) -> dict[str, Any]:
-        """Put something on file, unless there is something already; return what is there.
+        """Write a decision unless one is on file; return the one on file.
 
         Raises
         ------
@@ -84,13 +84,13 @@ class Decisions:
         return content
 
     def replace(self, key: str, content: dict[str, Any]) -> None:
-        """Put something on file in the place of what was there."""
+        """Write a decision, whether or not one is on file."""
         try:
             with study_lock(self._study):
                 self._put(self.folder / f"{key}.json", content)
         except OSError as error:
             if error.errno in FULL:
-                raise disk_full(self._study, "writing what came of a decision", error) from error
+                raise disk_full(self._study, "writing the outcome of a decision", error) from error
             raise
 
     def _put(self, path: Path, content: dict[str, Any]) -> None:

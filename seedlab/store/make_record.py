@@ -1,4 +1,4 @@
-"""From what training produced to what is put on record: best, final, failed, constant.
+"""`make_record`: turns a run's training result into its record, with best and final scores.
 
 Nothing here trains, reads or writes.
 """
@@ -25,32 +25,30 @@ SPLIT = "dev"
 
 
 def make_record(result: RunResult, task: EncodedTask) -> Record:
-    """Judge a run and return what goes on record.
+    """Return the record of a run.
 
     Parameters
     ----------
     result : RunResult
     task : EncodedTask
-        The task it was trained on; its first metric decides.
+        Its training task; the first metric is the deciding one.
 
     Returns
     -------
     Record
-        `final_score` is the last evaluation on ``dev``; a diverged run's is the metric's
-        chance value. `best_score` is the best of all evaluations and the final score. Those of
-        a stopped run are of the moment at which it was stopped, and so is `failed`.
+        `final_score` is the last evaluation on ``dev``, or the metric's chance value for a
+        diverged run. `best_score` is the best of all evaluations and the final score. For a
+        stopped run, both scores and `failed` describe its last step.
 
     Raises
     ------
     SeedlabError
-        When a finished run was never evaluated, or its status is unknown.
+        When a run that did not diverge was never evaluated, or its status is unknown.
     """
-    # The tasks package is heavy, and what only reads records does without it.
+    # The tasks package is slow to import; code that only reads records does not need it.
     from seedlab.tasks.metrics import METRICS
 
-    # Whoever paused may be trained on; until then it is a run that was stopped.
-    status = "stopped" if result.status == "paused" else result.status
-    if status not in STATUSES:
+    if result.status not in STATUSES:
         raise SeedlabError(
             f"run status '{result.status}' does not exist; allowed: {', '.join(STATUSES)}."
         )
@@ -73,7 +71,7 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
     return Record(
         run_id=result.spec.run_id,
         spec=plain(result.spec.to_dict()),
-        status=status,
+        status=result.status,
         failed=result.status == "diverged"
         or not (final_score > majority if highest else final_score < majority),
         constant=is_constant(result.logits.get(SPLIT), task.is_regression),
@@ -112,20 +110,19 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
 
 
 def is_constant(logits: npt.NDArray[np.float32] | None, regression: bool) -> bool:
-    """Return whether the predictions say the same of every example.
+    """Return whether the predictions are the same for every example.
 
     Parameters
     ----------
-    logits : (example, class) array or None
-        None, no examples, or a value that is not finite: they say nothing, which is not
-        the same (False).
+    logits : (example, class) array of float32, or None
     regression : bool
-        Whether they are numbers; those count as equal within float32's rounding, a spread
-        of 1e-6 of the largest, as for the correlations in `seedlab.tasks.metrics`.
+        True: numbers, which count as equal if their spread is at most 1e-6 of the largest
+        (float32's rounding, as for the correlations in `seedlab.tasks.metrics`).
 
     Returns
     -------
     bool
+        False for None, for no examples, and where a value is not finite.
     """
     if logits is None or not len(logits) or not np.isfinite(logits).all():
         return False
@@ -136,7 +133,11 @@ def is_constant(logits: npt.NDArray[np.float32] | None, regression: bool) -> boo
 
 
 def _final_scores(result: RunResult, task: EncodedTask) -> dict[str, dict[str, float]]:
-    """Return the last value of every metric on every split; chance where there is none."""
+    """Return the last value of every metric on every split.
+
+    The metric's chance value replaces values that are not finite, and all values of a diverged
+    run.
+    """
     from seedlab.tasks.metrics import METRICS
 
     last: dict[str, dict[str, float]] = {}
@@ -144,7 +145,7 @@ def _final_scores(result: RunResult, task: EncodedTask) -> dict[str, dict[str, f
         last.setdefault(evaluation.split, {})[evaluation.metric] = float(evaluation.value)
     diverged = result.status == "diverged"
     if diverged:
-        # It may have ended before its first evaluation.
+        # A run may diverge before its first evaluation.
         for split in (SPLIT, *(name for name in ("test",) if name in task.splits)):
             last.setdefault(split, {}).update(dict.fromkeys(task.metrics, math.nan))
     for split, values in last.items():
@@ -160,7 +161,7 @@ def _best(result: RunResult, metric: str, final_score: float, highest: bool) -> 
     best, step = final_score, len(result.losses)
     curve = [e for e in result.evaluations if (e.split, e.metric) == (SPLIT, metric)]
     for evaluation in reversed(curve):
-        # The earliest of equals wins, hence >= on the way back.
+        # The earliest of equal scores wins, hence >= in reverse order.
         if math.isfinite(evaluation.value) and sign * evaluation.value >= sign * best:
             best, step = float(evaluation.value), int(evaluation.step)
     return best, step

@@ -1,4 +1,4 @@
-"""Where a run was computed: host, versions, commit. Recorded, never part of its identity."""
+"""Versions of the software that computes a run; recorded, never part of the run's identity."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _versions() -> tuple[tuple[str, str], ...]:
         try:
             found.append((package, metadata.version(package)))
         except metadata.PackageNotFoundError:
-            # Engines also run on machines where seedlab is a folder on the path.
+            # seedlab may be a folder on the path without being installed.
             continue
     commit = _commit(Path(__file__).resolve().parents[2])
     return (*found, ("commit", commit)) if commit else tuple(found)
@@ -27,8 +27,8 @@ def _versions() -> tuple[tuple[str, str], ...]:
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that compute, by name.
 
-    ``commit`` is that of seedlab's own checkout, with ``-dirty`` where files were
-    changed; it is missing in an installed package.
+    ``commit`` is the commit of seedlab's own checkout, with ``-dirty`` after uncommitted
+    changes; an installed package has none.
     """
     return dict(_versions())
 

@@ -1,6 +1,6 @@
-"""A run's curves, step records, logits and diagnostics as Parquet: to bytes, and back.
+"""Conversion of a run's curves, step records, logits and diagnostics to Parquet, and back.
 
-Never pickles. Columns that another release added are passed over; see `columns_of` for missing ones.
+Never pickles. Columns that another release added are ignored; see `columns_of` for missing ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NAMES = ("evaluations.parquet", "steps.parquet", "predictions.parquet")
 DIAGNOSTICS = ("profiles.parquet", "representations.parquet")
-"""Files that are there where they were asked for."""
+"""Optional files: written if the run recorded these diagnostics."""
 _REQUIRED = {
     "evaluations": ("step", "split", "metric", "value"),
     "steps": ("step", "train_loss"),
@@ -30,21 +30,22 @@ _REQUIRED = {
     "profiles": ("step", "name", "value"),
     "representations": ("depth", "values"),
 }
-"""Columns without which a file can't be read, by table."""
+"""Required columns, by table."""
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """What a run left besides its record.
+    """The arrays of a run, which its record does not hold.
 
     Parameters
     ----------
     evaluations : tuple of Evaluation
     losses, learning_rates, grad_norms : (step,) arrays of float64
+        See `seedlab.training.result.RunResult`.
     logits : mapping of split to (example, class) array of float32
     labels : mapping of split to (example,) array of int64 or float64
     profiles : tuple of Profile
-        Empty where none were asked for.
+        Empty without this diagnostic.
     representations : (depth, example, feature) array of float32, optional
     """
 
@@ -64,7 +65,7 @@ def encode(result: RunResult, task: EncodedTask) -> dict[str, bytes]:
     Raises
     ------
     SeedlabError
-        When an engine handed back arrays that do not fit together.
+        When the engine returned arrays whose shapes do not match.
     """
     files = {
         "evaluations.parquet": to_parquet(_evaluations(result)),
@@ -84,12 +85,12 @@ def decode(files: Mapping[str, bytes]) -> Arrays:
     Parameters
     ----------
     files : mapping of file name to bytes
-        All of `NAMES`, and what there is of `DIAGNOSTICS`.
+        All of `NAMES`, and any of `DIAGNOSTICS`.
 
     Raises
     ------
     CorruptRunError
-        When a file lacks a column that is required.
+        When a file lacks a required column.
     """
     from seedlab.training.result import Evaluation
 
@@ -100,14 +101,14 @@ def decode(files: Mapping[str, bytes]) -> Arrays:
     splits = np.asarray(predictions["split"].to_pylist(), dtype=str)
     labels = predictions["label"].to_numpy()
     values = flat_logits(predictions)
-    places = {str(split): splits == split for split in dict.fromkeys(splits)}
+    selected = {str(split): splits == split for split in dict.fromkeys(splits)}
     return Arrays(
         evaluations=tuple(Evaluation(**row) for row in evaluations),
         losses=steps["train_loss"].to_numpy(),
         learning_rates=steps["learning_rate"].to_numpy(),
         grad_norms=steps["grad_norm"].to_numpy(),
-        logits={split: values[place] for split, place in places.items()},
-        labels={split: labels[place] for split, place in places.items()},
+        logits={split: values[rows] for split, rows in selected.items()},
+        labels={split: labels[rows] for split, rows in selected.items()},
         profiles=_read_profiles(files),
         representations=_read_representations(files),
     )

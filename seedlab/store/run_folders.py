@@ -1,13 +1,12 @@
-"""Run folders: written once, beside and put in place by one rename; checked when read.
+"""Run folders: published by one rename, never changed afterwards, and checked when read.
 
-``record.json`` is written last and lists the size and SHA-256 of every file beside it
-and of itself. A folder that does not agree with its record is reported by name and
-moved to ``corrupt/``: it is never read as a result, and its run is trained again.
+``record.json`` is written last. It lists the size and SHA-256 of every other file, and has a
+checksum of its own. A folder that does not agree with its record is reported and moved to
+``corrupt/``. It is never read as a result, and its run is trained again.
 
-A run that is over lies in ``runs/<run_id>``, one that was stopped in
-``stopped/<run_id>-<steps>``. The most advanced sound folder of a run counts. So a stopped run
-that is trained on replaces nothing: its new folder is put beside the old one, which the next
-command that opens the study removes.
+A finished or diverged run lies in ``runs/<run_id>``, a stopped run in
+``stopped/<run_id>-<steps>``. The valid folder with the most steps counts. A stopped run that is
+resumed gets a second folder. The next command that opens the study removes the first one.
 """
 
 from __future__ import annotations
@@ -37,35 +36,35 @@ log = logging.getLogger(__name__)
 
 
 def publish(study: Path, record: Record, files: Mapping[str, bytes]) -> Record:
-    """Put a run's folder in place, unless there already is a sound one.
+    """Publish a run's folder, unless the study already has a valid one.
 
     Parameters
     ----------
     study : Path
     record : Record
     files : mapping of file name to bytes
-        What stands beside the record.
+        The files beside the record.
 
     Returns
     -------
     Record
-        The one that is in place now: of two writers, the first wins and the later one's
+        The record in the study. If two processes write one run, the first wins and the other
         result is discarded.
 
     Raises
     ------
     SeedlabError
-        When the disk is full; nothing is left behind and nothing else is touched.
+        When the disk is full; then the study is unchanged.
     """
     try:
-        with workplace(study) as place:
-            folder = place / folder_of(study, record).name
+        with temporary_folder(study) as temporary:
+            folder = temporary / folder_of(study, record).name
             folder.mkdir()
             for name, data in files.items():
                 write_synced(folder / name, data)
-            write_synced(folder / "record.json", _seal(record, files))
+            write_synced(folder / "record.json", _sealed(record, files))
             sync_folder(folder)
-            return _put_in_place(study, folder, record)
+            return _publish(study, folder, record)
     except OSError as error:
         if error.errno in FULL:
             raise disk_full(study, f"writing run {record.run_id}", error) from error
@@ -73,30 +72,30 @@ def publish(study: Path, record: Record, files: Mapping[str, bytes]) -> Record:
 
 
 def load(folder: Path, *, full: bool = False) -> Record:
-    """Read one run folder.
+    """Return the record in one run folder, after checking the folder's files.
 
     Parameters
     ----------
     folder : Path
     full : bool
-        Whether to hash every file; otherwise their sizes are compared.
+        True: compare the hash of every file; False: compare sizes.
 
     Raises
     ------
     CorruptRunError
-        When anything is missing or differs from what was written.
+        When a file is missing or differs from its description in the record.
     SeedlabError
         When a newer seedlab wrote it.
     """
     try:
         sealed = json.loads((folder / "record.json").read_bytes())
         version, files = int(sealed["schema_version"]), dict(sealed["files"])
-        values, seal = dict(sealed["record"]), sealed["sha256"]
+        values, checksum = dict(sealed["record"]), sealed["sha256"]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise CorruptRunError("record.json is missing") from error
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptRunError(f"record.json can't be parsed ({error})") from error
-    if seal != _seal_of(version, files, values):
+    if checksum != _checksum(version, files, values):
         raise CorruptRunError("record.json is not as it was written (checksum differs)")
     if version > SCHEMA_VERSION:
         raise SeedlabError(
@@ -121,20 +120,20 @@ def load(folder: Path, *, full: bool = False) -> Record:
 
 
 def load_or_set_aside(study: Path, run_id: str, *, full: bool = False) -> Record | None:
-    """Read a run; None when there is none, or when it was damaged and has been set aside."""
+    """Return the record of a run; None without a valid folder. Damaged ones are set aside."""
     return load_first(study, folders(study).get(run_id, ()), full=full)
 
 
 def load_first(study: Path, candidates: Iterable[Path], *, full: bool = False) -> Record | None:
-    """Read the first sound one of a run's folders; damaged ones before it are set aside."""
+    """Return the record in the first valid folder; damaged ones before it are set aside."""
     for folder in candidates:
         with suppress(CorruptRunError):
             return load(folder, full=full)
         try:
             with study_lock(study):
-                # Another process may have set it aside, or put a sound one in its place.
+                # Another process may have set it aside, or published a valid one.
                 found = _load_or_set_aside(study, folder, full=full)
-        except OSError as error:  # somebody else's study, or a read-only disk
+        except OSError as error:  # another user's study, or a read-only disk
             log.warning("run %s is damaged and can't be set aside: %s", folder, error)
             continue
         if found is not None:
@@ -143,16 +142,16 @@ def load_first(study: Path, candidates: Iterable[Path], *, full: bool = False) -
 
 
 def folder_of(study: Path, record: Record) -> Path:
-    """Return where the files of a run with this record lie."""
+    """Return the folder that holds the files of a run with this record."""
     if record.is_over:
         return study / "runs" / record.run_id
     return study / "stopped" / f"{record.run_id}-{record.steps}"
 
 
 def folders(study: Path) -> dict[str, list[Path]]:
-    """Return the folders of every run, the most advanced first, sound or not; sorted by id."""
+    """Return the folders of every run by id, valid or not; those with the most steps first."""
     found: dict[str, list[tuple[float, Path]]] = {}
-    # In this order, because runs go from the one place to the other, and never back.
+    # In this order: a run moves from stopped/ to runs/, never the other way.
     for path in _folders_in(study / "stopped"):
         if match := _STOPPED.fullmatch(path.name):
             found.setdefault(match[1], []).append((int(match[2]), path))
@@ -162,70 +161,70 @@ def folders(study: Path) -> dict[str, list[Path]]:
     return {run_id: [p for _, p in sorted(found[run_id], reverse=True)] for run_id in sorted(found)}
 
 
-def _folders_in(place: Path) -> list[Path]:
+def _folders_in(parent: Path) -> list[Path]:
     try:
-        with os.scandir(place) as entries:
+        with os.scandir(parent) as entries:
             return [Path(entry.path) for entry in entries if entry.is_dir()]
     except FileNotFoundError:
         return []
 
 
 def sweep(study: Path) -> None:
-    """Remove what dead writers left in ``tmp/``, and stopped runs that were trained on since.
+    """Remove leftovers of dead processes in ``tmp/``, and outdated folders of resumed runs.
 
-    A living writer's folder is locked.
+    The folder of a living writer is locked, and is kept.
     """
     with study_lock(study):
         for candidates in folders(study).values():
-            if len(candidates) > 1 and _is_sound(candidates[0]):
+            if len(candidates) > 1 and _is_valid(candidates[0]):
                 for old in candidates[1:]:
                     shutil.rmtree(old, ignore_errors=True)
-        for place in (study / "tmp").glob("*/"):
-            lock = FileLock(place / "writer.lock")
-            # Without its lock file a folder belongs to nobody who still writes in it:
-            # both are made under the study's lock, and removed together at the end.
-            if (place / "writer.lock").exists():
+        for temporary in (study / "tmp").glob("*/"):
+            lock = FileLock(temporary / "writer.lock")
+            # A folder without a lock file has no living writer: both are made under the
+            # study's lock, and removed together at the end.
+            if (temporary / "writer.lock").exists():
                 try:
                     lock.acquire(blocking=False)
                 except Timeout:
                     continue
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             lock.release()
 
 
 @contextmanager
-def workplace(study: Path) -> Iterator[Path]:
-    """Yield a folder in ``tmp/`` that is this writer's own as long as it lives."""
-    place = study / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-    lock = FileLock(place / "writer.lock")
+def temporary_folder(study: Path) -> Iterator[Path]:
+    """Yield a locked folder in ``tmp/``; it is removed at the end of the ``with`` block."""
+    temporary = study / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    lock = FileLock(temporary / "writer.lock")
     try:
-        # A sweep must not come between making the folder and locking it.
+        # No sweep may run between making the folder and locking it.
         with study_lock(study):
-            place.mkdir(parents=True)
+            temporary.mkdir(parents=True)
             lock.acquire(blocking=False)
-        yield place
+        yield temporary
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         lock.release()
 
 
-def _put_in_place(study: Path, folder: Path, record: Record) -> Record:
+def _publish(study: Path, folder: Path, record: Record) -> Record:
     target = folder_of(study, record)
     with study_lock(study):
-        # A run that is over is never put on record as stopped again.
-        for there in dict.fromkeys((study / "runs" / record.run_id, target)):
-            existing = _load_or_set_aside(study, there, full=True)
+        # A finished or diverged run is never replaced by a stopped one.
+        for published in dict.fromkeys((study / "runs" / record.run_id, target)):
+            existing = _load_or_set_aside(study, published, full=True)
             if existing is not None:
-                log.info("run %s was finished by another process; discarded ours", record.run_id)
+                log.info("another process published run %s; discarded this result", record.run_id)
                 return existing
         target.parent.mkdir(exist_ok=True)
-        # Not os.replace on purpose: a folder is never put over another one.
+        # Not os.replace: a folder never replaces another one.
         os.rename(folder, target)
         sync_folder(target.parent)
     return record
 
 
-def _is_sound(folder: Path) -> bool:
+def _is_valid(folder: Path) -> bool:
     try:
         load(folder)
     except SeedlabError:
@@ -234,7 +233,7 @@ def _is_sound(folder: Path) -> bool:
 
 
 def _load_or_set_aside(study: Path, folder: Path, *, full: bool) -> Record | None:
-    """Do it; the caller holds the study's lock."""
+    """Return the record in a folder; set a damaged one aside. The caller holds the lock."""
     if not folder.exists():
         return None
     try:
@@ -254,14 +253,14 @@ def _load_or_set_aside(study: Path, folder: Path, *, full: bool) -> Record | Non
     return None
 
 
-def _seal(record: Record, files: Mapping[str, bytes]) -> bytes:
+def _sealed(record: Record, files: Mapping[str, bytes]) -> bytes:
     listing = {n: {"size": len(data), "sha256": digest(data)} for n, data in files.items()}
     values = record.to_dict()
-    seal = _seal_of(SCHEMA_VERSION, listing, values)
+    checksum = _checksum(SCHEMA_VERSION, listing, values)
     return dump_json(
-        {"schema_version": SCHEMA_VERSION, "sha256": seal, "files": listing, "record": values}
+        {"schema_version": SCHEMA_VERSION, "sha256": checksum, "files": listing, "record": values}
     )
 
 
-def _seal_of(version: int, files: dict[str, Any], values: dict[str, Any]) -> str:
+def _checksum(version: int, files: dict[str, Any], values: dict[str, Any]) -> str:
     return digest(json.dumps([version, files, values], sort_keys=True).encode())

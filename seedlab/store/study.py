@@ -1,4 +1,4 @@
-"""`StudyFolder`: one multirun's folder, and all that is done with it.
+"""`StudyFolder`: reads and writes the folder of one study.
 
 It holds no open file and no lock between calls, so it can be copied to any process.
 """
@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from seedlab.errors import CorruptRunError, SeedlabError, nearest
 from seedlab.spec.run import RunSpec
-from seedlab.store import claims
-from seedlab.store import run_folders as runs
+from seedlab.store import claims, run_folders
 from seedlab.store.atomic_files import dump_json
 from seedlab.store.claims import Claim
 from seedlab.store.make_record import make_record
@@ -30,31 +29,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run read back whole: its record and its arrays."""
+    """A stored run: its record and its arrays."""
 
     record: Record
     arrays: Arrays
 
 
 class StudyFolder:
-    """A study's folder.
+    """A study's folder on disk.
 
-    ``runs/<run_id>/`` holds one run each, ``stopped/<run_id>-<steps>/`` one that was stopped
-    early, ``checkpoints/`` what runs go on from, ``decisions/`` what early stopping decided,
-    ``claims/`` says what is being trained, ``tmp/`` what is being written, ``corrupt/`` what
-    was found damaged, and ``study.json`` which runs are planned.
+    It contains:
+
+    - ``study.json``: the plan, a list of the study's runs;
+    - ``runs/<run_id>/``: one finished or diverged run each;
+    - ``stopped/<run_id>-<steps>/``: one run each that early stopping stopped;
+    - ``checkpoints/``: the files from which runs resume;
+    - ``decisions/``: the decisions of early stopping;
+    - ``claims/``: a lock for every run that a process trains now;
+    - ``tmp/``: files that are being written;
+    - ``corrupt/``: damaged folders.
 
     Parameters
     ----------
     folder : path
-        Made when something is first written.
+        Created by the first write.
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder)
 
     def __repr__(self) -> str:
-        return f"Study({str(self.folder)!r})"
+        return f"StudyFolder({str(self.folder)!r})"
 
     @property
     def name(self) -> str:
@@ -62,41 +67,41 @@ class StudyFolder:
         return self.folder.resolve().name
 
     def plan(self, specs: Iterable[RunSpec]) -> None:
-        """Open the study for writing: add runs to its plan, clear what dead writers left."""
+        """Open the study for writing: extend its plan, remove leftovers of dead processes."""
         extend_plan(self.folder, specs)
-        runs.sweep(self.folder)
+        run_folders.sweep(self.folder)
 
     def planned(self) -> dict[str, PlannedRun]:
         """Return the planned runs by id, in the order of planning."""
         return read_plan(self.folder)
 
     def claim(self, run_id: str, until: int | None = None) -> Claim | None:
-        """Claim a run to train it; released by ``with``, `Claim.release`, or death.
+        """Claim a run to train it.
 
         Parameters
         ----------
         run_id : str
         until : int, optional
-            How many updates it is to be trained for; by default to its end.
+            Number of updates to train up to; by default the run's end.
 
         Returns
         -------
         Claim or None
-            None when a living process holds it, or when it has come so far: there is nothing
-            to train in either case.
+            None when a living process holds the run, or when the run on record has already
+            reached `until`: then there is nothing to train.
         """
         taken = claims.take(self.folder, run_id)
         if taken is None:
             return None
-        # Looked up after claiming: it may have been finished since the caller looked.
-        record = runs.load_or_set_aside(self.folder, run_id)
+        # Read after claiming: another process may have published the run in the meantime.
+        record = run_folders.load_or_set_aside(self.folder, run_id)
         if record is not None and record.has_reached(until):
             taken.release()
             return None
         return taken
 
     def claimed(self) -> set[str]:
-        """Return the ids of the runs that living processes are training now."""
+        """Return the ids of the runs that processes train now."""
         return set(claims.owners(self.folder))
 
     def owners(self) -> dict[str, str]:
@@ -104,19 +109,19 @@ class StudyFolder:
         return claims.owners(self.folder)
 
     def write(self, result: RunResult, task: EncodedTask) -> Record:
-        """Put a run on record: once and for all, or as stopped until it is trained on.
+        """Put a run on record; a stopped run can be resumed and recorded again.
 
         Parameters
         ----------
         result : RunResult
-            One that is ``paused`` is recorded as ``stopped``.
         task : EncodedTask
-            The task that it was trained on.
+            The run's training task.
 
         Returns
         -------
         Record
-            The one in the study: an earlier one, if the run had already come so far.
+            The record in the study. It is an earlier one if the study already had the run with
+            as many steps.
 
         Raises
         ------
@@ -127,50 +132,55 @@ class StudyFolder:
 
         record = make_record(result, task)
         files = {"config.json": dump_json(record.spec), **encode(result, task)}
-        return runs.publish(self.folder, record, files)
+        return run_folders.publish(self.folder, record, files)
 
     def run_folder(self, run_id: str) -> Path:
-        """Return where a run's files lie once it is over."""
+        """Return the folder of a finished or diverged run, whether or not it exists."""
         return self.folder / "runs" / run_id
 
     def folder_of(self, record: Record) -> Path:
-        """Return where the files lie that belong to a record."""
-        return runs.folder_of(self.folder, record)
+        """Return the folder of the run with this record."""
+        return run_folders.folder_of(self.folder, record)
 
-    def finished(self, *, full: bool = False) -> dict[str, Record]:
-        """Return every run on record by id (diverged and stopped ones too), sorted by id.
+    def records(self, *, full: bool = False) -> dict[str, Record]:
+        """Return the records of all runs by id, sorted: finished, diverged and stopped.
 
-        Damaged folders are reported, set aside in ``corrupt/`` and left out.
+        Damaged folders are reported, moved to ``corrupt/`` and left out.
 
         Parameters
         ----------
         full : bool
-            Check every file by its hash. Otherwise records are checked against their own
-            checksum and the other files by their sizes.
+            True: check every file by its hash; False: check the record by its checksum and the
+            other files by their sizes.
         """
         found = {
-            run_id: runs.load_first(self.folder, candidates, full=full)
-            for run_id, candidates in runs.folders(self.folder).items()
+            run_id: run_folders.load_first(self.folder, candidates, full=full)
+            for run_id, candidates in run_folders.folders(self.folder).items()
         }
         return {run_id: record for run_id, record in found.items() if record is not None}
 
     def recorded(self) -> list[str]:
-        """Return the ids of the runs that have a folder, sound or not: cheaper than `finished`."""
-        return list(runs.folders(self.folder))
+        """Return the ids of the runs with a folder, valid or not; cheaper than `records`."""
+        return list(run_folders.folders(self.folder))
 
     def record(self, run_id: str) -> Record | None:
-        """Return what is on record of one run; None if nothing sound is."""
-        return runs.load_or_set_aside(self.folder, run_id)
+        """Return the record of one run; None without a valid folder."""
+        return run_folders.load_or_set_aside(self.folder, run_id)
 
     def curve(self, record: Record, latest: int | None = None) -> dict[int, float]:
-        """Return a run's scores by step (of `record.metric` on `record.split`), up to a step.
+        """Return a run's scores by step (`record.metric` on `record.split`).
 
-        A stopped run's end where its record does, even if it was trained on meanwhile.
+        Parameters
+        ----------
+        record : Record
+            The scores of a stopped run end at `record.steps`, even if it was resumed since.
+        latest : int, optional
+            Last step.
 
         Raises
         ------
         FileNotFoundError
-            When nothing is on record of the run any more.
+            When the run is no longer on record.
         """
         from seedlab.store.run_arrays import from_parquet
 
@@ -188,48 +198,49 @@ class StudyFolder:
         try:
             return (folder / "evaluations.parquet").read_bytes()
         except FileNotFoundError:
-            # A stopped run that another process trained on: its new folder, which begins with the
-            # same evaluations, was put beside this one, and who opened the study next removed this.
+            # Another process resumed this stopped run and published a second folder, which
+            # begins with the same evaluations. A third process then removed the first folder.
             newer = self.record(record.run_id)
             if newer is None or not (newer.is_over or newer.steps > record.steps):
                 raise
         return self._evaluations(newer)
 
     def read(self, run_id: str) -> StoredRun:
-        """Read a run with its arrays, every file checked by its hash.
+        """Read a run with its arrays; every file is checked by its hash.
 
         Raises
         ------
         SeedlabError
-            When there is no such run; `CorruptRunError` when it was damaged (it is in
-            ``corrupt/`` then).
+            When no such run is on record.
+        CorruptRunError
+            When the run is damaged; it is moved to ``corrupt/``.
         """
         from seedlab.store.run_arrays import DIAGNOSTICS, NAMES, decode
 
-        candidates = runs.folders(self.folder).get(run_id)
+        candidates = run_folders.folders(self.folder).get(run_id)
         if candidates is None:
             raise SeedlabError(
                 f"study '{self.name}' has no finished run '{run_id}'.{self._hint(run_id)}"
             )
-        record = runs.load_first(self.folder, candidates, full=True)
+        record = run_folders.load_first(self.folder, candidates, full=True)
         if record is None:
             raise CorruptRunError(
                 f"run '{run_id}' of study '{self.name}' was damaged and is now in "
-                f"{self.folder / 'corrupt'}; issue the study's command again to train it anew."
+                f"{self.folder / 'corrupt'}; issue the study's command again to train it again."
             )
         folder = self.folder_of(record)
         names = (*NAMES, *(name for name in DIAGNOSTICS if (folder / name).is_file()))
         return StoredRun(record, decode({n: (folder / n).read_bytes() for n in names}))
 
     def find_run(self, text: str) -> str:
-        """Return the id of the run that `text` names: its id, or an unambiguous start of it.
+        """Return the id of the run whose id starts with `text`.
 
         Raises
         ------
         SeedlabError
-            When no run or several start so.
+            When no id starts with `text`, or several do.
         """
-        matches = [run_id for run_id in runs.folders(self.folder) if run_id.startswith(text)]
+        matches = [run_id for run_id in run_folders.folders(self.folder) if run_id.startswith(text)]
         if len(matches) == 1 and text:
             return matches[0]
         if not matches:
@@ -247,7 +258,7 @@ class StudyFolder:
         return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
 
     def _hint(self, text: str) -> str:
-        there = list(runs.folders(self.folder))
+        there = list(run_folders.folders(self.folder))
         return nearest(text, there) or f" It has {len(there)}; 'seedlab export' lists them."
 
 
@@ -265,7 +276,7 @@ def find_study(
     Raises
     ------
     SeedlabError
-        When there is none, with the nearest names that there are.
+        When the study does not exist; the message suggests similar names.
     """
     folder, root = Path(name_or_folder), Path(studies_dir)
     for candidate in (root / folder, folder):

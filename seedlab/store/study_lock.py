@@ -1,9 +1,8 @@
-"""The study's lock: held for the milliseconds in which folders are put in place.
+"""`study_lock`: the lock of a study, held for the milliseconds in which its folders change.
 
-Everything that must not interleave (publishing a run, setting a corrupt one aside,
-taking a claim, looking who holds one, changing the plan) happens under it. It is never
-held while something is trained or a large file is written, and the system releases it
-when its holder dies.
+It protects publishing a run, setting a damaged one aside, taking and listing claims, and
+changing the plan. It is never held during training or while a large file is written. The
+system releases it when its holder dies.
 """
 
 from __future__ import annotations
@@ -17,26 +16,26 @@ from filelock import FileLock, Timeout
 from seedlab.errors import SeedlabError
 from seedlab.store.atomic_files import FULL, disk_full
 
-# Far longer than any holder needs; a process that was suspended with the lock in its
-# hands is the only way to get here.
+# Far longer than any holder needs: only a process that was suspended while holding the
+# lock makes another one wait this long.
 PATIENCE_SECONDS = 120.0
 
 
 @contextmanager
 def study_lock(folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
-    """Hold the study's lock; not to be nested.
+    """Hold the study's lock; calls must not be nested.
 
     Parameters
     ----------
     folder : Path
-        The study; made where it does not exist.
+        The study's folder; created if it does not exist.
     patience_seconds : float
-        How long to wait for another holder.
+        Longest time to wait for another holder, in seconds.
 
     Raises
     ------
     SeedlabError
-        When the lock stays taken, or the disk is full.
+        When another process keeps the lock, or the disk is full.
     """
     path = folder / "study.lock"
     try:

@@ -1,4 +1,4 @@
-"""Places on disk that are written to: tried before work starts, refused in words."""
+"""Checks that output folders are writable, made before work starts, and texts of disk errors."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 def check_studies(studies: Path, study: str | None) -> None:
-    """Refuse a folder of studies, or a study in it, that can't be written to.
+    """Check that the folder of studies, and a study in it, are writable.
 
     Parameters
     ----------
     studies : Path
-        Made where it does not exist.
+        Created if it does not exist.
     study : str, optional
-        The study's name, where it is known.
+        The study's name; None: unknown.
 
     Raises
     ------
     SeedlabError
+        When a folder can't be created or written to, or the disk is full.
     """
-    place = studies / (study or "")
-    while place != studies and not os.path.lexists(place):
-        place = place.parent
+    existing = studies / (study or "")
+    while existing != studies and not os.path.lexists(existing):
+        existing = existing.parent
     _check(
         studies,
         "opening the study",
@@ -40,34 +41,35 @@ def check_studies(studies: Path, study: str | None) -> None:
         f"{_ALLOWED}, or a place where one can be made",
     )
     _check(
-        place,
+        existing,
         "opening the study",
-        f"study={study} can't be written to {place}",
+        f"study={study} can't be written to {existing}",
         "choose another name with study=NAME, or another folder for studies with studies_dir=FOLDER",
     )
 
 
 def check_folder(folder: Path, what: str, remedy: str) -> None:
-    """Refuse a folder for results that can't be written to.
+    """Check that a folder for results is writable.
 
     Parameters
     ----------
     folder : Path
-        Made where it does not exist.
+        Created if it does not exist.
     what : str
-        What is to be written, in the plural.
+        The kind of results, in the plural, for example ``"tables"``.
     remedy : str
-        What the user can do.
+        The last part of the message: how the user can fix it.
 
     Raises
     ------
     SeedlabError
+        When the folder can't be created or written to, or the disk is full.
     """
     _check(folder, f"writing {what}", f"{what} can't be written to {folder}", remedy)
 
 
 def explain(error: OSError) -> str | None:
-    """Return what an error of the system means and what to do; None if it names no place."""
+    """Return the meaning and the remedy of an `OSError`; None if it names no file."""
     if error.errno in FULL:
         where = f" for {error.filename}" if error.filename else ""
         return (
@@ -99,7 +101,7 @@ def _check(folder: Path, doing: str, refusal: str, remedy: str, allowed: str = _
 
 
 def _try(folder: Path) -> None:
-    """Make a folder and a file in it: what a system permits is known only by trying."""
+    """Create a folder and a file in it: only an attempt shows whether the system permits it."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass

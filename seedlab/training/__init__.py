@@ -1,1 +1,1 @@
-"""The one training loop and its parts: optimisers, schedules, batches, evaluation."""
+"""The training loop and its parts: batches, schedules, optimisers, histories and checkpoints."""

@@ -1,4 +1,4 @@
-"""Batches: ragged examples, padded to the longest of them."""
+"""Batches of examples, padded to the longest example, and the order in which they are drawn."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from seedlab.tasks.encoded import Split
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded examples.
+    """A batch of padded examples.
 
     Parameters
     ----------
-    ids, types, mask : (row, position) tensors of int64
+    ids, types : (row, position) tensors of int64
+        Token ids and token types.
+    mask : (row, position) tensor of int64
+        1 for tokens, 0 for padding.
     labels : (row,) tensor of int64 or float64
     examples : (row,) tensor of int64
-        Their numbers in the split.
+        Numbers of the examples in their split.
     """
 
     ids: torch.Tensor
@@ -44,7 +47,16 @@ class Batch:
 
 
 def collate(split: Split, indices: npt.NDArray[np.int64], pad_id: int) -> Batch:
-    """Return the named examples, padded on the right to the longest of them."""
+    """Return a batch of examples, padded on the right to the longest of them.
+
+    Parameters
+    ----------
+    split : Split
+    indices : (row,) array of int64
+        Numbers of the examples in the split.
+    pad_id : int
+        Token id of the padding.
+    """
     lengths = split.lengths[indices]
     shape = (len(indices), int(lengths.max()))
     mask = np.arange(shape[1]) < lengths[:, None]
@@ -58,9 +70,9 @@ def collate(split: Split, indices: npt.NDArray[np.int64], pad_id: int) -> Batch:
 
 
 def training_batches(n: int, batch_size: int, order_seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the example numbers of every training batch, for ever.
+    """Yield the example numbers of every training batch, without end.
 
-    Epoch e goes through the permutation of (order seed, e, n); its last batch may be short.
+    Epoch e follows the permutation of (order seed, e, n); its last batch may be shorter.
     """
     epoch = 0
     while True:
@@ -71,7 +83,7 @@ def training_batches(n: int, batch_size: int, order_seed: int) -> Iterator[npt.N
 
 
 def evaluation_batches(split: Split, batch_size: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield all example numbers, those of like length together, so that little is padding."""
+    """Yield the numbers of all examples, sorted by length, so that batches have little padding."""
     order = np.argsort(split.lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]

@@ -1,4 +1,4 @@
-"""`Checkpoint`: a run in the middle of its training, and who keeps such things."""
+"""`Checkpoint`: the state of a run in training, and the protocol of checkpoint managers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from seedlab.training.history import History
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on as if it had never been interrupted.
+    """The state from which a run resumes as if it had never been interrupted.
 
     Parameters
     ----------
     step : int
         Updates made.
-    trace : History
-        What was seen of it so far.
+    history : History
     tensors : mapping of name to tensor
-        Weights and the optimiser's moments, on the host, as the engine that made it wants them
-        back. Streams of random numbers need nothing: they are functions of the step.
+        Weights and the optimiser's moments, on the host, in the layout of the engine that made
+        it. Random streams have no state: they are functions of the step.
     """
 
     step: int
@@ -32,22 +31,22 @@ class Checkpoint:
 
 
 class CheckpointManager(Protocol):
-    """Keeps checkpoints of the runs of a pack, and says when there are to be any."""
+    """Saves and loads the checkpoints of the runs of a pack, and decides at which steps."""
 
     @property
     def every(self) -> int | None:
-        """Updates between two checkpoints; None: there are none but at a pause."""
+        """Updates between two checkpoints; None: only one at `until`."""
         ...
 
     @property
-    def pause(self) -> int | None:
-        """Number of updates after which runs pause; None: they go on to the end."""
+    def until(self) -> int | None:
+        """Number of updates after which runs stop; None: they train to the end."""
         ...
 
     def load(self, run_id: str) -> Checkpoint | None:
-        """Return the newest checkpoint of a run; None if there is none."""
+        """Return the newest checkpoint of a run; None without one."""
         ...
 
     def save(self, run_id: str, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint in the place of an older one."""
+        """Save a checkpoint; it replaces the run's older one."""
         ...

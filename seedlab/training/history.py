@@ -1,4 +1,4 @@
-"""`History`: what the training loop has seen of a run so far."""
+"""`History`: curves, logits and status of a run in training, as the loop records them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,18 @@ from seedlab.training.step_plan import StepPlan
 
 @dataclass
 class History:
-    """What the loop saw of one run; see `seedlab.training.result.RunResult`.
+    """Everything the loop recorded of one run so far.
 
-    `seconds` is the run's share: the time of the column, divided by the runs in it. `profiles`
-    are diagnostics by depth. `idle` counts the evaluations since the best one, for patience.
+    Parameters
+    ----------
+    status, evaluations, losses, grad_norms, logits, profiles, representations
+        See `seedlab.training.result.RunResult`.
+    seconds : float
+        The run's share of the wall-clock time: the column's time divided by its running runs.
+    best : float or None
+        Best deciding score so far; None before the first.
+    idle : int
+        Evaluations since the best one, for patience.
     """
 
     status: str = "finished"
@@ -34,10 +42,10 @@ class History:
     idle: int = 0
 
     def update_best(self, value: float, higher_is_better: bool) -> None:
-        """Take a deciding score into account: whether it is strictly better than all before."""
-        gain = self.best is None or (value > self.best if higher_is_better else value < self.best)
-        self.idle = 0 if gain else self.idle + 1
-        if gain:
+        """Update `best` and `idle` with a deciding score; only a strictly better one is a gain."""
+        better = self.best is None or (value > self.best if higher_is_better else value < self.best)
+        self.idle = 0 if better else self.idle + 1
+        if better:
             self.best = value
 
     def result(
@@ -47,15 +55,16 @@ class History:
         rates: npt.NDArray[np.float64],
         provenance: Mapping[str, Any],
     ) -> RunResult:
-        """Return the trace as the result of `run`.
+        """Return the history as the result of `run`.
 
         Parameters
         ----------
         run : RunSpec
         plan : StepPlan
-        rates : (step, depth) array
-            See `seedlab.training.learning_rates.learning_rates`; the head's are put on record.
+        rates : (step, depth) array of float64
+            See `seedlab.training.learning_rates.learning_rates`; the head's are recorded.
         provenance : mapping
+            See `seedlab.training.result.RunResult`.
         """
         return RunResult(
             spec=run,

@@ -1,7 +1,7 @@
-"""The one training loop, over the runs of a column: same batches, a model each.
+"""`train_column`: the training loop over the runs of a column, which share their batches.
 
-It knows steps, batches, evaluations, runs that end early and checkpoints; how the models
-compute is the business of a `PackModel`, which the engine supplies.
+The loop decides on steps, batches, evaluations, early ends and checkpoints. The computation
+itself is a `PackModel`, which the engine supplies.
 """
 
 from __future__ import annotations
@@ -26,57 +26,74 @@ from seedlab.training.step_plan import StepPlan
 
 Floats = npt.NDArray[np.float64]
 Score = Callable[[npt.NDArray[np.float32], Split], Mapping[str, float]]
-"""((example, class) logits, split) -> value of every metric, the deciding one first"""
+"""((example, class) logits, split) -> value of every metric; the deciding one comes first."""
 Observe = Callable[[str, int, float | None], None]
-"""(run id, steps made, dev score if one was taken) -> nothing"""
+"""(run id, steps made, score on ``dev`` or None without an evaluation) -> None"""
 
 
 class PackModel(Protocol):
     """The models of a column in training, one slot per run."""
 
     def update(self, batch: Batch, step: int, by_depth: bool) -> tuple[Floats, Floats]:
-        """Make update number `step`; return (slot,) losses and gradient norms.
+        """Make one update of every run; return losses and gradient norms.
 
-        With `by_depth` the norms are (slot, depth), over the gradients of every depth.
+        Parameters
+        ----------
+        batch : Batch
+        step : int
+            Number of the update, counted from 0.
+        by_depth : bool
+            Return one gradient norm per depth.
+
+        Returns
+        -------
+        losses : (slot,) array of float64
+        norms : (slot,) array of float64, or (slot, depth) with `by_depth`
+            L2 norms of the gradients before clipping.
         """
         ...
 
     def logits(self, split: Split, averaged: bool) -> npt.NDArray[np.float32]:
-        """Return the (slot, example, class) logits of a split, changing nothing.
+        """Return the (slot, example, class) logits of a split in float32.
 
-        `averaged`: those of the averaged weights.
+        With `averaged` they are computed with the averaged weights. No state changes.
         """
         ...
 
     def drop(self, slots: list[int]) -> None:
-        """Stop computing these slots; the others move up."""
+        """Remove these slots; the numbers of later slots decrease accordingly."""
         ...
 
     def state(self, slot: int) -> dict[str, torch.Tensor]:
-        """Return a copy on the host of all that changes while the run in this slot trains."""
+        """Return the state of the run in this slot, copied to the host; see `Checkpoint`."""
         ...
 
     def distances(self) -> Floats:
-        """Return the (slot, depth) L2 distances of the weights from where they started."""
+        """Return the (slot, depth) L2 distances of the weights from their initial values."""
         ...
 
     def representations(self, split: Split, n: int) -> npt.NDArray[np.float32]:
-        """Return (slot, depth, example, feature) first tokens of the first `n` examples."""
+        """Return hidden states of the first tokens of the first `n` examples.
+
+        The result is a (slot, depth, example, feature) array of float32; depth 0 is the
+        embeddings, depth i the output of the i-th layer.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Who scores, who is told, and who keeps checkpoints.
+    """Callbacks of the training loop for scoring, progress and checkpoints.
 
     Parameters
     ----------
     score : Score
     observe : Observe
-        Told after every step and evaluation.
+        Called after every step and evaluation.
     higher_is_better : bool
-        Of the deciding metric; patience needs it.
-    keeper : CheckpointManager, optional
+        Direction of the deciding metric, for patience.
+    checkpoint_manager : CheckpointManager, optional
+        None: no checkpoints.
     """
 
     score: Score
@@ -93,23 +110,23 @@ def train_column(
     callbacks: Callbacks,
     checkpoints: Sequence[Checkpoint] = (),
 ) -> list[History]:
-    """Train the runs of a column and return their traces, in slot order.
+    """Train the runs of a column and return their histories, in slot order.
 
     The ``dev`` split is scored at every evaluation step of the plan, the other splits when a run
-    ends. A run whose loss or logits stop being finite, or whose patience runs out, is dropped;
-    the others go on.
+    ends. A run is dropped when its loss or a logit is not finite, or when its patience is
+    exhausted. The other runs continue.
 
     Parameters
     ----------
-    trainee : PackModel
-        Of these runs; the state of the checkpoints, where there are any, loaded.
+    pack_model : PackModel
+        One slot per run; the state of the checkpoints is already loaded.
     runs : sequence of RunSpec
-        Of one order seed; they agree in batches, evaluations and diagnostics.
+        They have one order seed, and the same batches, evaluations and diagnostics.
     plan : StepPlan
     task : EncodedTask
-    watch : Callbacks
+    callbacks : Callbacks
     checkpoints : sequence of Checkpoint
-        Where to go on from: none, or one per run, all of the same step.
+        Empty, or one per run at the same step: the runs resume there.
     """
     return _Column(pack_model, runs, plan, task, callbacks, checkpoints).train()
 
@@ -134,18 +151,18 @@ class _Column:
         self.histories = [c.history for c in checkpoints] or [History() for _ in runs]
         self.start = checkpoints[0].step if checkpoints else 0
         self.running = list(range(len(runs)))
-        self.last = time.perf_counter()
+        self.last_time = time.perf_counter()
 
     def train(self) -> list[History]:
-        plan, train, like = self.plan, self.task.splits["train"], self.runs[0]
+        plan, train, first = self.plan, self.task.splits["train"], self.runs[0]
         due, checkpoint_manager = set(plan.evaluation_steps), self.callbacks.checkpoint_manager
-        pause = checkpoint_manager.pause if checkpoint_manager is not None else None
-        every = like.diagnostics.gradient_norms
+        until = checkpoint_manager.until if checkpoint_manager is not None else None
+        every = first.diagnostics.gradient_norms
         if self.start == 0 and 0 in due:
             self._score_dev(0)
-        order = training_batches(len(train), like.recipe.batch_size, like.seeds.order)
-        for step, indices in enumerate(islice(order, self.start, plan.total_steps), self.start):
-            if not self.running or step == pause:
+        batches = training_batches(len(train), first.recipe.batch_size, first.seeds.order)
+        for step, indices in enumerate(islice(batches, self.start, plan.total_steps), self.start):
+            if not self.running or step == until:
                 break
             batch = collate(train, indices, self.task.pad_id)
             self._update(batch, step, every is not None and step % every == 0)
@@ -160,10 +177,10 @@ class _Column:
                 and made < plan.total_steps
                 and _is_due(checkpoint_manager, made)
             ):
-                self._keep(checkpoint_manager, made)
-        if pause is not None and pause < plan.total_steps:
+                self._save(checkpoint_manager, made)
+        if until is not None and until < plan.total_steps:
             for run in self.running:
-                self.histories[run].status = "paused"
+                self.histories[run].status = "stopped"
         elif self.running:
             self._finish(list(range(len(self.running))), plan.total_steps)
         self._share_time()
@@ -180,7 +197,7 @@ class _Column:
                 history.grad_norms.append(float(np.sqrt(np.sum(norms[slot] ** 2))))
             else:
                 history.grad_norms.append(float(norms[slot]))
-        self._end(np.flatnonzero(~np.isfinite(losses)).tolist(), "diverged")
+        self._end(np.flatnonzero(~np.isfinite(losses)).tolist())
 
     def _score_dev(self, step: int) -> None:
         start = self.plan.averaging_start
@@ -193,25 +210,27 @@ class _Column:
             for run, values in zip(self.running, self.pack_model.distances(), strict=True):
                 profile = Profile(step, "distance", tuple(values.tolist()))
                 self.histories[run].profiles.append(profile)
-        bad = self._score(step, "dev", logits, self.running)
+        diverged = self._score(step, "dev", logits, self.running)
         patience = self.runs[0].evaluation.patience
         idle = [
             slot
             for slot, run in enumerate(self.running)
-            if patience is not None and self.histories[run].idle > patience and slot not in bad
+            if patience is not None and self.histories[run].idle > patience and slot not in diverged
         ]
-        if idle and step < self.plan.total_steps:
-            self._finish(idle, step)
-        self._end(bad, "diverged", gone=idle if step < self.plan.total_steps else [])
+        # After the last step every run is finished anyway, by `train`.
+        ended = idle if step < self.plan.total_steps else []
+        if ended:
+            self._finish(ended, step)
+        self._end(diverged, ended)
 
     def _score(
         self, step: int, name: str, logits: npt.NDArray[np.float32], runs: Sequence[int]
     ) -> list[int]:
-        """Score the logits of some runs; return the places of those that are no numbers."""
-        split, bad = self.task.splits[name.removesuffix("_live")], []
+        """Score the logits of some runs; return the slots whose logits are not finite."""
+        split, diverged = self.task.splits[name.removesuffix("_live")], []
         for slot, run in enumerate(runs):
             if not np.isfinite(logits[slot]).all():
-                bad.append(slot)
+                diverged.append(slot)
                 continue
             values, history = self.callbacks.score(logits[slot], split), self.histories[run]
             epoch = step / self.plan.steps_per_epoch
@@ -224,37 +243,37 @@ class _Column:
                 value = next(iter(values.values()))
                 history.update_best(value, self.callbacks.higher_is_better)
                 self.callbacks.observe(self.runs[run].run_id, step, value)
-        return bad
+        return diverged
 
     def _finish(self, slots: list[int], step: int) -> None:
-        """Score the other splits for runs that are through."""
+        """Score the other splits, and record representations, for runs whose training ends."""
         start, count = self.plan.averaging_start, self.runs[0].diagnostics.representations
         averaged = start is not None and step > start
         runs = [self.running[slot] for slot in slots]
         for name, split in self.task.splits.items():
             if name not in ("train", "dev"):
                 logits = self.pack_model.logits(split, averaged)[slots]
-                for bad in self._score(step, name, logits, runs):
-                    self.histories[runs[bad]].status = "diverged"
+                for slot in self._score(step, name, logits, runs):
+                    self.histories[runs[slot]].status = "diverged"
         if count is not None:
             found = self.pack_model.representations(self.task.splits["dev"], count)[slots]
             for run, tokens in zip(runs, found, strict=True):
                 self.histories[run].representations = tokens
 
-    def _end(self, slots: list[int], status: str, gone: Sequence[int] = ()) -> None:
-        """Drop runs: `slots` with a status, `gone` as they are."""
-        ended = sorted({*slots, *gone})
+    def _end(self, diverged: list[int], finished: Sequence[int] = ()) -> None:
+        """Drop the runs in these slots, and set the status of those that diverged."""
+        ended = sorted({*diverged, *finished})
         if not ended:
             return
         self._share_time()
-        for slot in slots:
-            self.histories[self.running[slot]].status = status
+        for slot in diverged:
+            self.histories[self.running[slot]].status = "diverged"
         for slot in reversed(ended):
             del self.running[slot]
         if self.running:
             self.pack_model.drop(ended)
 
-    def _keep(self, checkpoint_manager: CheckpointManager, step: int) -> None:
+    def _save(self, checkpoint_manager: CheckpointManager, step: int) -> None:
         self._share_time()
         for slot, run in enumerate(self.running):
             state = self.pack_model.state(slot)
@@ -263,13 +282,14 @@ class _Column:
             )
 
     def _share_time(self) -> None:
+        """Divide the time since the last call among the running runs."""
         now = time.perf_counter()
         for run in self.running:
-            self.histories[run].seconds += (now - self.last) / len(self.running)
-        self.last = now
+            self.histories[run].seconds += (now - self.last_time) / len(self.running)
+        self.last_time = now
 
 
 def _is_due(checkpoint_manager: CheckpointManager, made: int) -> bool:
-    """Whether a checkpoint is to be kept after so many updates."""
+    """Whether a checkpoint is saved after `made` updates."""
     every = checkpoint_manager.every
-    return made == checkpoint_manager.pause or (every is not None and made % every == 0)
+    return made == checkpoint_manager.until or (every is not None and made % every == 0)

@@ -1,4 +1,4 @@
-"""Optimisers: AdamW as torch has it, and BERTAdam, which lacks the bias correction."""
+"""Optimisers: torch's AdamW, and BERTAdam without bias correction; gradient clipping."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seedlab.compat import torch_private
 class BertAdam(torch.optim.Optimizer):
     """Adam with decoupled weight decay and without bias correction (Devlin et al. 2019).
 
-    The update is ``p -= lr (m / (sqrt(v) + eps) + weight_decay p)`` with the plain moving
+    The update is ``p -= lr (m / (sqrt(v) + eps) + weight_decay p)`` with the uncorrected moving
     averages m and v. Adam's t-th step is f(t) = sqrt(1 - beta2^t) / (1 - beta1^t) times this
     one, and f is as small as .15 in the first dozen steps: BERTAdam starts much faster.
 
@@ -44,7 +44,7 @@ class BertAdam(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float]) -> float: ...
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Make one update from the gradients that are there."""
+        """Make one update; parameters without a gradient are left alone."""
         loss = None if closure is None else closure()
         for group in self.param_groups:
             beta1, beta2 = group["betas"]
@@ -94,7 +94,7 @@ def make_optimizer(
 
 
 def clip_gradients(parameters: Sequence[nn.Parameter], mode: str, limit: float) -> float:
-    """Scale gradients down to norm `limit`, in place, and return their norm before.
+    """Scale gradients down to norm `limit`, in place; return their norm before clipping.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""`RunResult`: what training one run produced, before anything is judged or written."""
+"""`RunResult`: the curves, logits and provenance of one trained run."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from seedlab.spec.run import RunSpec
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One scoring of one split by one metric.
+    """The value of one metric on one split.
 
     Parameters
     ----------
     step : int
         Updates made before it; 0 is the model before training.
     epoch : float
-        The same in passes over the training set.
-    split, metric : str
-        Where weights are averaged, ``dev_live`` is the validation set scored with the live ones.
+        `step` in passes over the training set.
+    split : str
+        ``dev``, ``test`` or another split of the task. Under weight averaging, ``dev`` is scored
+        with the averaged weights and ``dev_live`` is ``dev`` scored with the live weights.
+    metric : str
     value : float
+        May be NaN where the metric is undefined.
     """
 
     step: int
@@ -45,7 +48,8 @@ class Profile:
     name : str
         ``gradient_norm`` (L2, before clipping) or ``distance`` (L2, from the start).
     values : tuple of float
-        Embeddings, layers from the bottom up, head and pooler (`seedlab.models.depth`).
+        One per depth: embeddings, layers from the bottom up, head and pooler
+        (`seedlab.models.depth`).
     """
 
     step: int
@@ -61,28 +65,28 @@ class RunResult:
     ----------
     spec : RunSpec
     status : str
-        ``finished``; ``diverged`` when the loss or the logits stopped being finite numbers
-        (training ends there; the curve up to that step is kept); ``paused`` when it was told to
-        wait and can go on.
+        ``finished``; ``diverged``: the loss or a logit became NaN or infinite (training ends
+        there; the curves up to that step are kept); ``stopped``: training ended at the step that
+        the checkpoint manager asked for, and can be resumed.
     evaluations : tuple of Evaluation
         In the order in which they were made.
     losses, learning_rates, grad_norms : (step,) arrays of float64
-        Mean training loss of every batch, the learning rate of its update (that of the
-        head), and the L2 norm of the gradient before clipping.
+        Mean training loss of the batch, learning rate of the head, and L2 norm of the gradient
+        before clipping.
     logits : mapping of split to (example, class) array of float32
-        After the last step, for every evaluated split, in the order of the split; those of the
-        averaged weights where weights are averaged.
+        After the last step, for every evaluated split, in the order of the split. Under weight
+        averaging, logits of the averaged weights.
     total_steps : int
         Steps that the recipe asked for.
     seconds : float
         The run's share of the wall-clock time of training and evaluating its pack.
     provenance : mapping
-        engine, width, slot, threads, device, and what else the engine wants on record.
+        engine, width, slot, threads, device, and further entries of the engine.
     profiles : tuple of Profile
-        Diagnostics by depth, where they were asked for.
+        Diagnostics by depth; empty unless requested.
     representations : (depth, example, feature) array of float32, optional
-        First tokens of the embeddings and of every layer's output for the first validation
-        examples, after the last step, where they were asked for.
+        Hidden states of the first token after the last step: the embeddings and every layer's
+        output, for the first validation examples. None unless requested.
     """
 
     spec: RunSpec

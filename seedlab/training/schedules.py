@@ -11,14 +11,15 @@ from seedlab.errors import SeedlabError, nearest
 
 @dataclass(frozen=True)
 class Length:
-    """How long a run is, which is all that a schedule may look at.
+    """The length of a run in steps; a schedule depends on nothing else.
 
     Parameters
     ----------
     total, warmup, per_epoch : int
-        Steps in all, of the warm-up, and of one epoch.
+        Steps of the run, of its warm-up, and of one epoch.
     whole_batches : int
-        Steps of the run if examples and not batches were counted: ``int(examples / batch)``.
+        The run's examples divided by the batch size, rounded down. It is less than `total` where
+        the last batch of an epoch is shorter.
     """
 
     total: int
@@ -28,7 +29,7 @@ class Length:
 
 
 Schedule = Callable[[int, Length], float]
-"""(number of the step, length of the run) -> multiplier of the peak rate"""
+"""(number of the step from 0, length of the run) -> multiplier of the peak rate"""
 
 
 def linear(step: int, length: Length) -> float:
@@ -55,9 +56,9 @@ def dodge2020_as_released(step: int, length: Length) -> float:
     """Apply BertAdam's schedule twice, once restarting every epoch.
 
     The code released with Dodge et al. 2020 sets the rate to lr w(k/T), with k counted from
-    the start of the epoch, and hands it to an optimiser that multiplies by w(s/T) again; w
-    rises to 1 at the warm-up's end and is 1 - x from there, and T counts
-    examples and not the shorter last batches, so that the last steps can be slightly negative.
+    the start of the epoch. Its optimiser multiplies by w(s/T) again, with s the step. Up to the
+    warm-up's end w rises linearly to 1; after it w is 1 - x. T is `Length.whole_batches`, so
+    the last steps can be slightly negative.
     """
     share = length.warmup / length.total
 
@@ -81,7 +82,7 @@ def get_schedule(name: str) -> Schedule:
     Raises
     ------
     SeedlabError
-        Naming the schedules there are.
+        When the schedule does not exist.
     """
     if name not in SCHEDULES:
         raise SeedlabError(

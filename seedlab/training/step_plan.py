@@ -1,4 +1,4 @@
-"""`StepPlan`: how many steps a run takes, at which rates, and when it is evaluated."""
+"""`StepPlan`: number of steps of a run, learning-rate multipliers, and evaluation steps."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class StepPlan:
     ----------
     steps_per_epoch, total_steps, warmup_steps : int
     multipliers : tuple of float, one per step
-        What the peak learning rate is multiplied by; the first step is number 0.
+        Factors of the peak learning rate; the first step is number 0.
     evaluation_steps : tuple of int
         Ascending numbers of updates after which the model is scored; 0 is before training.
     averaging_start : int or None
-        Weights are averaged after every update from this one on (counted from 0).
+        First update whose weights enter the average, counted from 0; None: no averaging.
     """
 
     steps_per_epoch: int
@@ -38,7 +38,12 @@ def make_plan(recipe: RecipeSpec, evaluation: EvaluationSpec, n_examples: int) -
     """Return the plan of a recipe on `n_examples` training examples.
 
     The last, shorter batch of an epoch is kept. With a warm-up ratio, the warm-up has
-    ``int(ratio * total_steps)`` steps, as in the released codes of the literature.
+    ``int(ratio * total_steps)`` steps, as in the released code of the literature.
+
+    Raises
+    ------
+    SeedlabError
+        When the schedule does not exist, or averaging would start after the last step.
     """
     per_epoch = math.ceil(n_examples / recipe.batch_size)
     total = per_epoch * recipe.epochs if recipe.max_steps is None else recipe.max_steps
@@ -61,7 +66,7 @@ def make_plan(recipe: RecipeSpec, evaluation: EvaluationSpec, n_examples: int) -
 
 
 def _averaging_start(recipe: RecipeSpec, per_epoch: int, total: int) -> int | None:
-    """Return the update from which on weights are averaged; it must be one of the run's."""
+    """Return the first update whose weights are averaged; None without averaging."""
     epochs = recipe.averaging.start_epoch
     if epochs is None:
         return None
@@ -75,7 +80,7 @@ def _averaging_start(recipe: RecipeSpec, per_epoch: int, total: int) -> int | No
 
 
 def _evaluations(evaluation: EvaluationSpec, per_epoch: int, total: int) -> tuple[int, ...]:
-    """Return the steps at which the model is scored; the last step always is one."""
+    """Return the steps at which the model is scored, ascending; the last step is always one."""
     steps = {total}
     if evaluation.at_start:
         steps.add(0)

@@ -73,7 +73,7 @@ def test_tables_that_cannot_be_written_are_refused_before_the_runs_are_read(
     def never(*_: object, **__: object) -> None:
         pytest.fail("the runs were read")
 
-    monkeypatch.setattr("seedlab.store.study.StudyFolder.finished", never)
+    monkeypatch.setattr("seedlab.store.study.StudyFolder.records", never)
     (place / "studies/some/runs" / ("0" * 20)).mkdir(parents=True)
     for out in ("afile", "afile/deeper"):
         said = refusal(capsys, "export", "some", "--out", out)

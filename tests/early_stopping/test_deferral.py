@@ -202,14 +202,14 @@ def test_patience_stops_a_run_by_itself(tmp_path: Path, monkeypatch: pytest.Monk
     for _ in range(2):
         assert main(["run", "study=alone", *TINY, *patience]) == 0
     alone = find_study("alone")
-    (record,) = alone.finished(full=True).values()
+    (record,) = alone.records(full=True).values()
     assert record.status == "stopped"
     curve = alone.curve(record)
     last, before = sorted(curve)[-1], sorted(curve)[:-1]
     assert curve[last] <= max(curve[step] for step in before)
     sweep = Cohort(tmp_path / "swept", [record.run_spec()], _patience(), ENGINE)
     drive(sweep)
-    (swept,) = StudyFolder(sweep.study).finished().values()
+    (swept,) = StudyFolder(sweep.study).records().values()
     assert (swept.steps, swept.best_score) == (record.steps, record.best_score)
     assert StudyFolder(sweep.study).curve(swept) == curve
 
@@ -223,7 +223,7 @@ def test_a_curve_is_found_when_the_run_was_trained_on_meanwhile(tmp_path: Path) 
     cohort = make(tmp_path / "study")
     train(cohort.study, cohort.packs((), 1, 1))
     reader = StudyFolder(cohort.study)
-    stopped = reader.finished()
+    stopped = reader.records()
     before = {run: reader.curve(record) for run, record in stopped.items()}
     train(cohort.study, form_packs(cohort.started, ENGINE))
     StudyFolder(cohort.study).plan([])
@@ -231,7 +231,7 @@ def test_a_curve_is_found_when_the_run_was_trained_on_meanwhile(tmp_path: Path) 
     for run, record in stopped.items():
         assert reader.curve(record) == before[run]
         assert reader.curve(record, 2) == {s: v for s, v in before[run].items() if s <= 2}
-    whole = reader.finished()
+    whole = reader.records()
     assert all(max(reader.curve(record)) == 8 for record in whole.values())
     # Where nothing is on record any more there is nothing to look up.
     shutil.rmtree(cohort.study / "runs")

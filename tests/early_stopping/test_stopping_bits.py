@@ -38,10 +38,10 @@ def test_survivors_are_bit_equal_to_the_full_grid(
         train(reference.folder, form_packs([c for c in cells() if c.run_id in expected], spec))
     stages = drive(cohort)
     study = StudyFolder(cohort.study)
-    records = study.finished(full=True)
+    records = study.records(full=True)
     if engine == "packed":
         assert survivors(study) == set(expected)
-    for run_id in survivors(study) & set(reference.finished()):
+    for run_id in survivors(study) & set(reference.records()):
         assert_same(study.read(run_id), reference.read(run_id))
         assert records[run_id].provenance["resumed_from"] == STEP
     assert [len(stage) for stage in stages] == [2, 2]
@@ -59,7 +59,7 @@ def test_stopped_runs_are_rows_with_their_partial_curves(
     cohort = Cohort(tmp_path / "study", cells(), POLICY, ENGINE)
     drive(cohort)
     study = StudyFolder(cohort.study)
-    for run_id, record in study.finished().items():
+    for run_id, record in study.records().items():
         if run_id in expected:
             continue
         assert (record.status, record.steps, record.total_steps) == ("stopped", STEP, 8)
@@ -74,8 +74,8 @@ def test_stopped_runs_are_rows_with_their_partial_curves(
     outcome = cohort.outcome()
     assert (outcome["to_the_end"], outcome["stopped"], outcome["failed"]) == (2, 4, 0)
     assert outcome["cost"] == outcome["expected_cost"] == 4.0
-    best = max(whole.finished()[run].best_score for run in expected)
-    stopped = max(r.best_score for r in study.finished().values() if not r.is_over)
+    best = max(whole.records()[run].best_score for run in expected)
+    stopped = max(r.best_score for r in study.records().values() if not r.is_over)
     assert outcome["best_score"] == max(best, stopped)
 
 
@@ -112,7 +112,7 @@ def test_policies_with_several_rungs_leave_the_same_bits(
     study = StudyFolder(cohort.study)
     assert 0 < len(survivors(study)) < 6
     assert len(stages) >= 2
-    for run_id, record in study.finished().items():
+    for run_id, record in study.records().items():
         stored, full = study.read(run_id), whole.read(run_id)
         if record.is_over:
             assert_same(stored, full)

@@ -48,7 +48,7 @@ def test_checkpoints_on_the_way_lose_nothing_to_a_kill(
 
     with pytest.raises(KilledError):
         execute(pack, study.folder, kill)
-    assert study.finished() == {}
+    assert study.records() == {}
     assert {file.step for file in Checkpoints(study.folder).files()} == {6}
     execute(pack, study.folder, lambda event: None)
     for run in pack.runs:

@@ -75,7 +75,7 @@ def test_a_run_that_can_not_be_trained_loses_and_nobody_waits_for_it(
     ]
     train(cohort.study, later)
     assert cohort.packs((), 1, 2) == []
-    assert StudyFolder(cohort.study).finished()[expected[0]].status == "stopped"
+    assert StudyFolder(cohort.study).records()[expected[0]].status == "stopped"
     assert Checkpoints(cohort.study).files() == []
 
 
@@ -84,7 +84,7 @@ def test_a_diverged_run_ranks_last(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     cohort = Cohort(tmp_path / "study", cells(), POLICY, ENGINE)
     study = StudyFolder(cohort.study)
     train(cohort.study, cohort.packs((), 1, 2))
-    records = study.finished()
+    records = study.records()
     curves = {run: study.curve(record, STEP) for run, record in records.items()}
     victim = max(curves, key=lambda run: max(curves[run].values()))
     monkeypatch.setattr(

@@ -59,9 +59,9 @@ def assert_as_if_undisturbed(study: StudyFolder) -> None:
     calm = find_study("calm")
     decisions = [next(s.folder.glob("decisions/*/all-step-6.json")) for s in (calm, study)]
     assert decisions[0].read_bytes() == decisions[1].read_bytes()
-    records = study.finished(full=True)
+    records = study.records(full=True)
     assert {r: rec.status for r, rec in records.items()} == {
-        r: rec.status for r, rec in calm.finished().items()
+        r: rec.status for r, rec in calm.records().items()
     }
     assert (
         sorted(record.status for record in records.values()) == ["finished"] * 2 + ["stopped"] * 2
@@ -93,7 +93,7 @@ def test_a_parent_killed_around_the_decision_goes_on_where_it_was(place: Path, m
     assert kept.items() <= stopped.items()
     assert all(
         record.provenance["resumed_from"] == 6
-        for record in study.finished().values()
+        for record in study.records().values()
         if record.is_over
     )
     assert_as_if_undisturbed(study)
@@ -141,6 +141,6 @@ def test_a_killed_worker_loses_no_more_than_since_its_checkpoint(place: Path) ->
     os.kill(int(next(iter(study.owners().values())).split()[1]), signal.SIGKILL)
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
-    (record,) = study.finished().values()
+    (record,) = study.records().values()
     assert record.provenance["resumed_from"] >= 12
     assert main(["verify", "kept", record.run_id]) == 0

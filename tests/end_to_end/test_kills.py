@@ -64,7 +64,7 @@ def test_kill_9_loses_nothing_and_the_same_command_continues(place: Path, victim
     else:
         wait_for(lambda: not study.claimed())  # the orphaned worker ends itself
         assert main(["run", *longer]) == 0
-    assert len(study.finished()) == 4
+    assert len(study.records()) == 4
     undisturbed = ["study=calm" if a.startswith("study=") else a for a in longer]
     assert main(["run", *undisturbed]) == 0
     calm = logits_of(find_study("calm"))

@@ -86,11 +86,11 @@ def test_a_truncated_run_is_reported_and_trained_again(
     place: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = find_study("small")
-    run_id = next(iter(study.finished()))
+    run_id = next(iter(study.records()))
     before = logits_of(study)[run_id]
     file = study.folder / "runs" / run_id / "predictions.parquet"
     file.write_bytes(file.read_bytes()[:100])
-    assert run_id not in study.finished()
+    assert run_id not in study.records()
     assert run_id in caplog.text
     wider = [a.replace("seed.order=0,1", "seed.order=0,1,2") for a in GRID]
     assert main(["run", *wider]) == 0

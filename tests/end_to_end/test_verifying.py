@@ -27,8 +27,8 @@ def test_a_run_of_a_stack_of_several_is_verified_among_dummies(
     stack = ["-m", "study=stacked", *SMALL, "seed.init=0,1,2", "engine.stack=3"]
     assert main(["run", *stack]) == 0
     study = find_study("stacked")
-    assert {record.provenance["stack"] for record in study.finished().values()} == {3}
-    run_id = next(iter(study.finished()))
+    assert {record.provenance["stack"] for record in study.records().values()} == {3}
+    run_id = next(iter(study.records()))
     assert main(["verify", "stacked", run_id]) == 0
     assert "bitwise equal (6 losses" in capsys.readouterr().out
     assert main(["save", "stacked", run_id, "stacked-model"]) == 0
@@ -41,7 +41,7 @@ def test_verify_says_from_which_step_on_a_run_differs(place: Path) -> None:
     from seedlab.reproduce.retrain import repeat
 
     study = find_study("small")
-    stored = study.read(next(iter(study.finished())))
+    stored = study.read(next(iter(study.records())))
     losses = stored.arrays.losses.copy()
     losses[3] = np.nextafter(losses[3], 1.0)
     touched = replace(stored, arrays=replace(stored.arrays, losses=losses))

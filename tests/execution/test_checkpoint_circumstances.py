@@ -47,7 +47,7 @@ def test_a_run_goes_on_where_its_bits_would_be_the_same(
         execute(Pack(runs, before, Stage(until=2)), study.folder, lambda event: None)
         execute(Pack(runs, after), study.folder, lambda event: None)
         for run in runs:
-            record = study.finished()[run.run_id]
+            record = study.records()[run.run_id]
             assert ("resumed_from" in record.provenance) is taken
             found = compare(study.read(run.run_id), repeat(study.read(run.run_id)))
             assert found.equal, explain(record, found)
@@ -60,12 +60,12 @@ def test_a_stack_that_paused_may_have_been_another(tmp_path: Path) -> None:
     runs, study = tuple(cells(3, 1)), StudyFolder(tmp_path / "study")
     execute(Pack(runs, STACKED, Stage(until=2)), study.folder, lambda event: None)
     execute(Pack(runs[:1], STACKED), study.folder, lambda event: None)
-    record = study.finished()[runs[0].run_id]
+    record = study.records()[runs[0].run_id]
     assert record.provenance["narrowed"] is True
     filled = dataclasses.replace(STACKED, constant_width=True)
     other = StudyFolder(tmp_path / "other")
     execute(Pack(runs, filled, Stage(until=2)), other.folder, lambda event: None)
     execute(Pack(runs[:1], filled), other.folder, lambda event: None)
-    record = other.finished()[runs[0].run_id]
+    record = other.records()[runs[0].run_id]
     assert (record.provenance["narrowed"], record.provenance["width"]) == (False, 3)
     assert compare(other.read(record.run_id), repeat(other.read(record.run_id))).equal

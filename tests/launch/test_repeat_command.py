@@ -67,13 +67,13 @@ def test_the_command_after_ctrl_c_continues_the_same_study_when_pasted(
     study = StudyFolder(tmp_path / "studies" / name)
     pasted = interrupted(given, tmp_path, study)
     assert pasted == shlex.join(given)
-    assert len(study.finished()) < 2
+    assert len(study.records()) < 2
     subprocess.run(
         ["bash", "-c", pasted], cwd=tmp_path, env=environment(), check=True, capture_output=True
     )
     assert [folder.name for folder in (tmp_path / "studies").iterdir()] == [name]
-    assert study.finished().keys() == study.planned().keys()
-    assert len(study.finished()) == 2
+    assert study.records().keys() == study.planned().keys()
+    assert len(study.records()) == 2
 
 
 @pytest.mark.parametrize(

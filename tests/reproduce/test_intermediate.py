@@ -66,13 +66,13 @@ def run_of(**changes: object) -> RunSpec:
 
 def median() -> str:
     """Return the id of the first study's run with the middle score."""
-    records = find_study("first").finished().values()
+    records = find_study("first").records().values()
     ranked = sorted(records, key=lambda record: (record.final_score, record.run_id))
     return ranked[1].run_id
 
 
 def test_the_second_study_was_trained_by_the_workers(place: Path) -> None:
-    records = list(find_study("second").finished().values())
+    records = list(find_study("second").records().values())
     assert len(records) == 2
     began = {record.spec["recipe"]["intermediate"]["run"] for record in records}
     assert began == {median()}
@@ -124,7 +124,7 @@ def test_the_checkpoint_is_made_once(place: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_record_is_enough_to_repeat_a_run_after_the_cache_is_gone(
     place: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run_id = next(iter(find_study("second").finished()))
+    run_id = next(iter(find_study("second").records()))
     shutil.rmtree(cache_folder() / "intermediate")
     with caplog.at_level(logging.INFO):
         assert main(["verify", "second", run_id]) == 0
@@ -161,7 +161,7 @@ def copy_with_status(name: str, status: str) -> StudyFolder:
     from seedlab.store import run_folders as runs
 
     study = find_study("first")
-    record = study.finished()[median()]
+    record = study.records()[median()]
     folder = Path("studies") / name
     files = {
         path.name: path.read_bytes()
@@ -179,7 +179,7 @@ def copy_with_status(name: str, status: str) -> StudyFolder:
 )
 def test_refusal_of_a_run_without_an_end(place: Path, status: str, message: str) -> None:
     study = copy_with_status(status, status)
-    (run_id,) = study.finished()
+    (run_id,) = study.records()
     recipe = RecipeSpec(intermediate=IntermediateSpec(status, run_id))
     with pytest.raises(
         SeedlabError,

@@ -40,7 +40,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudyFolder]:
 def named(study: StudyFolder, init: int, examples: int = 64) -> str:
     found = [
         run_id
-        for run_id, record in study.finished().items()
+        for run_id, record in study.records().items()
         if (record.seeds["init"], record.train_examples) == (init, examples)
     ]
     assert len(found) == 1

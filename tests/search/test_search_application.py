@@ -110,7 +110,7 @@ def test_seedlabs_own_runs_are_judged_by_their_records(
     assert main(command) == 0
     # Settings that differ in their learning rate share the pack of an order seed.
     assert "4 runs: 0 on record, 4 to train in 2 packs" in capsys.readouterr().out
-    records = StudyFolder(tmp_path / "studies" / "search").finished().values()
+    records = StudyFolder(tmp_path / "studies" / "search").records().values()
     trials = optuna.load_study(
         study_name="search", storage=f"sqlite:///{tmp_path}/studies/search/optuna.db"
     ).trials

@@ -115,9 +115,9 @@ def test_the_newest_sound_checkpoint_is_taken(
     found = store.load(RUN, same)
     assert found is not None
     assert found.step == 3
-    assert "is damaged and is passed over" in caplog.text
+    assert "is damaged and is ignored" in caplog.text
     assert store.load(RUN, {"engine": "serial"}) is None
-    assert "is of {'engine': 'packed'} and is passed over" in caplog.text
+    assert "was made with {'engine': 'packed'} and is ignored" in caplog.text
     store.drop([RUN])
     assert store.files() == []
 
@@ -144,7 +144,7 @@ def test_the_most_advanced_sound_folder_of_a_run_counts(
     early, late = (
         dataclasses.replace(
             whole,
-            status="paused",
+            status="stopped",
             losses=whole.losses[:n],
             learning_rates=whole.learning_rates[:n],
             grad_norms=whole.grad_norms[:n],
@@ -163,15 +163,15 @@ def test_the_most_advanced_sound_folder_of_a_run_counts(
             assert study.claim(run_id, until=steps) is None
             record = study.write(result, task)
         assert (record.status, record.steps) == (status, steps)
-        assert study.finished()[run_id] == study.read(run_id).record == record
+        assert study.records()[run_id] == study.read(run_id).record == record
         assert study.claim(run_id, until=steps) is None
     assert study.claim(run_id) is None
     # A late duplicate of an earlier stage is discarded.
     assert study.write(early, task).status == "finished"
-    assert study.finished()[run_id].status == "finished"
+    assert study.records()[run_id].status == "finished"
     with caplog.at_level(logging.WARNING):
         (study.folder / "runs" / run_id / "record.json").write_text("{")
-        assert study.finished()[run_id].steps == 6
+        assert study.records()[run_id].steps == 6
     assert study.corrupt() == [run_id]
     study.plan([])
     assert [p.name for p in (study.folder / "stopped").iterdir()] == [f"{run_id}-6"]
@@ -179,11 +179,11 @@ def test_the_most_advanced_sound_folder_of_a_run_counts(
 
 def test_a_stopped_folder_under_another_name_is_damaged(study: StudyFolder) -> None:
     task = make_task()
-    result = dataclasses.replace(make_result(task), status="paused")
+    result = dataclasses.replace(make_result(task), status="stopped")
     record = study.write(result, task)
     folder = study.folder_of(record)
     folder.rename(folder.with_name(f"{record.run_id}-99"))
-    assert study.finished() == {}
+    assert study.records() == {}
     assert study.corrupt() == [f"{record.run_id}-99"]
 
 

@@ -112,7 +112,7 @@ def test_the_first_result_wins_and_a_late_one_is_discarded(study, task):
     first = study.write(make_result(task, scores=(0.5, 0.7)), task)
     late = study.write(make_result(task, scores=(0.5, 0.9)), task)
     assert late == first
-    assert study.finished() == {first.run_id: first}
+    assert study.records() == {first.run_id: first}
     assert study.read(first.run_id).arrays.evaluations[-1].value == 0.7
     assert list((study.folder / "tmp").iterdir()) == []
 
@@ -137,7 +137,7 @@ def test_a_damaged_folder_is_named_set_aside_and_trained_again(study, task, capl
     record = study.write(result, task)
     harm(study.run_folder(record.run_id) / name)
     with caplog.at_level(logging.WARNING):
-        assert study.finished() == {sound.run_id: sound}
+        assert study.records() == {sound.run_id: sound}
     assert record.run_id in caplog.text
     assert name in caplog.text
     assert study.corrupt() == [record.run_id]
@@ -145,7 +145,7 @@ def test_a_damaged_folder_is_named_set_aside_and_trained_again(study, task, capl
     assert claim is not None
     with claim:
         again = study.write(result, task)
-    assert study.finished().keys() == {sound.run_id, record.run_id}
+    assert study.records().keys() == {sound.run_id, record.run_id}
     assert study.read(record.run_id).record == again
 
 
@@ -158,7 +158,7 @@ def test_one_flipped_bit_is_noticed(study, task, name):
     path.write_bytes(bytes(data))
     with pytest.raises(CorruptRunError, match=r"was damaged and is now in .*corrupt"):
         study.read(record.run_id)
-    assert study.finished() == {}
+    assert study.records() == {}
     assert study.corrupt() == [record.run_id]
 
 
@@ -166,14 +166,14 @@ def test_a_score_that_was_edited_by_hand_is_no_result(study, task):
     record = study.write(make_result(task, scores=(0.5, 0.75)), task)
     path = study.run_folder(record.run_id) / "record.json"
     path.write_text(path.read_text().replace('"final_score": 0.75', '"final_score": 0.95'))
-    assert study.finished() == {}
+    assert study.records() == {}
 
 
 def test_a_folder_under_another_runs_name_is_no_result(study, task):
     record = study.write(make_result(task), task)
     other = "0" * 20
     shutil.copytree(study.run_folder(record.run_id), study.folder / "runs" / other)
-    assert study.finished() == {record.run_id: record}
+    assert study.records() == {record.run_id: record}
     assert study.corrupt() == [other]
 
 
@@ -182,7 +182,7 @@ def test_an_empty_run_folder_and_a_second_damage_are_set_aside_under_new_names(s
     for _ in range(3):
         shutil.rmtree(study.run_folder(record.run_id), ignore_errors=True)
         study.run_folder(record.run_id).mkdir()
-        assert study.finished() == {}
+        assert study.records() == {}
     assert study.corrupt() == [record.run_id, f"{record.run_id}.2", f"{record.run_id}.3"]
 
 
@@ -191,7 +191,7 @@ def test_a_damaged_folder_does_not_stand_in_the_way_of_a_result(study, task):
     truncate(study.run_folder(record.run_id) / "steps.parquet")
     again = study.write(make_result(task, scores=(0.1, 0.8)), task)
     assert again.final_score == 0.8
-    assert study.finished() == {record.run_id: again}
+    assert study.records() == {record.run_id: again}
 
 
 def test_two_writers_that_meet_over_a_damaged_folder_leave_one_result(study, task, monkeypatch):
@@ -210,7 +210,7 @@ def test_two_writers_that_meet_over_a_damaged_folder_leave_one_result(study, tas
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lambda result: study.write(result, task), results)
     assert first == second
-    assert study.finished() == {first.run_id: first}
+    assert study.records() == {first.run_id: first}
     assert study.corrupt() == [first.run_id]
 
 
@@ -218,7 +218,7 @@ def test_foreign_entries_among_the_runs_are_left_alone(study, task):
     record = study.write(make_result(task), task)
     (study.folder / "runs" / "notes.txt").write_text("mine")
     (study.folder / "runs" / ".ipynb_checkpoints").mkdir()
-    assert study.finished() == {record.run_id: record}
+    assert study.records() == {record.run_id: record}
     assert study.corrupt() == []
 
 
@@ -227,7 +227,7 @@ def test_a_record_of_a_newer_version_is_refused_and_not_touched(study, task, mon
         patch.setattr("seedlab.store.run_folders.SCHEMA_VERSION", 99)
         record = study.write(make_result(task), task)
     with pytest.raises(SeedlabError, match=r"schema version 99; this seedlab reads up to 1"):
-        study.finished()
+        study.records()
     assert study.corrupt() == []
     assert study.run_folder(record.run_id).is_dir()
 
@@ -242,7 +242,7 @@ def test_an_engine_that_hands_back_misfitting_arrays_is_told_so(study, task):
         SeedlabError, match=r"split 'dev' have shape \(20, 2\), expected .*\(21, 2\)"
     ):
         study.write(result, other)
-    assert study.finished() == {}
+    assert study.records() == {}
 
 
 def test_representations_of_the_wrong_shape_are_refused(study, task):
@@ -269,7 +269,7 @@ def test_a_missing_run_and_an_ambiguous_name_are_refused(study, task):
 def test_reading_625_records_is_fast(study, task, no_sync):
     copy_runs(study, make_result(task), task, 625)
     start = time.perf_counter()
-    assert len(study.finished()) == 625
+    assert len(study.records()) == 625
     # About 0.15 s on one core of 2024; the promise is "well under a second".
     assert time.perf_counter() - start < 1.0
 

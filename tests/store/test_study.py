@@ -55,7 +55,7 @@ def test_a_damaged_plan_is_reported_set_aside_and_made_anew(study, task, caplog,
     study.plan([make_spec(3)])
     assert list(study.planned()) == [make_spec(3).run_id]
     assert study.corrupt() == ["study.json.1"]
-    assert study.finished() == {record.run_id: record}
+    assert study.records() == {record.run_id: record}
 
 
 def test_a_newer_plan_is_refused_and_not_touched(study):
@@ -97,7 +97,7 @@ def test_a_finished_run_can_not_be_claimed(study, task):
 
 
 def test_a_study_that_does_not_exist_yet_is_empty(study):
-    assert study.finished() == {}
+    assert study.records() == {}
     assert study.planned() == {}
     assert study.claimed() == set()
     assert study.corrupt() == []

@@ -114,13 +114,13 @@ class BitsSuite:
         if reason := unknown_to_the_engine(self.engine(), runs[0]):
             pytest.skip(reason)
         whole = self.train(runs, tmp_path, **model_options(recipe))
-        checkpoint_manager = MemoryCheckpointManager(pause=12)
-        paused = self.train(
+        checkpoint_manager = MemoryCheckpointManager(until=12)
+        stopped = self.train(
             runs, tmp_path, checkpoint_manager=checkpoint_manager, **model_options(recipe)
         )
-        assert {result.status for result in paused} == {"paused"}
-        assert {len(result.losses) for result in paused} == {12}
-        checkpoint_manager.pause = None
+        assert {result.status for result in stopped} == {"stopped"}
+        assert {len(result.losses) for result in stopped} == {12}
+        checkpoint_manager.until = None
         for chosen in [(2,), (0,)] if self.narrowest == 1 else [(2, 0)]:
             some = [runs[at] for at in chosen]
             late = self.train(

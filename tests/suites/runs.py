@@ -43,8 +43,8 @@ def accuracy(logits: np.ndarray, split: Split) -> dict[str, float]:
 class MemoryCheckpointManager:
     """Keeps checkpoints in memory, as bytes would be kept: copies, not references."""
 
-    def __init__(self, every: int | None = None, pause: int | None = None) -> None:
-        self.every, self.pause = every, pause
+    def __init__(self, every: int | None = None, until: int | None = None) -> None:
+        self.every, self.until = every, until
         self.kept: dict[str, Checkpoint] = {}
 
     def load(self, run_id: str) -> Checkpoint | None:

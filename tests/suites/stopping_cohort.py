@@ -60,4 +60,4 @@ def assert_same(a: StoredRun, b: StoredRun) -> None:
 
 
 def survivors(study: StudyFolder) -> set[str]:
-    return {run_id for run_id, record in study.finished().items() if record.is_over}
+    return {run_id for run_id, record in study.records().items() if record.is_over}

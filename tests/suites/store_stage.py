@@ -78,7 +78,7 @@ def share(study: StudyFolder, runs: int, tag: str) -> None:
     """Claim, 'train' and write; print the runs that this process trained."""
     start_line(study)
     trained = []
-    while len(study.finished()) < runs:
+    while len(study.records()) < runs:
         time.sleep(0.005)
         for init in range(runs):
             claim = study.claim(make_spec(init).run_id)

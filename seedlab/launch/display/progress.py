@@ -90,8 +90,8 @@ class ProgressState:
             run.step = max(run.step, event.step)
             run.total_steps = event.total_steps or run.total_steps
             run.score = run.score if event.score is None else event.score
-            run.ended = run.ended or event.kind in ("finished", "paused", "failed", "skipped")
-        if event.kind not in ("finished", "paused", "failed"):
+            run.ended = run.ended or event.kind in ("finished", "stopped", "failed", "skipped")
+        if event.kind not in ("finished", "stopped", "failed"):
             return False
         ended = event.run_id in self.finished or event.run_id in self.failed
         if ended:

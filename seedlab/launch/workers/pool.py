@@ -193,7 +193,7 @@ class LocalExecutor:
             case Broken(error):
                 raise SeedlabError(f"a worker could not be set up:\n{error}")
             case Event():
-                if message.kind in ("finished", "paused"):
+                if message.kind in ("finished", "stopped"):
                     worker_slot.announced[message.run_id] = message.score
                 self._display.event(worker_slot.slot, message)
             case PackFailed(error):

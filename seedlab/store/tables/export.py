@@ -1,7 +1,7 @@
 """Tidy tables of a study: `runs`, `evaluations`, `steps`, `predictions`, and their schema.
 
-Diagnostics (`profiles`, `representations`) are there where a run recorded them. The tables
-are the interface to every analysis. Damaged runs are never in them.
+Diagnostics (`profiles`, `representations`) are exported if a run recorded them. The tables
+are the interface to every analysis. They never contain a damaged run.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ def export(
     Returns
     -------
     Path
-        The folder, with ``schema.json`` beside the tables. Every file is replaced whole;
-        tables of the other format that an earlier export left are removed.
+        The folder, which also holds ``schema.json``. Every file is replaced as a whole, and an
+        earlier export's tables in the other format are removed.
 
     Raises
     ------
     SeedlabError
-        When there is no finished run, the format is unknown, the folder can't be written to or the
+        When no run is on record, the format is unknown, the folder is not writable, or the
         disk is full.
     """
     if format not in FORMATS:
@@ -83,8 +83,8 @@ def export(
     folder = Path(out) if out is not None else study.folder / "tables"
     if study.recorded():
         check_folder(folder, "tables", "name another one with --out FOLDER")
-    # Every file is hashed first: a damaged run must be in none of the tables.
-    records = study.finished(full=True).values()
+    # Every file is hashed first: no table may contain a damaged run.
+    records = study.records(full=True).values()
     sources = [_Source(study, record) for record in records]
     if not sources:
         raise SeedlabError(
@@ -93,15 +93,15 @@ def export(
         )
     schema = _schema(sources, format)
     files = {name: _file(name, format) for name in schema}
-    beside = folder / f".writing-{uuid.uuid4().hex[:12]}"
+    temporary = folder / f".writing-{uuid.uuid4().hex[:12]}"
     try:
-        beside.mkdir(parents=True)
+        temporary.mkdir(parents=True)
         for name, columns in schema.items():
             rows = (getattr(source, name)(columns) for source in sources)
-            _write(rows, columns, beside / files[name])
-        write_synced(beside / "schema.json", dump_json(_described(schema), indent=2))
+            _write(rows, columns, temporary / files[name])
+        write_synced(temporary / "schema.json", dump_json(_described(schema), indent=2))
         for file in (*files.values(), "schema.json"):
-            os.replace(beside / file, folder / file)
+            os.replace(temporary / file, folder / file)
         for stale in {f"{name}.{kind}" for name in TABLES for kind in FORMATS} - {*files.values()}:
             (folder / stale).unlink(missing_ok=True)
     except OSError as error:
@@ -109,24 +109,24 @@ def export(
             raise disk_full(folder, "writing the tables", error) from error
         raise
     finally:
-        for left in beside.glob("*"):
+        for left in temporary.glob("*"):
             left.unlink()
-        if beside.exists():
-            beside.rmdir()
+        if temporary.exists():
+            temporary.rmdir()
     return folder
 
 
 def _schema(sources: Sequence[_Source], format: str) -> dict[str, Columns]:
-    """Return the tables that are written, with their columns."""
-    there = {
+    """Return the tables to write, with their columns."""
+    present = {
         name: columns
         for name, columns in TABLES.items()
         if name not in DIAGNOSTICS or any(source.has(name) for source in sources)
     }
     if format == "parquet":
-        return there
+        return present
     widest = max(source.record.n_labels for source in sources)
-    return {n: c if n in PARQUET_ALONE else flattened(c, widest) for n, c in there.items()}
+    return {n: c if n in PARQUET_ALONE else flattened(c, widest) for n, c in present.items()}
 
 
 def _file(name: str, format: str) -> str:
@@ -135,7 +135,7 @@ def _file(name: str, format: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """A run and its place; each method returns its rows of one table."""
+    """A run in its study; each method returns the run's rows of one table."""
 
     study: StudyFolder
     record: Record
@@ -146,7 +146,7 @@ class _Source:
 
     def evaluations(self, columns: Columns) -> pa.Table:
         table = self._read("evaluations.parquet")
-        # A run that was asked for no step has been at its end from the start.
+        # A run of 0 steps is complete from the start.
         fraction = table["step"].to_numpy() / max(self.record.total_steps, 1)
         return _conform(table.append_column("fraction", pa.array(fraction)), columns)
 
@@ -158,8 +158,10 @@ class _Source:
         if "logits" not in columns:
             logits = flat_logits(table)
             for index in range(sum(name.startswith("logit_") for name in columns)):
-                there = index < logits.shape[1]
-                values = pa.array(logits[:, index]) if there else pa.nulls(len(table), pa.float32())
+                exists = index < logits.shape[1]
+                values = (
+                    pa.array(logits[:, index]) if exists else pa.nulls(len(table), pa.float32())
+                )
                 table = table.append_column(f"logit_{index}", values)
         return _conform(table, columns)
 
@@ -216,7 +218,7 @@ def run_row(record: Record, study: str) -> dict[str, Any]:
 
 
 def setting_of(run: RunSpec) -> str:
-    """Return twelve hexadecimal digits that runs share when only their seeds differ."""
+    """Return 12 hexadecimal digits: a hash of everything in a run's identity but its seeds."""
     identity = run.identity()
     del identity["seeds"]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
@@ -231,7 +233,10 @@ def _types(columns: Columns) -> dict[str, pa.DataType]:
 
 
 def _conform(table: pa.Table, columns: Columns) -> pa.Table:
-    """Return the columns in their order and types; one that another release did not write is null."""
+    """Return a table with these columns, in their order and with their types.
+
+    A column that the table lacks, because another release wrote it, is null.
+    """
     for name, kind in _types(columns).items():
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(len(table), kind))

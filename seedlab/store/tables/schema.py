@@ -1,7 +1,6 @@
-"""The columns of the exported tables: names, types, meanings. A contract with a version.
+"""Columns of the exported tables: names, types and meanings, with a version number.
 
-A column or a table may be added under the same version; one that goes or changes its
-meaning raises it.
+A new column or table keeps the version. Removing one, or changing its meaning, raises it.
 """
 
 from __future__ import annotations
@@ -24,11 +23,14 @@ _SETTINGS: Columns = {
     "learning_rate": ("number", "peak learning rate"),
     "batch_size": ("integer", "examples per update"),
     "epochs": ("integer", "passes over the training set that the recipe asks for"),
-    "max_steps": ("integer", "updates that the recipe asks for in place of epochs; empty if none"),
-    "accumulation": ("integer", "parts into which a batch is cut"),
-    "schedule": ("string", "how the learning rate moves"),
-    "warmup_ratio": ("number", "share of the steps with rising learning rate"),
-    "warmup_steps": ("integer", "the same in steps, in place of the ratio; empty if none"),
+    "max_steps": ("integer", "updates that the recipe asks for instead of epochs; empty if none"),
+    "accumulation": ("integer", "parts into which a batch is split"),
+    "schedule": ("string", "name of the learning-rate schedule"),
+    "warmup_ratio": ("number", "share of the steps that warm up the learning rate"),
+    "warmup_steps": (
+        "integer",
+        "steps that warm up the learning rate, instead of the ratio; empty if none",
+    ),
     "beta1": ("number", "Adam's decay of the first moment"),
     "beta2": ("number", "Adam's decay of the second moment"),
     "eps": ("number", "Adam's epsilon"),
@@ -37,10 +39,13 @@ _SETTINGS: Columns = {
     "clip_mode": ("string", "gradient clipping: global, tensor or none"),
     "clip_norm": ("number", "largest gradient norm"),
     "dropout": ("number", "dropout probability; empty if the model's own"),
-    "max_length": ("integer", "longest text in tokens"),
+    "max_length": ("integer", "maximum length of a text in tokens"),
     "train_examples": ("integer", "examples in the training set"),
     "dtype": ("string", "float32, bfloat16 or float64"),
-    "setting": ("string", "hash of all but the seeds: runs that share it differ in seeds alone"),
+    "setting": (
+        "string",
+        "hash of everything but the seeds; runs with the same hash differ only in seeds",
+    ),
 }
 
 RUNS: Columns = {
@@ -50,24 +55,27 @@ RUNS: Columns = {
     "model": ("string", "pre-trained model"),
     "recipe": ("string", "recipe"),
     **_SEEDS,
-    "status": ("string", "finished, diverged (trained until it was no number) or stopped (early)"),
+    "status": (
+        "string",
+        "finished, diverged (the loss or a logit became NaN or infinite) or stopped (early)",
+    ),
     "failed": ("boolean", "the final score does not beat majority, or the run diverged"),
     "constant": ("boolean", "the final predictions are the same for every example"),
-    "metric": ("string", "the metric that decides"),
+    "metric": ("string", "metric of best_score and final_score"),
     "direction": ("string", "max if higher is better, min if lower is"),
     "majority": ("number", "score of the best constant prediction"),
-    "n_examples": ("integer", "examples in the split that is scored"),
+    "n_examples": ("integer", "examples in the scored split"),
     "split": ("string", "split of best_score and final_score"),
     "best_score": ("number", "best of all evaluations"),
-    "best_step": ("integer", "first step at which it was reached"),
+    "best_step": ("integer", "first step that reached best_score"),
     "final_score": ("number", "score after the last step; chance if the run diverged"),
     "test_score": ("number", "final score on the test split; empty if there is none"),
     "steps": ("integer", "updates made"),
     "total_steps": ("integer", "updates that the recipe asked for"),
     "seconds": ("number", "wall-clock seconds of training and evaluation"),
     "engine": ("string", "engine"),
-    "width": ("integer", "runs trained together"),
-    "slot": ("integer", "place among them"),
+    "width": ("integer", "number of runs trained together"),
+    "slot": ("integer", "index of the run among those trained together, from 0"),
     "threads": ("integer", "CPU threads; empty if unknown"),
     "device": ("string", "device"),
     **_SETTINGS,
@@ -78,43 +86,52 @@ RUNS: Columns = {
 
 EVALUATIONS: Columns = {
     "run": ("string", "id of the run"),
-    "step": ("integer", "updates made before it; 0 is the model before training"),
-    "fraction": ("number", "the same as a share of total_steps, in [0, 1]"),
-    "epoch": ("number", "the same in passes over the training set"),
-    "split": ("string", "split that was scored"),
+    "step": ("integer", "updates made before the evaluation; 0 is the model before training"),
+    "fraction": ("number", "step as a share of total_steps, in [0, 1]"),
+    "epoch": ("number", "step in passes over the training set"),
+    "split": ("string", "scored split"),
     "metric": ("string", "metric"),
-    "value": ("number", "score; NaN if there is none"),
+    "value": ("number", "score; NaN if it does not exist"),
 }
 
 STEPS: Columns = {
     "run": ("string", "id of the run"),
     "step": ("integer", "update, counted from 1"),
-    "train_loss": ("number", "mean training loss of its batch; NaN where it was no number"),
-    "learning_rate": ("number", "its learning rate (first parameter group)"),
+    "train_loss": (
+        "number",
+        "mean training loss of the batch; NaN or infinite if the run diverged",
+    ),
+    "learning_rate": ("number", "learning rate of the update (of the head)"),
     "grad_norm": ("number", "L2 norm of the gradient before clipping"),
 }
 
 PREDICTIONS: Columns = {
     "run": ("string", "id of the run"),
     "split": ("string", "split"),
-    "example": ("integer", "place of the example in its split, counted from 0"),
+    "example": ("integer", "index of the example in its split, counted from 0"),
     "label": ("number", "index of the true class, or the target"),
-    "logits": ("list of number", "one per class after the last step; one in all for regression"),
+    "logits": (
+        "list of number",
+        "one logit per class after the last step; a single number for regression",
+    ),
 }
 
 PROFILES: Columns = {
     "run": ("string", "id of the run"),
-    "step": ("integer", "updates made before it"),
+    "step": ("integer", "updates made before the measurement"),
     "name": ("string", "gradient_norm (L2, before clipping) or distance (L2, from the start)"),
-    "depth": ("integer", "0 the embeddings, i the i-th layer, the highest head and pooler"),
-    "value": ("number", "norm over all parameters of the depth; 0 where they are frozen"),
+    "depth": ("integer", "0: embeddings; i: the i-th layer; the largest: head and pooler"),
+    "value": ("number", "norm over all parameters of the depth; 0 if they are frozen"),
 }
 
 REPRESENTATIONS: Columns = {
     "run": ("string", "id of the run"),
-    "depth": ("integer", "0 the embeddings, i the output of the i-th layer"),
-    "example": ("integer", "place of the example in the validation set, counted from 0"),
-    "values": ("list of number", "first token's hidden state after the last step, one per feature"),
+    "depth": ("integer", "0: embeddings; i: output of the i-th layer"),
+    "example": ("integer", "index of the example in the validation set, counted from 0"),
+    "values": (
+        "list of number",
+        "hidden state of the first token after the last step, one number per feature",
+    ),
 }
 
 TABLES: dict[str, Columns] = {
@@ -126,9 +143,9 @@ TABLES: dict[str, Columns] = {
     "representations": REPRESENTATIONS,
 }
 DIAGNOSTICS = ("profiles", "representations")
-"""Tables that are exported where a run recorded them."""
+"""Tables that are exported only if a run recorded them."""
 PARQUET_ALONE = ("representations",)
-"""Tables that are Parquet in every export: hundreds of columns are no use as CSV."""
+"""Tables that are always Parquet: as CSV they would have hundreds of columns."""
 
 
 def flattened(columns: Columns, n_labels: int) -> Columns:

@@ -154,9 +154,9 @@ def test_a_run_that_goes_on(tmp_path: Path) -> None:
     weights, runs = tiny_weights(tmp_path), [make_run(init) for init in range(2)]
     engine = PackedEngine(100, buckets=True, capturer=Tape)
     whole = train(engine, runs, weights)
-    checkpoint_manager = MemoryCheckpointManager(pause=7)
-    assert [r.status for r in train(engine, runs, weights, checkpoint_manager)] == ["paused"] * 2
-    checkpoint_manager.pause = None
+    checkpoint_manager = MemoryCheckpointManager(until=7)
+    assert [r.status for r in train(engine, runs, weights, checkpoint_manager)] == ["stopped"] * 2
+    checkpoint_manager.until = None
     for a, b in zip(whole, train(engine, runs, weights, checkpoint_manager), strict=True):
         assert_same(a, b)
 

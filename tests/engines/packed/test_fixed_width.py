@@ -80,9 +80,9 @@ def test_without_dummies_it_is_on_record_that_the_stack_got_narrower(tmp_path: P
 def test_a_run_that_goes_on(tmp_path: Path) -> None:
     weights, runs = tiny_weights(tmp_path), [make_run(init) for init in range(2)]
     whole = train(runs, weights, 3)
-    checkpoint_manager = MemoryCheckpointManager(pause=7)
+    checkpoint_manager = MemoryCheckpointManager(until=7)
     train(runs, weights, 3, checkpoint_manager)
-    checkpoint_manager.pause = None
+    checkpoint_manager.until = None
     for a, b in zip(whole, train(runs, weights, 3, checkpoint_manager), strict=True):
         assert_same(a, b)
 

@@ -70,7 +70,7 @@ def test_the_tables_have_the_promised_columns_and_their_schema(mixed, format):
 @pytest.mark.parametrize("format", ["csv", "parquet"])
 def test_the_runs_table_holds_the_records(mixed, format):
     frame = read(export(mixed, format=format), "runs", format).set_index("run")
-    for run_id, record in mixed.finished().items():
+    for run_id, record in mixed.records().items():
         row = frame.loc[run_id]
         for name in ("task", "status", "failed", "constant", "metric", "best_step", "n_examples"):
             assert row[name] == getattr(record, name), name
@@ -91,7 +91,7 @@ def test_curves_steps_and_logits_are_those_of_the_runs(mixed, format):
     curves, steps, predictions = (
         read(folder, name, format) for name in ("evaluations", "steps", "predictions")
     )
-    for run_id in mixed.finished():
+    for run_id in mixed.records():
         arrays = mixed.read(run_id).arrays
         curve = curves[curves["run"] == run_id]
         np.testing.assert_array_equal(curve["value"], [e.value for e in arrays.evaluations])
@@ -120,7 +120,7 @@ def test_the_analysis_reads_the_tables_as_they_are(mixed, format):
     read_back = read_study(export(mixed, format=format))
     runs = read_back.runs.set_index("run")
     assert runs["complete"].all()
-    for run_id, record in mixed.finished().items():
+    for run_id, record in mixed.records().items():
         row = runs.loc[run_id]
         assert row["score"] == pytest.approx(record.best_score, rel=1e-15)
         assert row["final_score"] == pytest.approx(record.final_score, rel=1e-15)
@@ -140,7 +140,7 @@ def test_csv_can_be_read_without_pandas(mixed):
         rows = list(csv.DictReader(file))
     assert {row["failed"] for row in rows} <= {"true", "false"}
     assert {float(row["final_score"]) for row in rows} == {
-        record.final_score for record in mixed.finished().values()
+        record.final_score for record in mixed.records().values()
     }
 
 
