@@ -1,1 +1,1 @@
-"""Pre-trained weights, what is newly initialised, dropout, parameter groups."""
+"""Models: pre-trained weights, heads, initialisation, keyed dropout and parameter groups."""

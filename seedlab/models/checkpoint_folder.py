@@ -1,4 +1,4 @@
-"""Checkpoints: the folder a model's files lie in, and what they hold."""
+"""Folders of pre-trained checkpoints: finding, downloading, reading their configuration, hashing."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ EMBEDDED = Path(__file__).parent.parent / "assets" / "encoder"
 """The encoder that seedlab ships."""
 
 _OFFSET = ("camembert", "data2vec-text", "ibert", "longformer", "mpnet", "xmod")
-"""Model types that count positions as RoBERTa does."""
+"""Model types that number positions as RoBERTa does, besides RoBERTa itself."""
 
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*.py"]
 
 
 def locate(name: str, path: str | None, allow_pickle: bool = False) -> Path:
-    """Return the folder of a checkpoint, downloading it from the hub if need be.
+    """Return the folder of a checkpoint; a hub model is downloaded unless it is in the cache.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def locate(name: str, path: str | None, allow_pickle: bool = False) -> Path:
     path : str, optional
         A local folder; it wins over `name`.
     allow_pickle : bool
-        Accept weights in pickle format, which can run code when they are loaded.
+        Accept weights in pickle format; loading them can run arbitrary code.
 
     Returns
     -------
@@ -40,7 +40,8 @@ def locate(name: str, path: str | None, allow_pickle: bool = False) -> Path:
     Raises
     ------
     SeedlabError
-        No folder, no configuration, no weights, weights only as a pickle, hub out of reach.
+        When the folder, its configuration or its weights are missing, the weights are only in
+        pickle format, or the hub can't be reached.
     """
     if path is not None:
         folder = Path(path).expanduser()
@@ -75,7 +76,7 @@ def locate(name: str, path: str | None, allow_pickle: bool = False) -> Path:
 
 
 def _download(name: str, allow_pickle: bool) -> Path:
-    """Return the hub's snapshot of a model, from the local cache where it is there."""
+    """Return the folder of a hub model's snapshot, from the local cache if possible."""
     from huggingface_hub import snapshot_download
 
     patterns = [*_FILES, "*.bin"] if allow_pickle else _FILES
@@ -107,10 +108,10 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def max_positions(folder: Path) -> int | None:
-    """Return the longest input in tokens that the model's position table allows, or None.
+    """Return the maximum input length in tokens by the model's position table; None if unknown.
 
-    The tables of RoBERTa and its kin start at the padding index + 1, which their
-    configurations count in.
+    RoBERTa and similar models number positions from the padding index + 1. Their configured
+    table size includes those unused rows, which are subtracted here.
     """
     config = read_config(folder)
     positions = config.get("max_position_embeddings") or config.get("n_positions")
@@ -123,7 +124,7 @@ def max_positions(folder: Path) -> int | None:
 
 
 def layer_count(folder: Path) -> int | None:
-    """Return how many layers the encoder has, by the names that architectures have for it."""
+    """Return the number of the encoder's layers, as config.json states it; None if unknown."""
     config = read_config(folder)
     for name in ("num_hidden_layers", "n_layers", "n_layer", "num_layers"):
         if isinstance(config.get(name), int):
@@ -138,27 +139,31 @@ def weights_hash(folder: Path, cache: Path) -> str:
     ----------
     folder : pathlib.Path
     cache : pathlib.Path
-        Folder in which hashes are remembered by (path, size, modification time), because
-        hashing a large model takes seconds.
+        Folder that caches hashes by (path, size, modification time), because hashing a large
+        model takes seconds.
+
+    Returns
+    -------
+    str
     """
     files = sorted(folder.glob("*.safetensors")) or [
         file for name in _PICKLED if (file := folder / name).is_file()
     ]
-    # A model class that the checkpoint brings computes as much as its weights do.
+    # A checkpoint's own model code decides the results as much as its weights do.
     files += [folder / "config.json", *sorted(folder.glob("*.py"))]
     stamp = [[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
-    memory = cache / "weights" / f"{hashlib.sha256(json.dumps(stamp).encode()).hexdigest()}.txt"
-    if memory.is_file() and len(known := memory.read_text()) == 32:
+    cached = cache / "weights" / f"{hashlib.sha256(json.dumps(stamp).encode()).hexdigest()}.txt"
+    if cached.is_file() and len(known := cached.read_text()) == 32:
         return known
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     value = digest.hexdigest()[:32]
-    # Where it can't be remembered (disk full, no right) the next call hashes again.
+    # If the cache can't be written (disk full, no permission), the next call hashes again.
     with suppress(OSError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        beside = memory.with_suffix(f".{uuid.uuid4().hex[:8]}")
-        beside.write_text(value)
-        beside.replace(memory)
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        temporary = cached.with_suffix(f".{uuid.uuid4().hex[:8]}")
+        temporary.write_text(value)
+        temporary.replace(cached)
     return value

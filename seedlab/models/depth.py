@@ -1,4 +1,4 @@
-"""Depth of a parameter: embeddings, the layers from the bottom up, head and pooler."""
+"""Depths of parameters: 0 for embeddings, then the layers from the bottom, then head and pooler."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from seedlab.errors import SeedlabError
 
 
 def layers_of(model: PreTrainedModel) -> tuple[str, ...]:
-    """Return the module names of the encoder's layers, the lowest first.
+    """Return the module names of the encoder's layers, lowest first.
 
     Raises
     ------
@@ -45,8 +45,13 @@ def depths(model: PreTrainedModel) -> dict[str, int]:
     Returns
     -------
     dict of str to int
-        0 for embeddings (and whatever of the encoder belongs to no layer), i for the i-th of N
+        0 for embeddings and for encoder parameters outside all layers, i for the i-th of N
         layers from the bottom, N + 1 for the head and the encoder's pooler.
+
+    Raises
+    ------
+    SeedlabError
+        When the architecture does not have exactly one list of layers.
     """
     layers = layers_of(model)
     base = f"{model.base_model_prefix}."
@@ -65,11 +70,12 @@ def depths(model: PreTrainedModel) -> dict[str, int]:
 def lowest_modules(model: PreTrainedModel, layers: int) -> tuple[str, ...]:
     """Return the module names of the embeddings and of the lowest `layers` layers.
 
-    Embeddings are all parts of the encoder but its pooler and the one that holds the layers.
+    Embeddings are all top-level modules of the encoder except for its pooler and the module that
+    contains the layers.
     """
     names, base = layers_of(model), model.base_model_prefix
     parts = [f"{base}.{name}" for name, _ in model.base_model.named_children()]
-    below = [
+    embeddings = [
         part for part in parts if not names[0].startswith(f"{part}.") and part != f"{base}.pooler"
     ]
-    return (*below, *names[:layers])
+    return (*embeddings, *names[:layers])

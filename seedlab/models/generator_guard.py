@@ -1,4 +1,4 @@
-"""The guard that refuses a model which draws from a global generator."""
+"""`forbid_global_draws`: raises when a model draws from torch's global random generator."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from seedlab.errors import SeedlabError
 
 
 def forbid_global_draws(run: Callable[[], object], what: str) -> None:
-    """Call `run` and refuse if it draws from a global generator.
+    """Call `run`, and raise if it draws from a global generator.
 
     Parameters
     ----------
     run : callable
-        A forward pass in training mode.
+        Runs a forward pass in training mode.
     what : str
-        Names the model in the message.
+        Description of the model for the message.
 
     Raises
     ------
     SeedlabError
-        Naming the operation, for example a functional dropout that can't be replaced.
+        When an operation draws, for example a functional dropout; the message names it.
     """
     with torch.random.fork_rng(devices=[]), _Guard(what):
         run()
@@ -42,8 +42,8 @@ class _Guard(TorchDispatchMode):
     ) -> Any:
         if torch.Tag.nondeterministic_seeded not in func.tags:
             return func(*args, **(kwargs or {}))
-        # Some operations carry the tag although they draw only when asked to (fused
-        # attention with dropout 0): what counts is whether the generator moved.
+        # Some operations have the tag and still do not always draw (fused attention with
+        # dropout 0). So the generator's state is compared.
         before = torch.get_rng_state()
         out = func(*args, **(kwargs or {}))
         if not torch.equal(before, torch.get_rng_state()):

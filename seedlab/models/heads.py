@@ -1,7 +1,7 @@
-"""Heads: what a classifier reads from the encoder, and how it decides.
+"""Classifier heads that replace an architecture's own head and the encoder's pooler.
 
-A head reads hidden states: number 0 are the embeddings, number i the i-th layer's outputs. It
-stands in the place of the architecture's own head, and of the encoder's pooler.
+A head reads hidden states: number 0 is the output of the embeddings, number i the output of
+the i-th layer.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _KERNEL = 3
 
 
 class HeadChoice(NamedTuple):
-    """Which head, and over which hidden states.
+    """The kind of a head and the hidden states that it reads.
 
     Parameters
     ----------
     kind : str
-        ``token0``: the first token of a hidden state. ``concat``, ``mean``, ``max``,
-        ``scalar_mix``, ``cnn``: the first tokens of several. ``attention``: all tokens of one.
+        ``token0`` reads the first token of one hidden state, ``attention`` all its tokens.
+        ``concat``, ``mean``, ``max``, ``scalar_mix`` and ``cnn`` read the first tokens of several.
     layers : int
-        concat, mean, max, scalar_mix, cnn: so many of the top layers.
+        Number of top layers that concat, mean, max, scalar_mix or cnn read.
     layer : int
-        token0, attention: number of the hidden state; negative ones count from the last.
+        Number of the hidden state that token0 or attention reads; negative: from the last.
     """
 
     kind: str
@@ -42,17 +42,18 @@ class HeadChoice(NamedTuple):
 
 
 class Head(nn.Module):
-    """A linear map of what is read, side by side: ``token0`` and ``concat``.
+    """A linear map of the concatenated hidden states: ``token0`` and ``concat``.
 
     Parameters
     ----------
     width : int
         Features of a token.
-    hidden : sequence of int
-        Which hidden states are read.
+    hidden : tuple of int
+        Numbers of the hidden states that the head reads.
     n_labels : int
+        Classes; 1 for regression.
     dropout : torch.nn.Module
-        Before the last linear map.
+        Applied before the last linear map.
     """
 
     reads_first_tokens = True
@@ -82,7 +83,7 @@ class Head(nn.Module):
 
 
 class _OneWidth(Head):
-    """A head whose last map has the width of a token."""
+    """Base of heads whose last linear map reads one vector of a token's width."""
 
     def _width(self, width: int) -> int:
         return width
@@ -96,7 +97,7 @@ class MeanHead(_OneWidth):
 
 
 class MaxHead(_OneWidth):
-    """A linear map of the layers' largest values."""
+    """A linear map of the layers' maximum, feature by feature."""
 
     def _join(self, read: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return read.amax(1)
@@ -106,7 +107,7 @@ class ScalarMixHead(_OneWidth):
     """A linear map of a learned weighted mean of the layers (Peters et al. 2018).
 
     The weights are a softmax of one score per layer; they start equal. ELMo's overall factor is
-    left out: the linear map has it.
+    left out, because the linear map can learn it.
     """
 
     def __init__(self, width: int, hidden: tuple[int, ...], *more: Any) -> None:
@@ -118,10 +119,10 @@ class ScalarMixHead(_OneWidth):
 
 
 class AttentionHead(_OneWidth):
-    """A linear map of a weighted mean of a hidden state's tokens, padding left out.
+    """A linear map of a weighted mean of a hidden state's tokens, without padding.
 
-    A token's weight is the softmax, over the text, of a score: linear map to 512, tanh, linear
-    map to 1.
+    The weights are the softmax of the tokens' scores. A score is a linear map to 512 features,
+    tanh, and a linear map to 1.
     """
 
     reads_first_tokens = False
@@ -132,7 +133,7 @@ class AttentionHead(_OneWidth):
         self.score = nn.Linear(_ATTENTION_WIDTH, 1)
 
     def read(self, states: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """Return the (row, position, feature) hidden state itself."""
+        """Return the (row, position, feature) hidden state."""
         return states[self.hidden[0]]
 
     def _join(self, read: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -142,9 +143,9 @@ class AttentionHead(_OneWidth):
 
 
 class ConvolutionHead(_OneWidth):
-    """A linear map of the largest values of a convolution over the layers.
+    """A linear map of a convolution over the layers, after ReLU and maximum over its positions.
 
-    The kernel spans 3 neighbouring layers and has as many output as input features; then ReLU.
+    The kernel spans 3 neighbouring layers and has as many output features as input features.
     """
 
     def __init__(self, width: int, *more: Any) -> None:
@@ -167,28 +168,31 @@ _KINDS: dict[str, type[Head]] = {
 
 
 class Logits(NamedTuple):
-    """What a model returns, as far as seedlab looks at it."""
+    """Output of a model: (row, class) logits, under the attribute name of transformers."""
 
     logits: torch.Tensor
 
 
 class HeadedModel(nn.Module):
-    """An encoder with a head of ours, named as in the architecture's own classifier.
+    """An encoder with one of the heads of this module.
+
+    The encoder has the same parameter names as in the architecture's own classifier.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
-        A sequence classifier with keyed dropout; its encoder is taken over and loses its pooler.
+        A sequence classifier with keyed dropout, or an encoder. Its encoder becomes part of this
+        model, and loses its pooler.
     choice : HeadChoice
     state : DropoutState
-        Of the model.
+        The model's dropout state.
     p : float
         Probability of dropout before the last linear map.
 
     Raises
     ------
     SeedlabError
-        When the model does not have the layers that are to be read.
+        When the model lacks the hidden states that the head reads.
     """
 
     def __init__(
@@ -215,11 +219,15 @@ class HeadedModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the encoder lies."""
+        """Device of the parameters."""
         return next(self.parameters()).device
 
     def read(self, attention_mask: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
-        """Return what the head reads from the encoder; the arguments are those of `forward`."""
+        """Return the encoder's outputs for the head: the first argument of `Head.forward`.
+
+        The shape is (row, layer, feature), or (row, position, feature) for an `AttentionHead`.
+        The arguments are those of `forward`.
+        """
         out = self.base_model(attention_mask=attention_mask, output_hidden_states=True, **inputs)
         return self.head.read(out.hidden_states)
 
@@ -237,9 +245,9 @@ class HeadedModel(nn.Module):
 
 
 def own_dropout(model: PreTrainedModel) -> float:
-    """Return the probability of the dropout before the last map of an architecture's own head.
+    """Return the dropout probability before the last linear map of an architecture's own head.
 
-    It is the last dropout outside the encoder, as its configuration says; 0 where there is none.
+    This is the last dropout module outside the encoder; 0 without one.
     """
     base = f"{model.base_model_prefix}."
     found = [
@@ -256,7 +264,7 @@ def hidden_states(choice: HeadChoice, n_layers: int) -> tuple[int, ...]:
     Raises
     ------
     SeedlabError
-        When the model does not have them.
+        When the model lacks some of them.
     """
     if choice.kind in ("token0", "attention"):
         if not -n_layers - 1 <= choice.layer <= n_layers:
@@ -266,12 +274,12 @@ def hidden_states(choice: HeadChoice, n_layers: int) -> tuple[int, ...]:
                 f"last -1 to {-n_layers - 1}."
             )
         return (choice.layer % (n_layers + 1),)
-    least = _KERNEL if choice.kind == "cnn" else 1
-    if not least <= choice.layers <= n_layers:
+    minimum = _KERNEL if choice.kind == "cnn" else 1
+    if not minimum <= choice.layers <= n_layers:
         span = f", because its kernel spans {_KERNEL} layers," if choice.kind == "cnn" else ""
         raise SeedlabError(
             f"recipe.head.layers={choice.layers} is not possible: recipe.head.kind={choice.kind} "
-            f"reads at least {least}{span} and at most all of the model's {n_layers} layers; change "
+            f"reads at least {minimum}{span} and at most all of the model's {n_layers} layers; change "
             "recipe.head.layers, or use another recipe.head.kind."
         )
     return tuple(range(n_layers + 1 - choice.layers, n_layers + 1))

@@ -1,4 +1,4 @@
-"""New tensors of a model, drawn from the `init` stream by parameter name."""
+"""Initialisation of new parameters from the `init` stream, keyed by parameter name."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from seedlab.randomness.streams import normal
 
 
 def initialise(model: nn.Module, names: Iterable[str], seed: int, std: float) -> None:
-    """Overwrite the named parameters with what the init seed says, in place.
+    """Initialise the named parameters in place.
 
-    Weights of two or more dimensions are normal with mean 0 and standard deviation `std`
-    (BERT's ``initializer_range``), weights of normalisation layers 1, biases and other
-    vectors 0. A tensor depends on its name, shape and the seed alone.
+    Tensors of two or more dimensions are drawn from a normal distribution with mean 0 and
+    standard deviation `std`. Weights of normalisation layers are 1; biases and other vectors
+    are 0. A tensor depends only on its name, its shape and the seed.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def initialise(model: nn.Module, names: Iterable[str], seed: int, std: float) ->
     seed : int
         The init seed.
     std : float
-        Positive.
+        Standard deviation, positive; BERT's ``initializer_range``.
     """
     parameters = dict(model.named_parameters())
     with torch.no_grad():
@@ -42,5 +42,5 @@ def initialise(model: nn.Module, names: Iterable[str], seed: int, std: float) ->
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a module is a normalisation layer (by type, whatever its name in the model)."""
+    """Whether a module is a normalisation layer: its class name contains ``Norm``."""
     return "Norm" in type(module).__name__

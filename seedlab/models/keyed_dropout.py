@@ -1,9 +1,8 @@
 """Keyed dropout: masks that are a pure function of (seed, step, site, row, element).
 
-It replaces `torch.nn.Dropout` modules and the attention function of a Hugging Face
-model, and never draws from a generator. A mask depends neither on padding nor on what
-else is computed beside it, because the strides of its counter are fixed by the
-configured maximum length.
+It replaces the `torch.nn.Dropout` modules and the attention function of a transformers model,
+and never draws from a generator. The strides of a mask's counter are fixed by the configured
+maximum length. So a mask depends neither on padding nor on the other examples of a batch.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ ATTENTION = "seedlab_keyed"
 
 @dataclass
 class DropoutState:
-    """What all dropout sites of a model share; the engine sets it before every pass.
+    """State that all dropout sites of a model share; the engine sets it before every pass.
 
     Parameters
     ----------
@@ -37,10 +36,10 @@ class DropoutState:
     step : int
         Number of the update, counted from 0.
     row : int
-        Place in the batch of the first example of this pass (not 0 in the later parts
-        of an accumulated batch).
+        Index in the batch of this pass's first example; not 0 in the later parts of an
+        accumulated batch.
     active : bool
-        False switches every site off.
+        False disables every site.
     """
 
     max_length: int
@@ -52,7 +51,7 @@ class DropoutState:
 
 @dataclass(frozen=True)
 class DropoutSite:
-    """One place in a model at which elements are dropped.
+    """A dropout site: one place in a model where elements are dropped.
 
     Parameters
     ----------
@@ -60,7 +59,7 @@ class DropoutSite:
     number : int
         In [0, 2**32): the first four bytes of SHA-256 of the module's name.
     p : float, optional
-        Probability to use instead of the one that the model asks for.
+        Probability instead of the model's own; None: the model's own.
     """
 
     state: DropoutState
@@ -68,7 +67,7 @@ class DropoutSite:
     p: float | None = None
 
     def __call__(self, x: torch.Tensor, p: float) -> torch.Tensor:
-        """Return `x` with elements dropped with probability `p`, the rest scaled by 1/(1-p)."""
+        """Return `x` with elements dropped with probability `p`, and the others scaled by 1/(1-p)."""
         p = p if self.p is None else self.p
         if p <= 0.0 or not self.state.active:
             return x
@@ -76,7 +75,7 @@ class DropoutSite:
 
 
 def site_number(name: str) -> int:
-    """Return the number of the site that belongs to a module's name."""
+    """Return the number of the dropout site with a module's name, in [0, 2**32)."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
 
 
@@ -91,14 +90,16 @@ def scaled_mask(shape: tuple[int, ...], p: float, site: int, state: DropoutState
     p : float
         In (0, 1): an element is kept where its random word is at least floor(p 2**32).
     site : int
+        See `site_number`.
     state : DropoutState
 
     Returns
     -------
     tensor of float32, of `shape`
-        The counter's words are (element // 4, row, site, step); the element's number is
-        feature + H position, or key + M (query + M head) with M the maximum length rounded
-        up to a multiple of 4. Word number (element % 4) of the block decides.
+        The counter's words are (element // 4, row, site, step), and word number (element % 4) of
+        the block decides. An element's number is feature + H position with H features, rounded
+        up to a multiple of 4. For attention it is key + M (query + L head), with L the maximum
+        length, and M the same rounded up to a multiple of 4.
     """
     quads = -(-shape[-1] // 4)
     element = np.arange(quads, dtype=np.uint64)
@@ -124,7 +125,7 @@ def scaled_mask(shape: tuple[int, ...], p: float, site: int, state: DropoutState
 
 
 class KeyedDropout(nn.Module):
-    """A drop-in for `torch.nn.Dropout` that draws from its site."""
+    """A replacement of `torch.nn.Dropout` with the masks of a dropout site."""
 
     def __init__(self, p: float, site: DropoutSite) -> None:
         super().__init__()

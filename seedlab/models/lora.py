@@ -1,7 +1,7 @@
 """Low-rank updates (LoRA: Hu et al. 2022) of the query and value maps.
 
-A map's weight becomes ``W + alpha / rank * B A`` with W frozen. peft computes it. The names of A
-and B by which the init stream is keyed are ours, so that they do not hang on that library.
+A map's weight becomes ``W + alpha / rank * B A`` with W frozen. peft computes it. The init
+stream is keyed by seedlab's own names of A and B, which do not depend on peft's names.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ from seedlab.models.depth import layers_of
 from seedlab.randomness.streams import normal
 
 QUERIES = ("query", "q_lin", "q_proj", "query_proj", "q")
+"""Names of the query map inside a layer, by architecture."""
 VALUES = ("value", "v_lin", "v_proj", "value_proj", "v")
-"""What architectures call the query and value maps, inside a layer."""
+"""Names of the value map inside a layer, by architecture."""
 
 _ADAPTER = "default"
 
 
 class LoraOptions(NamedTuple):
-    """The size of the updates.
+    """Rank and scale of the low-rank updates.
 
     Parameters
     ----------
     rank : int
+        At least 1.
     alpha : float
         Updates are scaled by alpha / rank.
     """
@@ -41,7 +43,7 @@ class LoraOptions(NamedTuple):
     alpha: float
 
 
-def targets(model: PreTrainedModel) -> tuple[str, ...]:
+def target_modules(model: PreTrainedModel) -> tuple[str, ...]:
     """Return the module names of the query and value maps, the lowest layer first.
 
     They are the linear maps inside the encoder's layers whose own name is one of `QUERIES` or
@@ -75,32 +77,32 @@ def targets(model: PreTrainedModel) -> tuple[str, ...]:
 
 
 def names(module: str) -> tuple[str, str]:
-    """Return the names of a map's A and B."""
+    """Return seedlab's names of a map's A and B, which key the init stream."""
     return f"{module}.lora_A.weight", f"{module}.lora_B.weight"
 
 
-def first(module: str, rank: int, width: int, seed: int) -> npt.NDArray[np.float64]:
-    """Return the A that a run starts with; its B is 0, so that the first output is W's.
+def initial_a(module: str, rank: int, width: int, seed: int) -> npt.NDArray[np.float64]:
+    """Return the initial A of a run. The initial B is 0, so the first output is that of W.
 
     Parameters
     ----------
     module : str
         Name of the map.
     rank, width : int
-        Rows, and columns: the map's input features.
+        Rows and columns of A; `width` is the number of the map's input features.
     seed : int
         The init seed.
 
     Returns
     -------
     (rank, width) array of float64
-        Normal with mean 0 and standard deviation 1 / rank, as peft's ``gaussian``.
+        Normal with mean 0 and standard deviation 1 / rank, like peft's ``gaussian``.
     """
     return normal(seed, names(module)[0], (rank, width)) / rank
 
 
 def inject(model: PreTrainedModel, low_rank: LoraOptions) -> tuple[str, ...]:
-    """Give the query and value maps of a model low-rank updates of 0, in place, through peft.
+    """Add low-rank updates of 0 to the query and value maps of a model, in place, with peft.
 
     Returns
     -------
@@ -110,9 +112,9 @@ def inject(model: PreTrainedModel, low_rank: LoraOptions) -> tuple[str, ...]:
     Raises
     ------
     SeedlabError
-        When peft is not installed, or there are no such maps.
+        When peft is not installed, or the model lacks such maps.
     """
-    maps = targets(model)
+    maps = target_modules(model)
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
@@ -126,35 +128,35 @@ def inject(model: PreTrainedModel, low_rank: LoraOptions) -> tuple[str, ...]:
         target_modules=list(maps),
         lora_dropout=0.0,
     )
-    # peft draws A from the global generator: a forked one, and every run overwrites it.
+    # peft draws A from the global generator. It is forked here, and every run overwrites A.
     with torch.random.fork_rng(devices=[]):
         inject_adapter_in_model(config, model, _ADAPTER)
     for module in maps:
-        for name in inside(module):
+        for name in peft_names(module):
             model.get_parameter(name).detach().zero_()
     return maps
 
 
-def inside(module: str) -> tuple[str, str]:
-    """Return what peft calls the parameters A and B of a map."""
+def peft_names(module: str) -> tuple[str, str]:
+    """Return peft's names of the parameters A and B of a map."""
     return update_names(module, _ADAPTER)
 
 
 def initialise_updates(model: nn.Module, maps: Sequence[str], seed: int) -> None:
-    """Set A of all maps to what a run starts with, in place; B is 0 as `inject` left it."""
+    """Set A of all maps to its initial value, in place; B must be 0, as after `inject`."""
     with torch.no_grad():
         for module in maps:
-            a = model.get_parameter(inside(module)[0])
-            a.copy_(torch.from_numpy(first(module, a.shape[0], a.shape[1], seed)))
+            a = model.get_parameter(peft_names(module)[0])
+            a.copy_(torch.from_numpy(initial_a(module, a.shape[0], a.shape[1], seed)))
 
 
-def merged(model: nn.Module, maps: Sequence[str]) -> dict[str, torch.Tensor]:
-    """Return the model's tensors under its plain names, the updates added to the weights.
+def merged_state_dict(model: nn.Module, maps: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Return the tensors of the model without adapters: updates are added to the weights.
 
-    A merged weight is rounded once more than the sum of two products that it stands for, so
-    that its logits agree with the model's to rounding, not to the bit.
+    A merged weight is rounded once more than the two products that it replaces. So its logits
+    equal the model's up to rounding errors, not bit for bit.
     """
-    own = {name for module in maps for name in inside(module)}
+    own = {name for module in maps for name in peft_names(module)}
     state = {
         plain_name(name): tensor for name, tensor in model.state_dict().items() if name not in own
     }

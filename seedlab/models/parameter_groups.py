@@ -1,4 +1,4 @@
-"""Groups of parameters that an optimiser treats alike."""
+"""Parameter groups: parameters that share a learning rate and a weight decay."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ class ParameterGroup(NamedTuple):
     Parameters
     ----------
     column : int
-        Which learning rate is theirs.
+        Index of their learning rate.
     decayed : bool
         Whether weight decay applies.
     names : list of str
+        Parameter names.
     """
 
     column: int
@@ -30,22 +31,22 @@ class ParameterGroup(NamedTuple):
 def parameter_groups(
     model: nn.Module, column: Callable[[str], int] = lambda name: 0
 ) -> list[ParameterGroup]:
-    """Return the trainable parameters in groups: by learning rate, decayed ones first.
+    """Return the trainable parameters in groups: decayed ones first, then by learning rate.
 
-    Exempt from weight decay are biases and everything that belongs to a normalisation layer,
-    decided by module type and not by a name that another architecture may not use.
+    Biases and all parameters of normalisation layers are exempt from weight decay. The module's
+    type decides, because names differ between architectures.
 
     Parameters
     ----------
     model : torch.nn.Module
     column : callable
-        From a parameter's name to which learning rate is its.
+        Maps a parameter's name to the index of its learning rate.
 
     Returns
     -------
-    list of Group
-        Every trainable parameter is in exactly one; tied parameters appear once. Without a
-        trainable parameter a group is left out.
+    list of ParameterGroup
+        Every trainable parameter is in exactly one group; tied parameters appear once. No group
+        is empty.
     """
     groups: dict[tuple[bool, int], list[str]] = {}
     for name, parameter in model.named_parameters():
@@ -55,6 +56,6 @@ def parameter_groups(
 
 
 def is_exempt(model: nn.Module, name: str) -> bool:
-    """Whether weight decay does not apply to a parameter of this name."""
+    """Whether the parameter of this name is exempt from weight decay."""
     module_name, _, leaf = name.rpartition(".")
     return leaf == "bias" or is_norm(model.get_submodule(module_name))

@@ -1,4 +1,4 @@
-"""`Weights`: a pre-trained model held in memory, ready to start any number of runs."""
+"""`Weights`: a pre-trained model in memory, from which any number of runs can start."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from seedlab.models.generator_guard import forbid_global_draws
 from seedlab.models.heads import HeadChoice, HeadedModel, own_dropout
 from seedlab.models.initialise import initialise
 from seedlab.models.keyed_dropout import DropoutState, install
-from seedlab.models.lora import LoraOptions, initialise_updates, inject, merged
+from seedlab.models.lora import LoraOptions, initialise_updates, inject, merged_state_dict
 
 MASTER_DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.float32,
     "float64": torch.float64,
 }
-"""Type in which weights are held and updated, for every `model.dtype`."""
+"""Data type of the weights and their updates, for every `model.dtype`."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,15 @@ class Weights:
     Parameters
     ----------
     model : transformers.PreTrainedModel or HeadedModel
-        Trained in place; `start` puts it back to the beginning.
+        Trained in place; `start` resets it.
     pretrained : mapping of parameter or buffer name to tensor
-        What the checkpoint holds.
+        The model's tensors after loading the checkpoint.
     new : tuple of str
-        Parameters that no checkpoint provides: they belong to the init stream.
+        Parameters that the checkpoint does not provide; the init stream draws them.
     dropout : DropoutState
+        State of the model's dropout sites.
     low_rank_maps : tuple of str
-        Modules with low-rank updates.
+        Module names of the maps with low-rank updates.
     """
 
     model: PreTrainedModel
@@ -50,13 +51,13 @@ class Weights:
     low_rank_maps: tuple[str, ...] = ()
 
     def start(self, init_seed: int, fresh: Sequence[str] = ()) -> PreTrainedModel:
-        """Return the model with pre-trained weights and the new tensors of this init seed.
+        """Reset the model to its pre-trained weights, draw its new parameters, and return it.
 
         Parameters
         ----------
         init_seed : int
         fresh : sequence of str
-            Parameters that are initialised anew besides the new ones.
+            Parameters to re-initialise besides the new ones.
         """
         self.model.load_state_dict(self.pretrained, strict=True)
         std = float(getattr(self.model.config, "initializer_range", None) or 0.02)
@@ -65,9 +66,9 @@ class Weights:
         self.model.zero_grad(set_to_none=True)
         return self.model
 
-    def plain(self) -> dict[str, torch.Tensor]:
-        """Return the model's tensors under its plain names, low-rank updates merged."""
-        return merged(self.model, self.low_rank_maps)
+    def merged_state_dict(self) -> dict[str, torch.Tensor]:
+        """Return the model's tensors by name; low-rank updates are merged into the weights."""
+        return merged_state_dict(self.model, self.low_rank_maps)
 
 
 def load_weights(
@@ -84,8 +85,8 @@ def load_weights(
 ) -> Weights:
     """Load a checkpoint as a sequence classifier (or regressor) with keyed dropout.
 
-    Every parameter outside the pre-trained encoder is new, also where the checkpoint was
-    fine-tuned and brings a head of its own: the init seed must mean something.
+    Every parameter outside the pre-trained encoder is new, even if the checkpoint was fine-tuned
+    and has a head. Otherwise the init seed would have no effect.
 
     Parameters
     ----------
@@ -98,14 +99,15 @@ def load_weights(
     max_length : int
         Configured maximum length in tokens.
     dtype : torch.dtype
-        Of the (master) weights.
+        Type of the (master) weights.
     dropout : float, optional
         Probability for every site; None keeps the model's own.
     head : HeadChoice, optional
-        A head of ours in the place of the architecture's own.
+        A head of `seedlab.models.heads`; None: the architecture's own.
     low_rank : LoraOptions, optional
-        Low-rank updates of the query and value maps.
+        Low-rank updates of the query and value maps; None: no updates.
     trust_remote_code : bool
+        Allow the checkpoint's own model code to run.
 
     Returns
     -------
@@ -114,9 +116,9 @@ def load_weights(
     Raises
     ------
     SeedlabError
-        When there is no such classifier for the architecture, when weights are missing inside
-        the encoder, when the model draws random numbers that can't be keyed, or when it lacks
-        what head or low-rank updates need.
+        When the architecture has no classifier, weights of the encoder are missing, the model
+        draws random numbers that can't be keyed, or it lacks modules that the head or the
+        low-rank updates need.
     """
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
@@ -126,8 +128,8 @@ def load_weights(
         config.num_labels = n_labels
         if getattr(config, "pad_token_id", None) is None:
             config.pad_token_id = pad_id
-        # Missing tensors are drawn globally by transformers: on a forked generator, and
-        # overwritten from our stream before every run.
+        # transformers draws missing tensors from the global generator, which is forked here.
+        # Every run overwrites them from the init stream.
         with torch.random.fork_rng(devices=[]):
             model, info = AutoModelForSequenceClassification.from_pretrained(
                 folder,
@@ -182,14 +184,14 @@ def load_weights(
 
 
 def accepts_types(model: PreTrainedModel) -> bool:
-    """Whether the model tells token types (segments) apart."""
+    """Whether the model accepts token types (segments) and has more than one."""
     passes = model.forward, model.base_model.forward
     accepted = all("token_type_ids" in inspect.signature(one).parameters for one in passes)
     return accepted and int(getattr(model.config, "type_vocab_size", 0) or 0) > 1
 
 
 def _probe(weights: Weights, folder: Path) -> None:
-    """Run one pass in training mode, so that a stray random draw is refused before work."""
+    """Run one forward pass in training mode, to find random draws before any training."""
     ids = torch.full((1, 4), 5, dtype=torch.long)
     weights.model.train()
     try:

@@ -1,4 +1,4 @@
-"""Saved models: files that transformers reads alone, and what a head of ours needs beside them."""
+"""Saving and loading of trained models in the format of transformers' `save_pretrained`."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from seedlab.models.keyed_dropout import DropoutState
 from seedlab.models.pretrained import Weights
 
 HEAD = "head.safetensors"
-"""The file of a head of ours, beside the encoder's."""
+"""File of a seedlab head's tensors, beside the encoder's files."""
 
 
 def write_model(weights: Weights, folder: Path, label_names: tuple[str, ...]) -> None:
-    """Write the model as it is now, its low-rank updates merged, with `save_pretrained`.
+    """Write the current model with `save_pretrained`; low-rank updates are merged.
 
-    With a head of ours the folder holds the encoder, which transformers loads with `AutoModel`,
-    and the head's tensors in a file of their own: no class of transformers has such a head.
+    No class of transformers has one of seedlab's own heads (`seedlab.models.heads`). With such a
+    head the folder contains the encoder, which `AutoModel` loads, and the file `HEAD`.
 
     Parameters
     ----------
     weights : Weights
     folder : pathlib.Path
+        An existing folder.
     label_names : tuple of str
-        Names of the classes; none for regression.
+        Names of the classes; empty for regression.
     """
     model = weights.model
     headed = isinstance(model, HeadedModel)
@@ -40,7 +41,7 @@ def write_model(weights: Weights, folder: Path, label_names: tuple[str, ...]) ->
     if label_names:
         written.config.id2label = dict(enumerate(label_names))
         written.config.label2id = {name: number for number, name in enumerate(label_names)}
-    tensors = weights.plain()
+    tensors = weights.merged_state_dict()
     if headed:
         base = f"{model.base_model_prefix}."
         head = {name: t.contiguous() for name, t in tensors.items() if not name.startswith(base)}
@@ -61,14 +62,14 @@ def read_model(folder: Path, head: HeadChoice | None) -> PreTrainedModel | Heade
     ----------
     folder : pathlib.Path
     head : HeadChoice, optional
-        The head of ours that it was trained with.
+        The seedlab head that it was trained with; None: the architecture's own head.
     """
     if head is None:
         return AutoModelForSequenceClassification.from_pretrained(folder).eval()
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
-        # The pooler that is missing in the files is drawn, and left out.
+        # transformers initialises the missing pooler at random; `HeadedModel` removes it.
         with torch.random.fork_rng(devices=[]):
             encoder = AutoModel.from_pretrained(folder)
             model = HeadedModel(encoder, head, DropoutState(max_length=1), 0.0)
@@ -81,7 +82,7 @@ def read_model(folder: Path, head: HeadChoice | None) -> PreTrainedModel | Heade
 
 
 ABOUT = "seedlab.json"
-"""The file beside the weights that says what the model was trained for."""
+"""File beside the weights that describes the model's task and training."""
 ABOUT_VERSION = 1
-"""Raised when an older reader would predict otherwise; a new entry that changes no prediction
-raises nothing."""
+"""Increased when an older reader would predict something else; new entries that change no prediction
+keep it."""

@@ -1,1 +1,1 @@
-"""Streams of random numbers, keyed by name and seed."""
+"""Random number streams: counter-based generators keyed by stream name and seed."""

@@ -1,9 +1,9 @@
 """Philox4x32-10 on arrays: random words that are a pure function of (counter, key).
 
-Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". Written in 64-bit
-integer operations, which wrap around and shift alike in torch (int64, on every device,
-eager or compiled) and in numpy (uint64, two to three times faster than torch on a CPU);
-it matches the known-answer vectors of the authors' library.
+The algorithm is from Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". It
+uses 64-bit integer operations, which wrap around and shift the same way in torch and numpy:
+int64 in torch (on every device, eager or compiled), uint64 in numpy. On a CPU numpy is two to
+three times faster. The results match the known-answer vectors of the authors' library.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ def philox4x32(
     ----------
     c0, c1, c2, c3 : int64 tensors or uint64 arrays that broadcast together
         Words of the counter, each in [0, 2**32), least significant first.
-    key : two int
-        In [0, 2**32).
+    key : (int, int)
+        Each in [0, 2**32).
 
     Returns
     -------
     four tensors or arrays
-        In [0, 2**32), of the broadcast shape.
+        Values in [0, 2**32), of the broadcast shape and the input's type.
     """
     k0, k1 = key
     for _ in range(10):
-        # The product of two 32-bit words overflows 63 bits: it wraps, and its upper half
-        # is right after an arithmetic shift and a mask.
+        # The product of two 32-bit words can overflow a signed 64-bit integer. It wraps, and an
+        # arithmetic shift and a mask recover its upper half.
         p0, p1 = c0 * _M0, c2 * _M1
         c0, c1, c2, c3 = (
             ((p1 >> 32) & _LOW) ^ c1 ^ k0,

@@ -1,9 +1,9 @@
-"""Streams of random numbers: keys, permutations and normal draws.
+"""Random number streams: keys, permutations and normal draws.
 
-Every draw is counter-based and keyed by a hash of (stream name, seed) and nothing
-else, so it is the same on every device, instruction set and library version: the raw
-bits of numpy's Philox bit generator are stable where its distributions are not. No
-global generator is read or set.
+Every draw is counter-based and keyed only by a hash of (stream name, seed). So it is the same
+on every device, instruction set and library version. Draws use the raw bits of numpy's Philox
+generator, because numpy keeps those stable and its distributions not. No global generator is
+read or set.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ def key(stream: str, seed: int) -> int:
     -------
     int
         In [0, 2**128): the first 16 bytes of SHA-256 of ``"stream/seed"``.
+
+    Raises
+    ------
+    SeedlabError
+        When the stream does not exist or the seed is negative.
     """
     if stream not in STREAMS:
         raise SeedlabError(
@@ -54,7 +59,7 @@ def raw_bits(stream: str, seed: int, high: int, n: int) -> npt.NDArray[np.uint64
     high : int
         In [0, 2**128): the upper half of the 256-bit counter. Blocks never overlap.
     n : int
-        How many words.
+        Number of words.
 
     Returns
     -------
@@ -65,7 +70,7 @@ def raw_bits(stream: str, seed: int, high: int, n: int) -> npt.NDArray[np.uint64
 
 
 def permutation(seed: int, epoch: int, n: int, stream: str = "order") -> npt.NDArray[np.int64]:
-    """Return the order of an epoch's `n` examples: the stable argsort of raw bits.
+    """Return an epoch's order of `n` examples: the stable argsort of raw bits.
 
     Parameters
     ----------
@@ -76,12 +81,12 @@ def permutation(seed: int, epoch: int, n: int, stream: str = "order") -> npt.NDA
     n : int
         Number of examples.
     stream : str
-        Another stream for draws that are no data order (``"subsample"``).
+        Stream to draw from; ``"subsample"`` for choosing training examples.
 
     Returns
     -------
     (n,) array of int64
-        Depends on (stream, seed, epoch, n) alone.
+        Depends only on (stream, seed, epoch, n).
     """
     return np.argsort(raw_bits(stream, seed, (epoch << 64) | n, n), kind="stable")
 
@@ -100,7 +105,7 @@ def normal(seed: int, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float
     Returns
     -------
     array of float64, of `shape`
-        The inverse normal CDF of the midpoints of 2**52 equal bins.
+        Each value is the inverse normal CDF at the midpoint of one of 2**52 equal bins.
     """
     high = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little")
     words = raw_bits("init", seed, high, int(np.prod(shape, dtype=np.int64)))
@@ -109,7 +114,7 @@ def normal(seed: int, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float
 
 
 def philox_key(stream: str, seed: int) -> tuple[int, int]:
-    """Return two 32-bit words that key our Philox4x32-10 on the device."""
+    """Return the key of a stream for `seedlab.randomness.philox`: two words in [0, 2**32)."""
     bits = key(stream, seed)
     return bits & 0xFFFFFFFF, (bits >> 32) & 0xFFFFFFFF
 
@@ -117,10 +122,10 @@ def philox_key(stream: str, seed: int) -> tuple[int, int]:
 def inverse_normal_cdf(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the quantiles of the standard normal distribution.
 
-    Wichura's AS 241 (Applied Statistics 37, 1988, routine PPND16), accurate to about
-    1 part in 1e16. A library's routine would do, but none promises the same bits in its
-    next version; this one is sums, products, quotients and square roots alone, which IEEE 754
-    rounds alike everywhere.
+    The algorithm is Wichura's AS 241 (Applied Statistics 37, 1988, routine PPND16), accurate to
+    about 1 part in 1e16. No library promises the same bits in its next version. This routine
+    uses only sums, products, quotients and square roots, which IEEE 754 rounds the same way
+    everywhere.
 
     Parameters
     ----------
@@ -146,9 +151,9 @@ def inverse_normal_cdf(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _log(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the natural logarithm of positive numbers, to about 1e-16 relative below 1/2.
 
-    numpy's takes another routine, and gives other last bits, where there is AVX-512. Here
-    x = m 2^e with m in [sqrt(1/2), sqrt(2)) and log m = 2 artanh((m - 1) / (m + 1)), whose
-    series is cut at f^22 < 2e-17.
+    numpy's logarithm differs in the last bits on machines with AVX-512. Here x = m 2^e with m in
+    [sqrt(1/2), sqrt(2)), and log m = 2 artanh((m - 1) / (m + 1)). The series of artanh is
+    truncated at f^22 < 2e-17.
     """
     m, e = np.frexp(x)
     low = m < 0.7071067811865476
@@ -158,7 +163,7 @@ def _log(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     series = np.zeros_like(f)
     for power in range(21, 1, -2):
         series = (series + 1.0 / power) * square
-    # log 2 in two parts, the first with trailing zeros: its product with e is exact.
+    # log 2 in two parts: the first has trailing zeros, so its product with e is exact.
     return e * _LOG2_HIGH + (e * _LOG2_LOW + (2.0 * f + 2.0 * f * series))
 
 

@@ -11,7 +11,7 @@ import torch
 from transformers import GPT2Config, GPT2ForSequenceClassification
 
 from seedlab.errors import SeedlabError
-from seedlab.models.lora import LoraOptions, inside, names, targets
+from seedlab.models.lora import LoraOptions, names, peft_names, target_modules
 from seedlab.models.saved import read_model, write_model
 from seedlab.randomness.streams import normal
 from seedlab.spec.recipe import AdapterSpec, FreezeSpec
@@ -32,7 +32,7 @@ MAPS = {
 def test_query_and_value_maps_are_found(architecture: str, tmp_path: Path) -> None:
     leaves = ("q_lin", "v_lin") if architecture == "distilbert" else ("query", "value")
     expected = tuple(MAPS[architecture].format(i, leaf) for i in (0, 1) for leaf in leaves)
-    assert targets(tiny_weights(tmp_path, architecture).model) == expected
+    assert target_modules(tiny_weights(tmp_path, architecture).model) == expected
 
 
 def test_an_architecture_without_such_maps() -> None:
@@ -42,7 +42,7 @@ def test_an_architecture_without_such_maps() -> None:
     with pytest.raises(
         SeedlabError, match=r"method=lora needs one linear map per layer called query"
     ):
-        targets(model)
+        target_modules(model)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -64,7 +64,7 @@ def test_a_run_starts_from_the_init_stream_and_the_plain_models_logits(
         states.append({name: t.clone() for name, t in model.state_dict().items()})
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     for module in weights.low_rank_maps:
-        a, b = inside(module)
+        a, b = peft_names(module)
         expected = normal(3, f"{module}.lora_A.weight", (3, 16)) / 3
         np.testing.assert_array_equal(states[0][a].numpy(), expected)
         assert not bool(states[0][b].any())
@@ -78,7 +78,7 @@ def test_updates_and_head_are_trained_and_nothing_else(architecture: str, tmp_pa
     """Bit for bit, with weight decay; and a new start is the old beginning."""
     run = run_with(adapter=LORA)
     _, weights = trained(run, tmp_path, architecture)
-    updates = {name for module in weights.low_rank_maps for name in inside(module)}
+    updates = {name for module in weights.low_rank_maps for name in peft_names(module)}
     assert changed(weights) == updates | set(weights.new)
     trainable = sum(p.numel() for p in weights.model.parameters() if p.requires_grad)
     new = sum(weights.model.get_parameter(name).numel() for name in weights.new)

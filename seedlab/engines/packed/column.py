@@ -20,7 +20,7 @@ from seedlab.engines.packed.run_state import InitialWeights, StackOptions, run_o
 from seedlab.engines.packed.shared_batch import SharedBatch, SharedBatchBuilder
 from seedlab.engines.packed.stack import Stack
 from seedlab.engines.packed.thread_pool import ThreadPool, WorkBuffers
-from seedlab.models.lora import inside
+from seedlab.models.lora import peft_names
 from seedlab.models.pretrained import Weights
 from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask, Split
@@ -247,7 +247,7 @@ class ColumnModel:
         initial_weights = None
         if shared is not None:
             fresh = {name for slot in slots for name in self.parameter_plans[slot].fresh}
-            fresh.update(weights.new, *map(inside, weights.low_rank_maps))
+            fresh.update(weights.new, *map(peft_names, weights.low_rank_maps))
             views, names = self.partition.trained.views(flat), self.partition.trained.pieces
             initial_weights = InitialWeights(
                 shared, {n: views[n].clone() for n in names if n in fresh}

@@ -22,7 +22,7 @@ from seedlab.engines.packed.encoder.parametrizations import (
 from seedlab.engines.packed.encoder.ragged_batch import make_tables
 from seedlab.engines.packed.encoder.ragged_dropout import Site, sites_of
 from seedlab.engines.packed.memory import Shape
-from seedlab.models.lora import inside
+from seedlab.models.lora import peft_names
 from seedlab.models.pretrained import Weights
 from seedlab.spec.recipe import RecipeSpec
 from seedlab.spec.run import RunSpec
@@ -190,7 +190,7 @@ def _parametrization(
         maps, names = [], []
         for layer in architecture.layers:
             for name in (layer.query, layer.value):
-                a, b = inside(plain_name(name))
+                a, b = peft_names(plain_name(name))
                 if a in trained:
                     maps.append((f"{name}.weight", a, b))
                     names += [f"{m}.weight" for m in (layer.query, layer.key, layer.value)]
