@@ -230,4 +230,4 @@ def test_dropped_runs_leave_no_memory_behind(tmp_path: Path) -> None:
         kept = [
             ragged for made in pack_model.evaluation_batches._batches.values() for _, ragged in made
         ]
-        assert {runs for ragged in kept for _, _, runs, _ in ragged._ways} <= {1}
+        assert {runs for ragged in kept for _, _, runs, _ in ragged._indices} <= {1}

@@ -1,1 +1,1 @@
-"""The written-out forward and backward pass of a stack of encoders."""
+"""Stacked encoder: forward pass, backward pass and optimiser for several runs at once."""

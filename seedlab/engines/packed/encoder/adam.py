@@ -1,4 +1,4 @@
-"""AdamW and BERTAdam over stacked runs: one pass over each run's vector of parameters."""
+"""AdamW and BERTAdam for a stack of runs; each run's parameters are one vector."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from seedlab.compat.torch_private import foreach_mul_, foreach_norm, fused_adamw_
 from seedlab.engines.packed.encoder.flat_layout import FlatLayout, Segment
 
-_LONG_AGO = 1e9
-"""Step at which the bias correction of any moving average is 1: BERTAdam has none."""
+_UNCORRECTED_STEP = 1e9
+"""Step at which Adam's bias correction has vanished; torch's kernel then computes BERTAdam."""
 
 
 @dataclass(frozen=True)
 class AdamOptions:
-    """How one run is updated.
+    """Settings of the optimiser and of gradient clipping for one run.
 
     Parameters
     ----------
@@ -26,6 +26,7 @@ class AdamOptions:
     clip_mode : str
         ``global``, ``tensor`` or ``none``; see `seedlab.training.optimizers`.
     clip_norm : float
+        Largest L2 norm of a gradient, positive.
     """
 
     beta1: float
@@ -38,7 +39,7 @@ class AdamOptions:
 
 
 class StackedAdam:
-    """The optimiser of a stack: a rule, and moments, for every run.
+    """The optimiser of a stack, with options and moments for every run.
 
     Parameters
     ----------
@@ -48,7 +49,15 @@ class StackedAdam:
     weights : (run, size) tensor
         Updated in place.
     segments : sequence over runs of sequences of Segment, optional
-        Whose columns are those of a run's learning rates; None: one rate for all parameters.
+        A segment's column is the index of its learning rate. None: one rate for all parameters.
+
+    Attributes
+    ----------
+    first, second : (run, size) tensors
+        Moving averages of the gradients and of their squares.
+    decayed : list of float
+        Per run, the product over all updates of 1 - rate x weight decay: the decay factor of
+        embedding rows that the task never uses.
     """
 
     def __init__(
@@ -66,7 +75,6 @@ class StackedAdam:
         self.first = torch.zeros_like(weights)
         self.second = torch.zeros_like(weights)
         self.decayed = [1.0] * len(self.rules)
-        """Per run, what became of 1: the factor of embedding rows that are out of reach."""
 
     def update(
         self, grads: torch.Tensor, step: int, rates: Sequence[Sequence[float]]
@@ -80,7 +88,7 @@ class StackedAdam:
         step : int
             Number of the update, counted from 0.
         rates : sequence over runs of sequences of float
-            Learning rates of this update by column; that of the embeddings comes first.
+            Learning rates of this update by column; the first is that of the embeddings.
 
         Returns
         -------
@@ -89,9 +97,9 @@ class StackedAdam:
         """
         norms = self._clip(grads)
         for run, rule in enumerate(self.rules):
-            # Made on the device: a copy from the host would wait for all that was asked for before.
-            made = step + 1.0 if rule.bias_correction else _LONG_AGO
-            taken = torch.full((), made, device=grads.device)
+            # Created on the device: a copy from the host would wait for all queued work.
+            count = step + 1.0 if rule.bias_correction else _UNCORRECTED_STEP
+            adam_step = torch.full((), count, device=grads.device)
             self.decayed[run] *= 1.0 - rates[run][0] * rule.weight_decay
             for segment in self.segments[run]:
                 part = slice(segment.start, segment.stop)
@@ -100,7 +108,7 @@ class StackedAdam:
                     grads[run, part],
                     self.first[run, part],
                     self.second[run, part],
-                    taken,
+                    adam_step,
                     lr=rates[run][segment.column],
                     beta1=rule.beta1,
                     beta2=rule.beta2,
@@ -110,7 +118,7 @@ class StackedAdam:
         return norms
 
     def keep(self, runs: Sequence[int]) -> None:
-        """Keep these runs alone; the memory of the others is freed."""
+        """Keep only these runs; the memory of the others is freed."""
         index = torch.tensor(list(runs), device=self.weights.device)
         self.weights, self.first, self.second = (
             tensor.index_select(0, index) for tensor in (self.weights, self.first, self.second)
@@ -120,16 +128,16 @@ class StackedAdam:
         self.decayed = [self.decayed[run] for run in runs]
 
     def _clip(self, grads: torch.Tensor) -> torch.Tensor:
-        """Scale gradients down, every run by its own rule; return the norms before."""
+        """Clip the gradients by each run's options; return the (run,) norms before clipping."""
         norms: torch.Tensor = torch.linalg.vector_norm(grads, dim=1)
         for run, rule in enumerate(self.rules):
             if rule.clip_mode == "global":
                 scale = torch.clamp(rule.clip_norm / (norms[run] + 1e-6), max=1.0)
-                # On a CPU it costs nothing to look, and most updates are not clipped.
+                # On a CPU reading the scale is free, and most updates are not clipped.
                 if grads.device.type != "cpu" or float(scale) != 1.0:
                     grads[run].mul_(scale)
-                    # A scale that is no number would stay in the gaps, which nobody writes again,
-                    # and be in the norm of the next run that uses this memory.
+                    # A NaN scale would stay in the gaps between tensors, which are never written
+                    # again, and spoil the norm of the next run that uses this memory.
                     grads[run].index_fill_(0, self._gaps, 0.0)
             elif rule.clip_mode == "tensor":
                 tensors = [

@@ -14,7 +14,7 @@ from seedlab.errors import SeedlabError
 from seedlab.models.keyed_dropout import KeyedDropout
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
-"""Activations of the feed-forward layers that the stacked encoder computes."""
+"""Activations of feed-forward layers that the stacked encoder supports."""
 
 
 @dataclass(frozen=True)
@@ -28,25 +28,26 @@ class EncoderArchitecture:
     words, positions, types : str
         Parameter names of the embedding tables; `types` is None if the model has no token types.
     norm : str
-        Module name of the norm of the embeddings.
+        Module name of the layer norm of the embeddings.
     project : str or None
-        Linear map from the embeddings to the hidden width.
+        Module name of the linear map from the embeddings to the hidden width, if any.
     layers : tuple of LayerNames
     dense, activation, out : str
-        The head: dense layer, its activation (tanh, gelu, relu) and the last layer.
+        The head: dense layer, its activation (tanh, gelu, relu) and last linear map.
     embedding_site, dense_site, out_site : str or None
-        Dropout after the embeddings, before the dense layer, before the last layer.
+        Dropout sites after the embeddings, before the dense layer and before the last map.
     padding : int
-        Token id whose embedding gets no gradient.
+        Token id of the padding; its embedding gets no gradient.
     positions_count_tokens : bool
         Whether positions are counted from `padding` + 1 over the tokens that are not padding.
     heads : int
+        Attention heads.
     eps : float
         Epsilon of every norm.
     feed_forward : str
         Activation of the feed-forward layers, one of `ACTIVATIONS`.
     dropout : mapping of site to probability
-        Sites with probability 0 are left out.
+        Sites with positive dropout probability.
     """
 
     embeddings: str
@@ -132,8 +133,8 @@ def describe(model: PreTrainedModel) -> EncoderArchitecture:
         for number in range(config.num_hidden_layers)
     )
     for layer in layers:
-        # The attention function's dropout is keyed by the attention module, not by the
-        # dropout module that carries its probability.
+        # The attention function's dropout is keyed by the attention module; the dropout module
+        # only holds its probability.
         p = dropout.pop(f"{layer.attention_site}.dropout", 0.0)
         if p > 0.0:
             dropout[layer.attention_site] = p

@@ -1,4 +1,4 @@
-"""`ForwardContext`: what one way through the stacked encoder carries along."""
+"""`ForwardContext`: inputs, parameters and memory of one pass through the stacked encoder."""
 
 from __future__ import annotations
 
@@ -11,51 +11,53 @@ from seedlab.engines.packed.encoder.ops import Workspace
 from seedlab.engines.packed.encoder.ragged_batch import Ragged
 
 NamedTensors = Mapping[str, torch.Tensor]
+"""Tensors by parameter, buffer or site name."""
 
 
 @dataclass(frozen=True)
 class ForwardContext:
-    """A batch on its way through a stack of runs, forwards and back.
+    """Context of one forward pass and its backward pass.
 
     Parameters
     ----------
-    p : mapping of name to tensor
-        Parameters, see `seedlab.engines.packed.encoder.flat_layout.FlatLayout.views`.
+    parameters : mapping of name to tensor
+        Parameters; see `seedlab.engines.packed.encoder.flat_layout.FlatLayout.views`.
     batch : Ragged
     masks : mapping of dropout site to mask
-        A missing site drops nothing. With more than one run they have a leading run axis, of
-        length 1 where the runs share them.
+        Sites without a mask drop nothing. With more than one run, masks have a leading run axis,
+        of length 1 if the runs share them.
     work : Workspace
-    g : mapping of name to tensor
-        Where gradients go; not read on the way forwards. A missing parameter is not trained.
+    grads : mapping of name to tensor
+        Buffers that the backward pass writes gradients to. Parameters without a buffer are not
+        trained. Empty: no backward pass follows.
     accumulate : bool
-        Add to the gradients that are there.
+        Add to the gradients in the buffers instead of overwriting them.
     runs : int
         Runs in the stack.
     """
 
-    p: NamedTensors
+    parameters: NamedTensors
     batch: Ragged
     masks: NamedTensors
     work: Workspace
-    g: NamedTensors = field(default_factory=dict)
+    grads: NamedTensors = field(default_factory=dict)
     accumulate: bool = False
     runs: int = 1
 
     def affine(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Return weight and bias of a module."""
-        return self.p[f"{name}.weight"], self.p[f"{name}.bias"]
+        return self.parameters[f"{name}.weight"], self.parameters[f"{name}.bias"]
 
     def affine_grads(self, name: str) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Return where the gradients of a module's weight and bias go, None for nowhere."""
-        return self.g.get(f"{name}.weight"), self.g.get(f"{name}.bias")
+        """Return the gradient buffers of a module's weight and bias; None: not trained."""
+        return self.grads.get(f"{name}.weight"), self.grads.get(f"{name}.bias")
 
     def shape(self, lines: int, features: int) -> tuple[int, ...]:
-        """Return the shape of (line, feature) numbers in this stack."""
+        """Return the shape of a (line, feature) tensor, with a run axis for more than one run."""
         return (lines, features) if self.runs == 1 else (self.runs, lines, features)
 
     def masked(self, grad: torch.Tensor, site: str | None) -> torch.Tensor:
-        """Return the gradient before a dropout."""
+        """Return the gradient at a dropout's input from that at its output."""
         mask = self.masks.get(site or "")
         if mask is None:
             return grad
@@ -64,6 +66,6 @@ class ForwardContext:
     def residual(
         self, x: torch.Tensor, y: torch.Tensor, site: str | None, name: str
     ) -> torch.Tensor:
-        """Return and keep `x` plus what dropout leaves of `y`."""
+        """Return `x` plus `y` after dropout; the workspace keeps it under `name`."""
         mask, out = self.masks.get(site or ""), self.work.keep(name, *x.shape)
         return torch.add(x, y, out=out) if mask is None else torch.addcmul(x, y, mask, out=out)

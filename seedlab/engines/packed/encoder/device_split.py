@@ -1,10 +1,10 @@
-"""`DeviceDataset`: a split that lives on the device, whose batches are made there in a few shapes.
+"""`DeviceDataset`: a split in device memory, whose batches are built there in a few shapes.
 
-What a GPU does for a batch can be recorded once and repeated (a CUDA graph) if every tensor has
-the shape it had. So the number of tokens is rounded up to a bucket, and places per example are those
-of the split's longest example: attention is little of a large encoder's work, and every
-shape more is another recording. The tokens that fill a bucket belong to no example: they stand in a place of attention that
-is padding, where no gradient comes from, so that they change nothing.
+A CUDA graph can be replayed only if every tensor has the shape that was captured. So the number
+of tokens is rounded up to a bucket. The number of places per example is always that of the
+split's longest example, because every further shape would need another graph, and attention is
+a small part of a large encoder's work. Tokens that fill a bucket belong to no example. They get
+a padding place in attention, where gradients are zero, so they change nothing.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ TOKENS, PLACES = 128, 32
 
 @dataclass(frozen=True)
 class BatchShape:
-    """The shape of (a part of) a batch.
+    """Shape of a batch, or of a part of an accumulated batch.
 
     Parameters
     ----------
     rows : int
         Examples.
     tokens : int
-        Tokens, those that fill the bucket included.
+        Tokens, including those that fill the bucket.
     places : int
-        Places per example, at least one more than any example has tokens.
+        Places per example in attention: more than any example has tokens.
     first_row : int
-        Place of the first example in the update's batch.
+        Index of the first example in the update's batch.
     """
 
     rows: int
@@ -48,10 +48,11 @@ class DeviceDataset:
 
     Parameters
     ----------
-    ids, types : (token,) arrays of int
+    ids : (token,) array of int32
+    types : (token,) array of int8
     offsets : (example + 1,) array of int64
-        Where examples begin; see `seedlab.tasks.encoded.Split`.
-    labels : (example,) array
+        Index of each example's first token; see `seedlab.tasks.encoded.Split`.
+    labels : (example,) array of int64 or float64
     tables : Tables
     device : torch.device
     """
@@ -66,7 +67,7 @@ class DeviceDataset:
         device: torch.device,
     ) -> None:
         tokens = torch.from_numpy(ids.astype(np.int64))
-        # Tokens that count towards the positions of those after them; see `Tables`.
+        # Whether a token advances the position of the tokens after it; see `Tables`.
         counted = (tokens != tables.padding) if tables.count_tokens else torch.ones_like(tokens)
         self.ids = tables.words[tokens].to(device)
         self.types = torch.from_numpy(types.astype(np.int64)).to(device)
@@ -78,12 +79,12 @@ class DeviceDataset:
         self.places = _up(int(self.lengths.max()) + 1, PLACES)
 
     def shape(self, examples: npt.NDArray[np.int64], first_row: int = 0) -> BatchShape:
-        """Return the bucket of these examples; see `BatchShape`."""
+        """Return the shape of a batch of these examples."""
         tokens = int(self.lengths[examples].sum())
         return BatchShape(len(examples), _up(tokens, TOKENS), self.places, first_row)
 
     def part(self, examples: torch.Tensor, shape: BatchShape) -> tuple[Ragged, torch.Tensor]:
-        """Return the tokens and labels of examples, without a look at what is on the device.
+        """Return the tokens and labels of examples, without waiting for values on the device.
 
         Parameters
         ----------

@@ -1,9 +1,8 @@
-"""`FlatLayout`: all parameters of a model in one vector per run.
+"""`FlatLayout`: positions of all parameters of a model in one vector per run.
 
-One vector per run makes the optimiser a single pass and gives every tensor a fixed place.
-Decayed parameters come first, exempt ones after. Embedding tables keep only the rows that
-the task can reach: the others never get a gradient and only feel weight decay, which is
-made up for when a run's model is put back.
+With one vector per run the optimiser is a single pass. Parameters with weight decay come first,
+exempt ones after. Embedding tables keep only the rows that the task uses. The other rows never
+get a gradient: weight decay alone changes them, and `FlatLayout.restore` applies it.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from seedlab.engines.packed.encoder.architecture import EncoderArchitecture
 from seedlab.models.parameter_groups import is_exempt
 
 _ALIGNED = 16
-"""Numbers after which a tensor starts: 64 bytes of float32, a cache line and a vector."""
+"""Tensors start at multiples of this: 64 bytes of float32, a cache line and a vector register."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Where a tensor lies in a run's vector."""
+    """Position and shape of a tensor in a run's vector."""
 
     start: int
     shape: tuple[int, ...]
 
     @property
     def stop(self) -> int:
-        """One past the last number."""
+        """One past the tensor's last element."""
         size = 1
         for n in self.shape:
             size *= n
@@ -39,13 +38,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class Segment:
-    """Neighbouring tensors of a run's vector that are treated alike.
+    """A range of a run's vector with one learning rate and one weight decay.
 
     Parameters
     ----------
     start, stop : int
     column : int
-        What their names were mapped to.
+        The number that the tensors' names map to, for example the index of a learning rate.
     decayed : bool
         Whether weight decay applies.
     """
@@ -58,21 +57,21 @@ class Segment:
 
 @dataclass(frozen=True)
 class FlatLayout:
-    """Places of parameters in a run's vector.
+    """Positions of parameters in a run's vector.
 
     Parameters
     ----------
     pieces : mapping of parameter name to Piece
     fused : mapping of name to Piece
-        Neighbouring tensors seen as one: ``NAME.qkv.weight`` and so on, NAME being the query's.
+        Adjacent tensors as one: ``NAME.qkv.weight`` and so on, where NAME is the query's name.
     rows : mapping of embedding table to (row,) tensor of int64
         Rows of the table that are kept, ascending.
     decayed : int
-        The first so many numbers feel weight decay.
+        Weight decay applies to the first `decayed` elements.
     size : int
-        Numbers per run, gaps for alignment included (they stay zero).
+        Elements per run, including gaps for alignment, which stay zero.
     maps : frozenset of str
-        Names of the weights of linear maps, those seen as one included.
+        Names of the weights of linear maps, including fused ones.
     """
 
     pieces: Mapping[str, Piece]
@@ -83,36 +82,36 @@ class FlatLayout:
     maps: frozenset[str] = frozenset()
 
     def views(self, flat: torch.Tensor, low: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-        """Return the tensors of a (..., size) buffer by name, (..., *shape) each; no copies.
+        """Return the tensors of a (..., size) buffer by name, as (..., *shape) views.
 
-        Weights of linear maps are those of `low`, a buffer of lower precision, if there is one.
+        Weights of linear maps are views of `low`, a buffer of lower precision, if given.
         """
         return {
-            name: of[..., piece.start : piece.stop].view(*flat.shape[:-1], *piece.shape)
+            name: buffer[..., piece.start : piece.stop].view(*flat.shape[:-1], *piece.shape)
             for name, piece in (*self.pieces.items(), *self.fused.items())
-            for of in [low if low is not None and name in self.maps else flat]
+            for buffer in [low if low is not None and name in self.maps else flat]
         }
 
     def gaps(self) -> torch.Tensor:
-        """Return the (gap,) places between tensors, which belong to none and stay zero."""
+        """Return the (gap,) indices of elements between tensors, which stay zero."""
         free = torch.ones(self.size, dtype=torch.bool)
         for piece in self.pieces.values():
             free[piece.start : piece.stop] = False
         return free.nonzero()[:, 0]
 
     def segments(self, column: Callable[[str], int] = lambda name: 0) -> list[Segment]:
-        """Return the vector cut where weight decay or the column of the names changes.
+        """Return the vector split into segments of one column and one weight decay.
 
         Parameters
         ----------
         column : callable
-            From a parameter's name to a number, for example its depth.
+            Maps a parameter's name to a number, for example its depth.
 
         Returns
         -------
         list of Segment
             In order and without gaps. The models of the family list their parameters from the
-            embeddings upwards, so that there are at most two segments per depth.
+            embeddings upwards, so each depth has at most two segments.
         """
         found: list[Segment] = []
         for name, piece in sorted(self.pieces.items(), key=lambda item: item[1].start):
@@ -139,9 +138,9 @@ class FlatLayout:
         ----------
         row : (size,) tensor
         model : torch.nn.Module
-            Its embedding rows that are not kept must be those that training began with.
+            Its embedding rows that the layout does not keep must have their initial values.
         decay : float
-            Product over all updates of 1 - rate x weight decay: what became of those rows.
+            Factor of those rows: the product over all updates of 1 - rate x weight decay.
         """
         with torch.no_grad():
             for name, piece in self.pieces.items():
@@ -165,17 +164,17 @@ def make_layout(
     Parameters
     ----------
     model : torch.nn.Module
-    family : EncoderArchitecture
+    architecture : EncoderArchitecture
     rows : mapping of embedding table to (row,) tensor of int64
         Rows that are kept.
     names : collection of str, optional
-        Parameters that have a place; None: all of them.
+        Parameters of the layout; None: all parameters.
     """
     named = {n: p for n, p in model.named_parameters() if names is None or n in names}
-    heavy = {name for name in named if not is_exempt(model, name)}
-    ordered = [name for name in named if name in heavy]
-    ordered += [name for name in named if name not in heavy]
-    # Key and value follow the query without a gap, so that the three are one matrix.
+    decayed = {name for name in named if not is_exempt(model, name)}
+    ordered = [name for name in named if name in decayed]
+    ordered += [name for name in named if name not in decayed]
+    # Key and value follow the query without a gap, so the three are one matrix.
     trios = [trio for trio in _trios(architecture) if trio[0] in named]
     following = {name for _, *others in trios for name in others}
     ordered = [name for name in ordered if name not in following]
@@ -191,7 +190,7 @@ def make_layout(
         start = end if name in following else _aligned(end)
         pieces[name] = Piece(start, shape)
         end = pieces[name].stop
-        if name in heavy:
+        if name in decayed:
             n_decayed = _aligned(end)
     fused: dict[str, Piece] = {}
     for query, key, _ in trios:
@@ -200,7 +199,7 @@ def make_layout(
         fused[f"{module}.qkv.{leaf}"] = Piece(pieces[query].start, (3 * width, *rest))
         fused[f"{module}.kv.{leaf}"] = Piece(pieces[key].start, (2 * width, *rest))
     flat = {name for name, piece in (*pieces.items(), *fused.items()) if len(piece.shape) == 2}
-    kept = {name: places for name, places in rows.items() if name in pieces}
+    kept = {name: kept_rows for name, kept_rows in rows.items() if name in pieces}
     maps = frozenset(flat.difference(architecture.tables))
     return FlatLayout(pieces, fused, kept, n_decayed, _aligned(end), maps)
 
@@ -215,5 +214,5 @@ def _trios(architecture: EncoderArchitecture) -> list[tuple[str, str, str]]:
 
 
 def _aligned(end: int) -> int:
-    """Return the next place at which a tensor may start."""
+    """Return the next index at which a tensor may start."""
     return -(-end // _ALIGNED) * _ALIGNED

@@ -1,4 +1,4 @@
-"""Losses of a stack of runs, and their gradients at the logits."""
+"""Losses of a stack of runs, and their gradients with respect to the logits."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ def losses_and_gradient(
     ----------
     logits : (..., row, class) tensor
         One class means regression.
-    labels : (row,) tensor
-        Of int64, or of a floating type for regression.
+    labels : (row,) tensor of int64, or of a floating type for regression
     rows : int
-        Examples of the whole update: losses are summed here and divided by this number, so
-        that the parts of an accumulated batch add up.
+        Examples of the whole update. The sum over examples is divided by this number, so the
+        losses of the parts of an accumulated batch add up.
     root : bool
-        Regression: the root of the mean squared error. Such losses of parts do not add up.
+        Regression: take the root of the mean squared error. Losses of parts then do not add up.
 
     Returns
     -------

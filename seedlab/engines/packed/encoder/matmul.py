@@ -1,7 +1,7 @@
-"""Matrix products of a stack of runs, in the precision and with the kernels that are fastest.
+"""Matrix products of a stack of runs, with the fastest kernels for the device and precision.
 
-On a CPU float32 products are oneDNN's where torch has them: on the processor that was measured they
-take half the time of torch's own, which are MKL's (experiments/benchmarks/README.md).
+On a CPU, large float32 products use oneDNN if torch includes it. On the measured processor they
+take half the time of torch's default kernels from MKL (experiments/benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from seedlab.compat.torch_private import HAS_ONEDNN_LINEAR, onednn_linear
 from seedlab.engines.packed.encoder.ops import Workspace
 
 _LARGE = 1 << 20
-"""Multiplications from which on oneDNN's ten microseconds per call are made up for."""
+"""Number of multiplications above which oneDNN wins despite its overhead of 10 us per call."""
 
 
 def product(
@@ -23,24 +23,26 @@ def product(
     *,
     accumulate: bool = False,
 ) -> torch.Tensor:
-    """Return matrix products; all have 2 or all 3 dimensions.
+    """Return the matrix product of `a` and `b`.
 
     Parameters
     ----------
-    a, b : tensors
+    a : (row, k) or (run, row, k) tensor
+    b : (k, column) or (run, k, column) tensor
     out : tensor or str
-        Where to write them; a name: anywhere, until the next result of this name.
+        Tensor to write to. A name stands for a buffer that the next result of this name may
+        overwrite.
     work : Workspace
     accumulate : bool
-        Add to what is in `out`.
+        Add to `out` instead of overwriting it.
     """
-    if _is_onednns(a, b, work):
-        return _put(onednn_linear(a, b.t(), None), out, accumulate)
+    if _uses_onednn(a, b, work):
+        return _store(onednn_linear(a, b.t(), None), out, accumulate)
     if work.product_dtype != work.dtype:
         a, b = a.to(work.product_dtype), b.to(work.product_dtype)
         result = torch.mm(a, b) if a.ndim == 2 else torch.bmm(a, b)
-        return _put(result, _room(out, a, b, work), accumulate)
-    out = _room(out, a, b, work)
+        return _store(result, _destination(out, a, b, work), accumulate)
+    out = _destination(out, a, b, work)
     if a.ndim == 2:
         return out.addmm_(a, b) if accumulate else torch.mm(a, b, out=out)
     if accumulate:
@@ -56,9 +58,9 @@ def affine(
     work: Workspace,
 ) -> torch.Tensor:
     """Return ``x weight^T + bias``; see `product` for `out`."""
-    if _is_onednns(x, weight.mT, work):
-        return _put(onednn_linear(x, weight, bias), out, accumulate=False)
-    out = _room(out, x, weight.mT, work)
+    if _uses_onednn(x, weight.mT, work):
+        return _store(onednn_linear(x, weight, bias), out, accumulate=False)
+    out = _destination(out, x, weight.mT, work)
     if work.product_dtype == work.dtype:
         if x.ndim == 2:
             return torch.addmm(bias, x, weight.t(), out=out)
@@ -75,7 +77,7 @@ def affine_backward(
     work: Workspace,
     accumulate: bool,
 ) -> None:
-    """Write (or add) the gradients of an affine map's weight and bias, where they are wanted."""
+    """Write or add the gradients of an affine map's weight and bias; None: skip that gradient."""
     if weight_grad is not None:
         product(grad.mT, x, weight_grad, work, accumulate=accumulate)
     if bias_grad is None:
@@ -86,23 +88,23 @@ def affine_backward(
         torch.sum(grad, -2, out=bias_grad)
 
 
-def _is_onednns(a: torch.Tensor, b: torch.Tensor, work: Workspace) -> bool:
-    """Whether oneDNN computes a product: by its sizes alone, so that bits depend on nothing else."""
+def _uses_onednn(a: torch.Tensor, b: torch.Tensor, work: Workspace) -> bool:
+    """Whether oneDNN computes a product; only its sizes, types and device decide."""
     if not HAS_ONEDNN_LINEAR or a.ndim != 2 or a.device.type != "cpu":
         return False
     large = a.shape[0] * a.shape[1] * b.shape[1] >= _LARGE
     return large and a.dtype == work.product_dtype == torch.float32
 
 
-def _room(
+def _destination(
     out: torch.Tensor | str, a: torch.Tensor, b: torch.Tensor, work: Workspace
 ) -> torch.Tensor:
-    """Return where a product goes."""
+    """Return the tensor that a product is written to."""
     return work.buffer(out, *a.shape[:-1], b.shape[-1]) if isinstance(out, str) else out
 
 
-def _put(result: torch.Tensor, out: torch.Tensor | str, accumulate: bool) -> torch.Tensor:
-    """Write or add a result where it is wanted; return it."""
+def _store(result: torch.Tensor, out: torch.Tensor | str, accumulate: bool) -> torch.Tensor:
+    """Return `result`, written or added to `out` if that is a tensor."""
     if isinstance(out, str):
         return result
     return out.add_(result) if accumulate else out.copy_(result)

@@ -1,8 +1,7 @@
-"""The few operations of a stacked encoder, forwards and backwards.
+"""Operations of a stacked encoder, forward and backward, and their reusable memory.
 
-Tensors are (token, feature) for a stack of one run and (run, token, feature) for more; the
-plain two-dimensional kernels are the faster ones on a CPU. Every operation works run by run:
-what a run gets does not depend on its neighbours.
+Tensors are (token, feature) for a stack of one run and (run, token, feature) for more, because
+two-dimensional kernels are faster on a CPU. Every operation treats the runs independently.
 """
 
 from __future__ import annotations
@@ -19,15 +18,25 @@ Moments = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass
 class Workspace:
-    """Memory that is used again at every step, by name; what a pass leaves for the way back.
+    """Buffers by name that are reused at every step; they carry tensors to the backward pass.
 
     Parameters
     ----------
     device : torch.device
     dtype : torch.dtype
-        Of the weights.
+        Type of the weights.
     product_dtype : torch.dtype
-        In which matrix products are computed; their results come back in `dtype`.
+        Type in which matrix products are computed; their results are converted to `dtype`.
+
+    Attributes
+    ----------
+    kept : dict of str to tensor
+        Tensors that the backward pass reads.
+    moments : dict of str to Moments
+        Moments of layer norms, for the backward pass.
+    grown : int
+        Number of times a buffer was replaced by a larger one. CUDA graphs captured before the
+        latest replacement are invalid.
     """
 
     device: torch.device
@@ -36,12 +45,11 @@ class Workspace:
     kept: dict[str, torch.Tensor] = field(default_factory=dict)
     moments: dict[str, Moments] = field(default_factory=dict)
     grown: int = 0
-    """How often a buffer was replaced by a larger one: recorded work that used it is void."""
     _memory: dict[str, torch.Tensor] = field(default_factory=dict)
     _views: dict[str, dict[tuple[int, ...], torch.Tensor]] = field(default_factory=dict)
 
     def buffer(self, name: str, *shape: int) -> torch.Tensor:
-        """Return an uninitialised tensor of this shape; the same name gives the same memory."""
+        """Return a tensor of this shape, uninitialised; the same name returns the same memory."""
         views = self._views.setdefault(name, {})
         view = views.get(shape)
         if view is None:
@@ -49,7 +57,7 @@ class Workspace:
             for n in shape:
                 size *= n
             if name not in self._memory or self._memory[name].numel() < size:
-                # A little more than asked for: the batches' lengths differ.
+                # A reserve of a quarter: the lengths of batches differ.
                 self.grown += 1
                 self._memory[name] = torch.empty(
                     size + size // 4, dtype=self.dtype, device=self.device
@@ -59,13 +67,13 @@ class Workspace:
         return view
 
     def keep(self, name: str, *shape: int) -> torch.Tensor:
-        """Return a buffer that the way back will read under this name."""
+        """Return a buffer that the backward pass will read under this name."""
         view = self.kept[name] = self.buffer(name, *shape)
         return view
 
 
 def put(value: torch.Tensor | None, out: torch.Tensor | None, accumulate: bool) -> None:
-    """Write or add a gradient, where it is wanted."""
+    """Write or add a gradient to `out`; nothing happens if either is None."""
     if out is None or value is None:
         return
     if accumulate:
@@ -81,8 +89,8 @@ def norm(
     if x.ndim == 2:
         y, mean, rstd = torch_private.layer_norm(x, weight, bias, eps)
         return y, (mean, rstd)
-    plain, mean, rstd = torch_private.layer_norm(x, None, None, eps)
-    return torch.addcmul(bias.unsqueeze(-2), plain, weight.unsqueeze(-2)), (mean, rstd)
+    normed, mean, rstd = torch_private.layer_norm(x, None, None, eps)
+    return torch.addcmul(bias.unsqueeze(-2), normed, weight.unsqueeze(-2)), (mean, rstd)
 
 
 def norm_backward(
@@ -95,9 +103,9 @@ def norm_backward(
     bias_grad: torch.Tensor | None,
     accumulate: bool,
 ) -> torch.Tensor:
-    """Return the gradient of a layer norm's input; write (or add) those of weight and bias.
+    """Return the gradient of a layer norm's input; write or add those of weight and bias.
 
-    Where neither of these is wanted, they are not computed.
+    Gradients without a buffer are not computed.
     """
     mean, rstd = moments
     backward = torch_private.layer_norm_backward
@@ -119,7 +127,7 @@ def norm_backward(
 def table_backward(
     grad: torch.Tensor, index: torch.Tensor, padding: int, out: torch.Tensor, accumulate: bool
 ) -> None:
-    """Write (or add) the gradient of an embedding table; the row `padding` has none."""
+    """Write or add the gradient of an embedding table; that of row `padding` is zero."""
     if not accumulate:
         out.zero_()
     out.index_add_(-2, index, grad)
@@ -128,7 +136,7 @@ def table_backward(
 
 
 def activate(name: str, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """Write an activation of `x` into `out` and return it."""
+    """Apply the activation `name` to `x`; write the result to `out` and return it."""
     if name == "relu":
         return torch.clamp_min(x, 0.0, out=out)
     if name == "tanh":
@@ -140,7 +148,7 @@ def activate(name: str, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
 def activate_backward(
     name: str, grad: torch.Tensor, x: torch.Tensor, y: torch.Tensor, out: torch.Tensor
 ) -> torch.Tensor:
-    """Write the gradient at `x` of an activation ``y`` of it into `out` and return it."""
+    """Write the gradient at an activation's input `x` to `out` and return it; `y` is its output."""
     if name == "relu":
         return torch.mul(grad, x > 0.0, out=out)
     if name == "tanh":

@@ -1,8 +1,9 @@
-"""Effective weights: what a pass computes with in the place of what is trained or frozen.
+"""Parametrizations: effective weights computed from the trained parameters, and their gradients.
 
-Low-rank updates and mixout train one thing and compute with another. Both are a way from a run's
-own vector to whole weights, in memory that a thread uses for one stack after another, and a way
-back for the gradients; the encoder between them knows nothing of it.
+With low-rank updates and mixout, the encoder computes with other weights than the trained ones.
+A parametrization computes these effective weights before a forward pass, in memory that a thread
+reuses for every stack. After the backward pass it converts their gradients into those of the
+trained parameters. The encoder does not depend on it.
 """
 
 from __future__ import annotations
@@ -19,38 +20,38 @@ from seedlab.engines.packed.encoder.ops import Workspace
 
 
 class Parametrization(Protocol):
-    """A way to effective weights and back."""
+    """Computes effective weights, and the gradients of the trained parameters from theirs."""
 
     @property
     def layout(self) -> FlatLayout:
-        """Of the effective weights."""
+        """Layout of the effective weights."""
         ...
 
     @property
     def when_scoring(self) -> bool:
-        """Whether they are computed with outside of training as well."""
+        """Whether evaluation uses the effective weights too."""
         ...
 
     @property
     def apart(self) -> bool:
-        """Whether their gradients need memory of their own."""
+        """Whether gradients of the effective weights need separate memory."""
         ...
 
     def fill(
         self, p: NamedTensors, out: NamedTensors, start: NamedTensors, masks: NamedTensors
     ) -> None:
-        """Write the effective weights.
+        """Write the effective weights to `out`.
 
         Parameters
         ----------
         p : mapping of name to tensor
             All parameters, with a leading run axis for more than one run.
         out : mapping of name to tensor
-            The effective weights, likewise.
+            The effective weights, with the same axes.
         start : mapping of name to tensor
-            Where the runs started; without a run axis where that is the same for all.
+            Initial weights; without a run axis if they are the same for all runs.
         masks : mapping of name to tensor
-            Of mixout.
+            Scaled masks of mixout.
         """
         ...
 
@@ -62,15 +63,15 @@ class Parametrization(Protocol):
         masks: NamedTensors,
         work: Workspace,
     ) -> None:
-        """Turn the gradients of the effective weights, `out`, into those of what is trained."""
+        """Convert the gradients `out` of the effective weights into `grads` of the trained ones."""
         ...
 
 
 @dataclass(frozen=True)
 class LoraParametrization:
-    """Weights ``W + scale B A`` of query and value maps; only A and B are trained.
+    """Effective weights ``W + scale B A`` of query and value maps; only A and B are trained.
 
-    The layout has the keys between them as well, so that a layer's three maps stay one product.
+    The layout also contains the key maps, so a layer's three maps remain one matrix product.
 
     Parameters
     ----------
@@ -112,10 +113,10 @@ class LoraParametrization:
 
 @dataclass(frozen=True)
 class MixoutParametrization:
-    """Weights of linear maps that fall back at random: mixout.
+    """Effective weights of mixout: linear maps with weights reset at random to initial values.
 
-    With masks m of 0 and 1/(1-p), ``((1-M) w0 + M w - p w0) / (1-p)`` is ``w0 + m (w - w0)``, and
-    its derivative is m.
+    Mixout computes ``((1-M) w0 + M w - p w0) / (1-p)`` with a mask M of 0 and 1. With m = M/(1-p)
+    this is ``w0 + m (w - w0)``, and its derivative is m.
 
     Parameters
     ----------
@@ -141,6 +142,6 @@ class MixoutParametrization:
         masks: NamedTensors,
         work: Workspace,
     ) -> None:
-        """See `Parametrization`; the gradients are where they belong, and lack the factor m."""
+        """See `Parametrization`; `grads` already holds the gradients, without the factor m."""
         for name in self.layout.pieces:
             grads[name].mul_(masks[name])

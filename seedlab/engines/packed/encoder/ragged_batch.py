@@ -1,7 +1,7 @@
-"""`Ragged`: a batch as one row of tokens, and the ways between it and padded attention.
+"""`Ragged`: a batch without padding, and the index vectors between it and padded attention.
 
-Linear layers, norms and dropout work on the tokens there are. Attention alone needs a
-rectangle; two index vectors carry head-sized rows there and back.
+Linear layers, norms and dropout work on tokens without padding. Only attention needs a padded
+rectangle. Two index vectors move head-sized rows into the rectangle and back.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ import torch
 
 @dataclass
 class Ragged:
-    """The tokens of a batch, one after the other; every run of a pack sees the same.
+    """The tokens of a batch as one sequence; all runs of a column share it.
 
     Parameters
     ----------
     ids, types, positions : (token,) tensors of int64
         Rows of the embedding tables.
     rows, places : (token,) tensors of int64
-        The token's example within the update's batch, and its place in the example.
+        Index of the token's example in the update's batch, and of the token in its example.
     lengths : (row,) tensor of int64
+        Tokens of every example.
     first_row : int
-        Place of the first example in the update's batch (the later parts of an accumulated
-        batch do not start at 0).
+        Index of the first example in the update's batch; not 0 in the later parts of an
+        accumulated batch.
     bucket : int, optional
-        Places per example in attention's rectangle, more than the longest example has; None: as
-        many as it has. See `seedlab.engines.packed.encoder.device_split`.
+        Places per example in attention's rectangle, if more than the longest example's tokens.
+        See `seedlab.engines.packed.encoder.device_split`.
     """
 
     ids: torch.Tensor
@@ -39,24 +40,24 @@ class Ragged:
     lengths: torch.Tensor
     first_row: int
     bucket: int | None = None
-    _ways: dict[tuple[str, int, int, int], torch.Tensor] = field(default_factory=dict)
+    _indices: dict[tuple[str, int, int, int], torch.Tensor] = field(default_factory=dict)
     _biases: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
 
     def anew(self) -> Ragged:
-        """Return the same batch without what was derived from it."""
+        """Return the same batch without its cached index vectors."""
         return self.to(self.ids.device)
 
     def to(self, device: torch.device) -> Ragged:
-        """Return the batch on another device, without what was derived from it."""
+        """Return the batch on another device, without its cached index vectors."""
         names = ("ids", "types", "positions", "rows", "places", "lengths")
         moved = {name: getattr(self, name).to(device) for name in names}
         return Ragged(**moved, first_row=self.first_row, bucket=self.bucket)
 
     def filled(self, multiple: int) -> Ragged:
-        """Return the batch with as many tokens more as make their number a multiple of that.
+        """Return the batch with extra tokens, so that their number is a multiple of `multiple`.
 
-        Those belong to no example. They stand in a place of attention's rectangle that is padding,
-        where no gradient comes from, so that they change nothing.
+        Extra tokens belong to no example. They get a padding place of attention's rectangle, where
+        gradients are zero, so they change nothing.
         """
         missing = -self.n_tokens % multiple
         if not missing:
@@ -82,34 +83,37 @@ class Ragged:
 
     @cached_property
     def n_tokens(self) -> int:
-        """Tokens in all."""
+        """Number of tokens."""
         return self.ids.shape[0]
 
     @cached_property
     def n_rows(self) -> int:
-        """Examples."""
+        """Number of examples."""
         return self.lengths.shape[0]
 
     @cached_property
     def longest(self) -> int:
-        """Places per example: tokens of the longest, or the bucket."""
+        """Places per example in attention: the bucket, or the tokens of the longest example."""
         return int(self.lengths.max()) if self.bucket is None else self.bucket
 
     @cached_property
     def starts(self) -> torch.Tensor:
-        """The (row,) numbers of every example's first token."""
+        """The (row,) indices of every example's first token."""
         return torch.cumsum(self.lengths, 0) - self.lengths
 
     @cached_property
     def blocked(self) -> torch.Tensor | None:
-        """The (row, 1, 1, place) mask, true where there is no token; None without padding."""
+        """The (row, 1, 1, place) mask of padding; None without padding."""
         if self.bucket is None and int(self.lengths.min()) == self.longest:
             return None
         places = torch.arange(self.longest, device=self.lengths.device)
         return (places >= self.lengths[:, None])[:, None, None, :]
 
     def bias(self, dtype: torch.dtype) -> torch.Tensor | None:
-        """The (row, 1, 1, place) addend of attention scores: lowest number where blocked."""
+        """Return the (row, 1, 1, place) addend of attention scores; None without padding.
+
+        It is 0 for tokens and the type's lowest number for padding.
+        """
         if self.blocked is None:
             return None
         if dtype not in self._biases:
@@ -118,12 +122,12 @@ class Ragged:
         return self._biases[dtype]
 
     def to_heads(self, parts: int, runs: int, heads: int) -> torch.Tensor:
-        """Return which rows make (part, run, row, head, place) of (run, token + 1, part, head).
+        """Return indices that gather (part, run, row, head, place) from (run, token + 1, part, head).
 
         The extra token is a row of zeros, which padding reads.
         """
         name = ("to", parts, runs, heads)
-        if name not in self._ways:
+        if name not in self._indices:
             device = self.lengths.device
             places = torch.arange(self.longest, device=device)
             token = self.starts[:, None] + places
@@ -133,13 +137,13 @@ class Ragged:
             run = torch.arange(runs, device=device)[None, :, None, None, None]
             head = torch.arange(heads, device=device)[None, None, None, :, None]
             index = ((run * (self.n_tokens + 1) + token) * parts + part) * heads + head
-            self._ways[name] = index.flatten()
-        return self._ways[name]
+            self._indices[name] = index.flatten()
+        return self._indices[name]
 
     def to_tokens(self, parts: int, runs: int, heads: int) -> torch.Tensor:
-        """Return which rows make (run, token, part, head) of (part, run, row, head, place)."""
+        """Return indices that gather (run, token, part, head) from (part, run, row, head, place)."""
         name = ("from", parts, runs, heads)
-        if name not in self._ways:
+        if name not in self._indices:
             device = self.lengths.device
             part = torch.arange(parts, device=device)[None, None, :, None]
             run = torch.arange(runs, device=device)[:, None, None, None]
@@ -147,20 +151,20 @@ class Ragged:
             row = (self.rows - self.first_row)[None, :, None, None]
             line = ((part * runs + run) * self.n_rows + row) * heads + head
             index = line * self.longest + self.places[None, :, None, None]
-            self._ways[name] = index.flatten()
-        return self._ways[name]
+            self._indices[name] = index.flatten()
+        return self._indices[name]
 
 
 @dataclass(frozen=True)
 class Tables:
-    """How token ids and places become rows of (trimmed) embedding tables.
+    """Maps token ids and places to rows of trimmed embedding tables.
 
     Parameters
     ----------
     words : (vocabulary,) tensor of int64
-        Row of every token id; -1 where the task has no such token.
+        Row of every token id; -1 for tokens that the task does not use.
     padding : int
-        The token id that gets no gradient and, with `count_tokens`, no position.
+        Token id of the padding. It gets no gradient and, with `count_tokens`, no position.
     count_tokens : bool
         See `seedlab.engines.packed.encoder.architecture.EncoderArchitecture.positions_count_tokens`.
     """
@@ -179,7 +183,7 @@ class Tables:
         if self.count_tokens:
             counted = (ids != self.padding) & (mask != 0)
             numbers = torch.cumsum(counted, 1) * counted
-            # The trimmed table starts at the row of the padding.
+            # Row 0 of the trimmed table is the row of the padding.
             positions = numbers[rows, places]
         return Ragged(
             ids=self.words[tokens],
@@ -193,31 +197,37 @@ class Tables:
 
     @cached_property
     def padding_word(self) -> int:
-        """Row of the padding in the trimmed table of words, -1 if it is not kept."""
+        """Row of the padding in the trimmed word table; -1 without one."""
         inside = 0 <= self.padding < len(self.words)
         return int(self.words[self.padding]) if inside else -1
 
     @property
     def padding_position(self) -> int:
-        """Row of the padding in the trimmed table of positions, -1 if there is none."""
+        """Row of the padding in the trimmed position table; -1 without one."""
         return 0 if self.count_tokens else -1
 
 
 def make_tables(
     used: torch.Tensor, vocabulary: int, longest: int, padding: int, count_tokens: bool
 ) -> tuple[Tables, torch.Tensor, torch.Tensor]:
-    """Return the tables of a task, and the rows of words and positions that it can reach.
+    """Return the tables of a task, and the rows of the full tables that it uses.
 
     Parameters
     ----------
     used : (word,) tensor of int64
-        Token ids that occur, ascending.
+        Token ids that occur in the task, ascending.
     vocabulary : int
-        Rows of the whole table of words.
+        Rows of the full word table.
     longest : int
         Tokens of the longest example.
     padding, count_tokens
         See `Tables`.
+
+    Returns
+    -------
+    tables : Tables
+    words, positions : (row,) tensors of int64
+        Rows of the full tables, ascending.
     """
     words = torch.full((vocabulary,), -1, dtype=torch.long)
     words[used] = torch.arange(len(used))

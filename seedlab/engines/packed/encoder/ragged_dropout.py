@@ -1,7 +1,7 @@
-"""Keyed dropout on ragged tokens: the masks of `seedlab.models.keyed_dropout`, without padding.
+"""Keyed dropout on ragged batches: the masks of `seedlab.models.keyed_dropout`, without padding.
 
-The counters are the same, so a token's mask is the same in every engine; what is padding is
-not drawn at all.
+The counters are the same, so a token's mask is the same in every engine. No mask is drawn for
+padding.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ from seedlab.models.keyed_dropout import site_number
 from seedlab.randomness.philox import philox4x32
 
 _BLOCK = 16384
-"""Counters drawn at once on a CPU: fewer pay for the calls, more fall out of the caches."""
+"""Counters per call on a CPU: fewer make the calls' overhead count, more exceed the caches."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """A place in the stacked encoder at which elements are dropped.
+    """A dropout site of the stacked encoder.
 
     Parameters
     ----------
     name : str
+        Module name; it keys the site's masks.
     p : float
-        In (0, 1).
+        Probability in (0, 1).
     kind : str
-        ``tokens`` (token, feature), ``first`` (row, feature) of every example's first token, or
-        without a position; ``attention`` (row, head, query, key), ``first_attention`` (row,
-        head, 1, key) of the first token as the only query.
+        Shape of the mask. ``tokens``: (token, feature). ``first``: (row, feature), for states of
+        the first tokens. ``attention``: (row, head, query, key). ``first_attention``:
+        (row, head, 1, key), with the first token as the only query.
     size : int
-        Features; heads for attention.
+        Features, or heads for attention.
     """
 
     name: str
@@ -44,11 +45,11 @@ class Site:
 
 
 def sites_of(architecture: EncoderArchitecture, widths: dict[str, int]) -> tuple[Site, ...]:
-    """Return the sites at which a family drops, in the order of the forward pass.
+    """Return the dropout sites of an architecture, in the order of the forward pass.
 
     Parameters
     ----------
-    family : EncoderArchitecture
+    architecture : EncoderArchitecture
     widths : mapping of site to int
         Features at every site that is not attention.
     """
@@ -86,17 +87,17 @@ def draw_mask(
     key : (int, int)
         Words of the `dropout` stream's key (`seedlab.randomness.streams.philox_key`).
     step : int or () tensor of int64 on the device
-        Number of the update. With a tensor all is computed by torch from what is in it, so that
-        it can be recorded as a graph.
+        Number of the update. With a tensor, torch computes the mask from its value, so the work
+        can be captured as a CUDA graph.
     max_length : int
         Configured maximum length in tokens.
     dtype : torch.dtype
 
     Returns
     -------
-    tensor, on the device of `ragged`
-        Of the shape that the site's kind says; see `seedlab.models.keyed_dropout.scaled_mask` for
-        the counters.
+    tensor of `dtype`, on the device of `ragged`
+        The site's kind decides the shape. `seedlab.models.keyed_dropout.scaled_mask` describes the
+        counters.
     """
     device = ragged.rows.device
     rows = torch.arange(ragged.first_row, ragged.first_row + ragged.n_rows, device=device)
@@ -119,13 +120,13 @@ def draw_mask(
     number, scale = site_number(site.name), float(np.float32(1.0 / (1.0 - site.p)))
     threshold = int(site.p * 2**32)
     if device.type == "cpu" and isinstance(step, int):
-        mask = _draw_here(lines, examples, quads, number, step, key, threshold, scale)
+        mask = _draw_with_numpy(lines, examples, quads, number, step, key, threshold, scale)
     else:
-        mask = _draw_there(lines, examples, quads, number, step, key, threshold, scale)
+        mask = _draw_with_torch(lines, examples, quads, number, step, key, threshold, scale)
     return mask[:, :width].reshape(shape).to(dtype)
 
 
-def _draw_here(
+def _draw_with_numpy(
     lines: torch.Tensor,
     examples: torch.Tensor,
     quads: int,
@@ -135,7 +136,7 @@ def _draw_here(
     threshold: int,
     scale: float,
 ) -> torch.Tensor:
-    """Draw on the CPU with numpy; a (line, 4 quads) tensor of float32."""
+    """Return a (line, 4 quads) mask of float32, drawn on the CPU with numpy."""
     n = len(lines)
     mask = np.empty((n, quads, 4), dtype=np.float32)
     starts, rows = lines.numpy().astype(np.uint64), examples.numpy().astype(np.uint64)
@@ -150,7 +151,7 @@ def _draw_here(
     return torch.from_numpy(mask.reshape(n, 4 * quads))
 
 
-def _draw_there(
+def _draw_with_torch(
     lines: torch.Tensor,
     examples: torch.Tensor,
     quads: int,
@@ -160,7 +161,7 @@ def _draw_there(
     threshold: int,
     scale: float,
 ) -> torch.Tensor:
-    """Draw with torch on the device of `lines`; the same numbers."""
+    """Return the mask of `_draw_with_numpy`, drawn with torch on the device of `lines`."""
     device = lines.device
     element = lines[:, None] + torch.arange(quads, device=device)
     c2 = torch.full((1, 1), site, dtype=torch.long, device=device)
@@ -171,10 +172,10 @@ def _draw_there(
 
 
 def stack_masks(masks: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Return the masks of a stack's runs together.
+    """Return the masks of a stack's runs as one mapping of site to mask.
 
-    One run's masks are returned as they are; those of more get a leading run axis, of length 1
-    where all runs share theirs.
+    Masks of a single run are returned unchanged. Masks of several runs get a leading run axis, of
+    length 1 if all runs share one mapping.
     """
     if len(masks) == 1:
         return masks[0]

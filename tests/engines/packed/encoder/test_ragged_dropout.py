@@ -53,5 +53,5 @@ def test_masks_drawn_on_a_device_are_those_drawn_here(tmp_path: Path) -> None:
 
     batch = Case(tiny_weights(tmp_path), [0]).batch
     arguments = (batch.places * 4, batch.rows, 4, 77, 3, KEY, int(0.1 * 2**32), 1.25)
-    here, there = ragged_dropout._draw_here, ragged_dropout._draw_there
+    here, there = ragged_dropout._draw_with_numpy, ragged_dropout._draw_with_torch
     assert torch.equal(here(*arguments), there(*arguments))
