@@ -1,9 +1,8 @@
-"""`Tape`: what a CUDA graph does, on a CPU.
+"""`Tape`: imitates CUDA graphs on a CPU.
 
-It writes down every operation with the very tensors it was given, and repeats the list: same
-operations, same memory, the numbers of that time. What a graph could not record is refused: a value
-that the host asks for, and shapes that depend on values. What the host computed while recording
-(numpy, Python) is frozen, as it is in a graph.
+It captures every operation with its tensors, and replays the list on the same memory. It raises
+where a CUDA graph can't be captured: when the host reads a value, or a shape depends on values.
+Results that the host computes during the capture (numpy, Python) are frozen, as in a graph.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 Result = TypeVar("Result")
 
 _WAIT = {"_local_scalar_dense", "nonzero", "item", "masked_select", "_unique2", "is_nonzero"}
-"""Operations whose result, or its shape, the host has to wait for."""
+"""Operations that make the host wait for a value or a shape."""
 
 
 class Tape:
@@ -27,34 +26,34 @@ class Tape:
     stream = None
 
     def __init__(self) -> None:
-        self.recorded = 0
-        self.repeated = 0
+        self.captured = 0
+        self.replayed = 0
         self._made: list[weakref.ref[_Log]] = []
 
-    def forget(self) -> None:
-        """Take notice that all recordings are gone."""
+    def reset(self) -> None:
+        """See `GraphCapturer`."""
         self._made.clear()
 
-    def prepare(self, work: Callable[[], object]) -> None:
-        """Do the work without recording."""
+    def warm_up(self, work: Callable[[], object]) -> None:
+        """See `GraphCapturer`."""
         work()
 
-    def record(self, work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
-        """Return what `work` returns, and how to do it again."""
+    def capture(self, work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
+        """See `GraphCapturer`."""
         if self._made and all(made() is None for made in self._made):
             raise AssertionError("a pool of memory whose graphs are all gone can't be used again")
         log = _Log()
         self._made.append(weakref.ref(log))
         with log:
             result = work()
-        self.recorded += 1
+        self.captured += 1
 
-        def again() -> None:
-            self.repeated += 1
+        def replay() -> None:
+            self.replayed += 1
             with torch.inference_mode():
                 log.play()
 
-        return result, again
+        return result, replay
 
 
 class _Log(TorchDispatchMode):
@@ -68,13 +67,13 @@ class _Log(TorchDispatchMode):
         kwargs = kwargs or {}
         name = func.overloadpacket.__name__
         if name in _WAIT or (name == "_to_copy" and _moves(args, kwargs)):
-            raise AssertionError(f"a graph can't record {func}")
+            raise AssertionError(f"a graph can't capture {func}")
         out = func(*args, **kwargs)
         self.entries.append((func, args, kwargs, out))
         return out
 
     def play(self) -> None:
-        """Do all of it again; fresh results are written where they lay the first time."""
+        """Replay all operations; results are written to the memory of the first call."""
         for func, args, kwargs, out in self.entries:
             fresh = func(*args, **kwargs)
             for old, new in zip(_tensors(out), _tensors(fresh), strict=True):

@@ -1,1 +1,1 @@
-"""The packed engine: the runs of a column trained as one computation."""
+"""The packed engine: trains the runs of a column together, as stacked computations."""

@@ -130,19 +130,21 @@ class ColumnModel:
             return WorkBuffers(cut.trained, size, flat, cut.product_dtype, cut.parametrization)
 
         if capturer is None:
-            self.thread_pool.equip(memory)
+            self.thread_pool.use_buffers(memory)
             return stacks
-        graph_streams = [GraphStream(memory(), capturer(), beside=len(stacks) > 1) for _ in stacks]
+        graph_streams = [
+            GraphStream(memory(), capturer(), concurrent=len(stacks) > 1) for _ in stacks
+        ]
         for stack, graph_stream in zip(stacks, graph_streams, strict=True):
             stack.graph_stream = graph_stream
         # Scoring takes turns, in the memory of the first.
         first = graph_streams[0].memory
-        self.thread_pool.equip(lambda: first)
+        self.thread_pool.use_buffers(lambda: first)
         return stacks
 
     def update(self, batch: Batch, step: int, by_depth: bool = False) -> tuple[Floats, Floats]:
         """Make one update of every run; each follows the schedule of its own recipe."""
-        served, jobs, slot = self.batch_builder.serve(batch, step, self.runs, self.plans), [], 0
+        served, jobs, slot = self.batch_builder.build(batch, step, self.runs, self.plans), [], 0
         for stack in self.stacks:
             jobs.append((stack, served.of(slice(slot, slot + len(stack)))))
             slot += len(stack)

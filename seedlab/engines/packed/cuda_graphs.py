@@ -1,4 +1,4 @@
-"""CUDA graphs of training steps: what is recorded, for which shapes, and the memory it lives in."""
+"""CUDA graphs of training steps: capture, replay, a cache by shape, and streams for stacks."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ Result = TypeVar("Result")
 
 
 class GraphCapturer(Protocol):
-    """Records what is done to tensors, to do it again to the same tensors."""
+    """Captures work on tensors, so that it can be replayed on the same tensors."""
 
     @property
     def stream(self) -> torch.cuda.Stream | None:
-        """On which it records; work that is to run beside other recordings is repeated on it."""
+        """Stream of the capture; graphs that run concurrently are replayed on their streams."""
         ...
 
-    def prepare(self, work: Callable[[], object]) -> None:
-        """Do the work once without recording: memory, libraries and compilers get ready."""
+    def warm_up(self, work: Callable[[], object]) -> None:
+        """Do the work once without capturing it, to initialise memory, libraries and compilers."""
         ...
 
-    def record(self, work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
-        """Return what `work` returns, and how to do it again.
+    def capture(self, work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
+        """Return the result of `work`, and a function that replays it.
 
-        The tensors in the result are where it lies after each repetition. The first contents
-        are undefined: nothing may have been computed yet.
+        Every replay writes to the tensors of the result. Before the first replay their contents
+        are undefined: capturing need not compute anything.
         """
         ...
 
-    def forget(self) -> None:
-        """Take notice that all recordings are gone."""
+    def reset(self) -> None:
+        """Release the memory pool, after all captured graphs were dropped."""
         ...
 
 
 class CudaGraphCapturer:
-    """A `GraphCapturer` of CUDA graphs, which share memory and so must not run at the same time.
+    """A `GraphCapturer` of CUDA graphs. Its graphs share memory, so they must not run concurrently.
 
-    cuBLAS has a workspace for every stream, which is part of a recording. Recordings that run side by
-    side must not share one: they are made and repeated on streams of their own. And it must not
-    come from a recording's own memory: the stream is used once before anything is recorded on it.
+    A graph contains the cuBLAS workspace of its stream. Graphs that run concurrently must not share
+    a workspace, so they are captured and replayed on different streams. The workspace must not come
+    from a graph's memory pool, so `warm_up` uses the stream before the first capture.
     """
 
     def __init__(self) -> None:
         self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """See `GraphCapturer`: a pool of memory whose graphs are all gone can't be used again."""
+    def reset(self) -> None:
+        """See `GraphCapturer`; CUDA does not allow reusing a pool whose graphs were all dropped."""
         self._pool = torch.cuda.graph_pool_handle()
 
-    def prepare(self, work: Callable[[], object]) -> None:
+    def warm_up(self, work: Callable[[], object]) -> None:
         """See `GraphCapturer`."""
         before = torch.cuda.current_stream()
         self.stream.wait_stream(before)
@@ -64,7 +64,7 @@ class CudaGraphCapturer:
             work()
         before.wait_stream(self.stream)
 
-    def record(self, work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
+    def capture(self, work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
         """See `GraphCapturer`."""
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool, stream=self.stream):
@@ -73,72 +73,78 @@ class CudaGraphCapturer:
 
 
 class GraphCache:
-    """Recorded work by what decides the shapes of its tensors.
+    """Captured graphs, by a key that decides the shapes of their tensors.
 
     Parameters
     ----------
-    recorder : GraphCapturer
-    spaces : sequence of Workspace
-        The memory that the work uses beside what it is given. Where a larger batch makes it
-        grow, all that was recorded before is recorded anew.
+    capturer : GraphCapturer
+    workspaces : sequence of Workspace
+        Memory that the work uses besides its inputs. If a larger batch makes it grow, all graphs
+        are captured again.
+
+    Attributes
+    ----------
+    version : int
+        Number of times that all graphs became invalid.
     """
 
-    def __init__(self, capturer: GraphCapturer, spaces: Sequence[Workspace]) -> None:
-        self.capturer, self.spaces = capturer, list(spaces)
+    def __init__(self, capturer: GraphCapturer, workspaces: Sequence[Workspace]) -> None:
+        self.capturer, self.workspaces = capturer, list(workspaces)
         self.version = 0
-        """How often everything recorded became void."""
-        self._made: dict[Hashable, tuple[Any, Callable[[], None]]] = {}
-        self._grown, self._given = self._growth(), 0
+        self._graphs: dict[Hashable, tuple[Any, Callable[[], None]]] = {}
+        self._grown, self._inputs_version = self._growth(), 0
 
-    def run(self, key: Hashable, work: Callable[[], Result], given: int = 0) -> Result:
-        """Do `work`, or what was recorded for this key.
+    def run(self, key: Hashable, work: Callable[[], Result], inputs_version: int = 0) -> Result:
+        """Replay the graph of this key, after capturing `work` if there is none; return its result.
 
         Parameters
         ----------
         key : hashable
         work : callable
-            Reads and writes tensors of the same places at every call with the same key, and
-            never waits for a value.
-        given : int
-            `version` of the recordings whose results the work reads; with a new one, all that
-            was recorded is void.
+            Must read and write the same memory at every call with one key, and never wait for a
+            value on the device.
+        inputs_version : int
+            `version` of the cache whose results the work reads. A new version makes all graphs
+            invalid.
         """
-        if self._grown != self._growth() or self._given != given:
-            self._given = given
+        if self._grown != self._growth() or self._inputs_version != inputs_version:
+            self._inputs_version = inputs_version
             self.clear()
-        if key not in self._made:
-            self.capturer.prepare(work)
+        if key not in self._graphs:
+            self.capturer.warm_up(work)
             if self._grown != self._growth():
                 self.clear()
-            self._made[key] = self.capturer.record(work)
+            self._graphs[key] = self.capturer.capture(work)
         result: Result
-        result, again = self._made[key]
-        again()
+        result, replay = self._graphs[key]
+        replay()
         return result
 
     def clear(self) -> None:
-        """Forget what was recorded: the tensors it was recorded on are gone."""
-        self._made.clear()
-        self.capturer.forget()
+        """Drop all graphs, because the tensors that they were captured on no longer exist."""
+        self._graphs.clear()
+        self.capturer.reset()
         self.version += 1
         self._grown = self._growth()
 
     def _growth(self) -> int:
-        return sum(space.grown for space in self.spaces)
+        return sum(workspace.grown for workspace in self.workspaces)
 
 
 @dataclass(frozen=True)
 class ComputeOptions:
-    """How the stacks of a column are computed.
+    """Options for computing the stacks of a column.
 
     Parameters
     ----------
     stack : int
         Runs per stack.
     buckets : bool
-        Make training batches on the device, in a few shapes (see `seedlab.engines.packed.encoder.device_split`).
-    recorder : callable, optional
-        Makes a `GraphCapturer`; forward and backward are recorded then. Needs `buckets`.
+        Build training batches on the device, in a few shapes
+        (see `seedlab.engines.packed.encoder.device_split`).
+    capturer : callable, optional
+        Returns a new `GraphCapturer`; forward and backward passes are then captured. It requires
+        `buckets`.
     """
 
     stack: int
@@ -147,24 +153,24 @@ class ComputeOptions:
 
 
 class GraphStream:
-    """What a stack has for itself where its work is recorded: a recording is of fixed memory.
+    """Memory, graphs and CUDA stream of one stack; a graph needs memory at fixed addresses.
 
     Parameters
     ----------
     memory : WorkBuffers
-    recorder : GraphCapturer
-    beside : bool
-        There are other stacks: on a GPU they are computed side by side, on streams.
+    capturer : GraphCapturer
+    concurrent : bool
+        Compute the stack on its own stream, concurrently with other stacks.
     """
 
-    def __init__(self, memory: WorkBuffers, capturer: GraphCapturer, beside: bool) -> None:
+    def __init__(self, memory: WorkBuffers, capturer: GraphCapturer, concurrent: bool) -> None:
         self.memory = memory
         self.graphs = GraphCache(capturer, [memory.work])
-        self._stream = capturer.stream if beside else None
+        self._stream = capturer.stream if concurrent else None
 
     @contextmanager
     def open(self) -> Iterator[WorkBuffers]:
-        """Work on the lane's stream, after what has been asked for before; its memory."""
+        """Make the stack's stream current, after all work queued so far; yield the memory."""
         if self._stream is None:
             yield self.memory
             return
@@ -173,6 +179,6 @@ class GraphStream:
             yield self.memory
 
     def join(self) -> None:
-        """Let what is asked for from here on wait for the lane's work."""
+        """Make work queued from now on wait for the stack's work."""
         if self._stream is not None:
             torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)

@@ -1,4 +1,4 @@
-"""The masks of dropout and mixout in a column: what several runs need is drawn once."""
+"""Masks of dropout and mixout for a column; a mask that several runs share is drawn once."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from seedlab.training.step_plan import StepPlan
 from seedlab.training.techniques.mixout import keep_mask
 
 Part = tuple[Ragged, torch.Tensor]
-"""Tokens and labels of a part of a batch."""
+"""Tokens and (row,) labels of a part of a batch."""
 Key = tuple[int, int] | None
-"""Of the dropout stream; None where nothing is dropped."""
+"""Key of the dropout or mixout stream; None: no masks."""
 Drawn = Mapping[Key, dict[str, torch.Tensor]]
-"""Masks by key and site."""
+"""Masks by key and site (or weight, for mixout)."""
 _Job = tuple[int, tuple[int, int], Site]
-"""A mask to be drawn: of which part, with which key, at which site."""
+"""A mask to draw: number of the part, key and site."""
 
 
 def dropout_key(run: RunSpec, plan: StepPlan, step: int) -> Key:
-    """Return the key of a run's dropout, None where it has none at this step."""
+    """Return the key of a run's dropout; None without dropout at this step."""
     first = step % plan.steps_per_epoch == 0
     if run.recipe.dropout_active != "always" and not first:
         return None
@@ -40,7 +40,7 @@ def dropout_key(run: RunSpec, plan: StepPlan, step: int) -> Key:
 
 
 def mixout_key(run: RunSpec) -> Key:
-    """Return the key of a run's mixout, None where there is none."""
+    """Return the key of a run's mixout; None without mixout."""
     if run.recipe.mixout.p == 0.0:
         return None
     seed = run.seeds.resolved().mixout
@@ -55,12 +55,13 @@ class Masks:
     Parameters
     ----------
     sites : tuple of Site
-        Where something is dropped.
+        Dropout sites.
     max_length : int
         Configured maximum length in tokens.
     dtype : torch.dtype
+        Type of the masks.
     device : torch.device
-    crew : ThreadPool
+    thread_pool : ThreadPool
     """
 
     sites: tuple[Site, ...]
@@ -73,21 +74,21 @@ class Masks:
         """Return every part's masks, by key and site."""
         jobs = self._jobs(parts, keys)
         drawn = self.thread_pool.map(lambda job, _: self._draw(job, parts, step), jobs)
-        return _sorted(jobs, drawn, parts, keys)
+        return _by_part(jobs, drawn, parts, keys)
 
-    def record(
+    def draw_for_graph(
         self, parts: Sequence[Part], keys: set[Key], step: torch.Tensor, memory: Workspace
     ) -> list[Drawn]:
-        """Return the same masks in memory of their own; no threads, so that it can be recorded.
+        """Return the masks of `draw` in buffers of `memory`; a CUDA graph can capture this.
 
-        `step` is a () tensor of int64 on the device.
+        It uses no threads. `step` is a () tensor of int64 on the device.
         """
         jobs, kept = self._jobs(parts, keys), []
         for job in jobs:
             mask = self._draw(job, parts, step)
             name = f"{job[0]}.{job[1]}.{job[2].name}"
             kept.append(memory.buffer(name, *mask.shape).copy_(mask))
-        return _sorted(jobs, kept, parts, keys)
+        return _by_part(jobs, kept, parts, keys)
 
     def _jobs(self, parts: Sequence[Part], keys: set[Key]) -> list[_Job]:
         return [
@@ -105,10 +106,13 @@ class Masks:
     def draw_mixout(
         self, keys: set[Key], mixout: MixoutSpec, layout: FlatLayout, step: int
     ) -> Drawn:
-        """Return scaled masks of the linear maps of a layout, by key and weight; on the host."""
+        """Return scaled masks of the linear maps of a layout, by key and weight.
+
+        They are drawn on the host and copied to the device.
+        """
         masks: dict[Key, dict[str, torch.Tensor]] = {key: {} for key in keys}
         jobs = [(key, name) for key in keys if key is not None for name in layout.pieces]
-        # At p = 1 nothing is kept.
+        # At p = 1 no weight is kept.
         scale = 0.0 if mixout.p == 1.0 else 1.0 / (1.0 - mixout.p)
 
         def draw(job: tuple[tuple[int, int], str], _: WorkBuffers) -> torch.Tensor:
@@ -122,7 +126,7 @@ class Masks:
         return masks
 
 
-def _sorted(
+def _by_part(
     jobs: Sequence[_Job], drawn: Sequence[torch.Tensor], parts: Sequence[Part], keys: set[Key]
 ) -> list[Drawn]:
     """Return masks by part, key and site."""

@@ -1,10 +1,10 @@
-"""The packed engine: the runs of a column as stacked computations that share their batches.
+"""`PackedEngine`: trains the runs of a column as stacked computations that share their batches.
 
-A column's runs see the same examples at every step, so batches, index vectors and dropout
-masks are made once. The runs are cut into stacks: on a CPU every run is a stack of its own,
-small enough for its activations and gradients to stay in the caches, and threads take stacks
-rather than parts of operations; a run's arithmetic then depends neither on its neighbours nor
-on the pack's width nor on the number of threads. On a GPU one stack holds all runs.
+A column's runs see the same examples at every step, so batches, index vectors and dropout masks
+are made once. The runs are divided into stacks. On a CPU every run is a stack by itself, so its
+activations and gradients fit in the caches. Each thread computes whole stacks, not parts of
+operations. So a run's bits depend neither on its neighbours, nor on the pack's width, nor on the
+number of threads. On a GPU one stack contains all runs.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ class PackedEngine:
     Parameters
     ----------
     stack : int or None
-        Runs per stack; None: one on a CPU, all of them on a GPU.
+        Runs per stack; None: one on a CPU, all runs on a GPU.
     slots : int or None
-        Compute always so many runs, dummies among them; None: as many as there are. Stacks of
-        one run need none: their bits depend on nobody.
+        Fixed number of computed runs, filled up with dummies; None: only the runs themselves.
+        Stacks of one run ignore it: their bits do not depend on other runs.
     buckets : bool or None
-        Make batches on the device, in a few shapes; None: on a GPU.
-    recorder : callable, optional
-        Makes a `seedlab.engines.packed.cuda_graphs.GraphCapturer`: forward and backward are recorded.
+        Build batches on the device, in a few shapes; None: only on a GPU.
+    capturer : callable, optional
+        Returns a new `seedlab.engines.packed.cuda_graphs.GraphCapturer`; forward and backward
+        passes are then captured as CUDA graphs.
     """
 
     name = "packed"
@@ -64,7 +65,7 @@ class PackedEngine:
         return cls(settings.stack, slots, capturer=CudaGraphCapturer if settings.graphs else None)
 
     def circumstances(self, device: str) -> dict[str, Any]:
-        """Return what decides the bits of a run beside the run itself: who is computed with it."""
+        """Return the settings that affect a run's bits besides the run itself."""
         alone = self._alone(device)
         return {
             "stack": 1 if alone else self.stack,
@@ -79,31 +80,31 @@ class PackedEngine:
         weights: Weights,
         callbacks: Callbacks,
     ) -> Iterator[RunResult]:
-        """Train every run and yield the results of a column as soon as it is through.
+        """Train every run; yield the results of each column when it is complete.
 
-        After a pack of one run, the model of `weights` is that run's.
+        After a pack of one run, the model of `weights` has that run's final weights.
 
         Parameters
         ----------
         runs : sequence of RunSpec
-            Of one task, model and precision.
+            They have one task, model and precision.
         task : EncodedTask
         weights : Weights
             Loaded for this task; runs are trained on its device.
-        watch : Callbacks
+        callbacks : Callbacks
 
         Raises
         ------
         SeedlabError
-            When the architecture can't be stacked, or the pack can't fit into memory.
+            When the architecture can't be stacked, or the estimated memory is not available.
         PackMemoryError
-            When memory runs out all the same.
+            When memory runs out during training.
         """
         device = weights.model.device
         if device.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
-            # Nothing here reads memory that was not written; filling it all would be waste.
+            # No operation here reads uninitialised memory, so torch need not fill it.
             torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         n, threads = len(task.splits["train"]), torch.get_num_threads()
         alone = self._alone(device.type)
@@ -117,12 +118,12 @@ class PackedEngine:
             )
             for column in columns(runs, n, {run: c.step for run, c in found.items() if c}):
                 checkpoints = [c for run in column if (c := found.get(run)) is not None]
-                # Dummies repeat the last run.
+                # Dummies are copies of the last run.
                 filled = column + column[-1:] * ((slots or 0) - len(column))
                 plans = [make_plan(run.recipe, run.evaluation, n) for run in filled]
-                how = self._execution(device, len(filled))
+                options = self._compute_options(device, len(filled))
                 try:
-                    packed = ColumnModel(filled, plans, task, weights, thread_pool, how)
+                    packed = ColumnModel(filled, plans, task, weights, thread_pool, options)
                     pack_model = packed if slots is None else FixedWidth(packed, len(column))
                     for slot, checkpoint in enumerate(checkpoints):
                         pack_model.load(slot, checkpoint.tensors)
@@ -151,12 +152,12 @@ class PackedEngine:
                     zip(column, plans, histories, strict=False)
                 ):
                     rates = learning_rates(run.recipe, plan, layers)
-                    first = slot - slot % how.stack
-                    mates = histories[first : first + how.stack]
+                    first = slot - slot % options.stack
+                    mates = histories[first : first + options.stack]
                     own = {
                         "slot": slot,
-                        "stack": min(how.stack, len(filled) - first),
-                        # After a pause, who was in its stack before is not known.
+                        "stack": min(options.stack, len(filled) - first),
+                        # For a resumed run it is not known which runs left its stack before.
                         "narrowed": not alone
                         and slots is None
                         and (
@@ -165,16 +166,16 @@ class PackedEngine:
                         ),
                     }
                     yield history.result(run, plan, rates, {**shared, **own})
-                # Before the next column is planned, by what memory is free.
+                # Free memory now: the next column is planned by the memory that is free.
                 del packed, pack_model
                 thread_pool.release()
 
     def _alone(self, device: str) -> bool:
-        """Whether every run is a stack by itself."""
+        """Whether every stack has one run."""
         return self.stack == 1 or (self.stack is None and device == "cpu")
 
-    def _execution(self, device: torch.device, slots: int) -> ComputeOptions:
-        """Return how so many slots are computed on a device, where nothing was said."""
+    def _compute_options(self, device: torch.device, slots: int) -> ComputeOptions:
+        """Return the options for a column of `slots` runs; unset ones follow the device."""
         stack = 1 if self._alone(device.type) else self.stack or slots
         buckets = device.type != "cpu" if self.buckets is None else self.buckets
         return ComputeOptions(stack, buckets, self.capturer)
@@ -183,19 +184,19 @@ class PackedEngine:
 def columns(
     runs: Sequence[RunSpec], n_examples: int, made: Mapping[RunSpec, int]
 ) -> list[list[RunSpec]]:
-    """Return the runs grouped by what must agree for them to be trained together.
+    """Return the runs in columns: groups that can be trained together.
 
-    That is the order seed, the shape of the plan, the loss, what is frozen, adapters, mixout,
-    and the updates already made: optimiser, schedule, clipping, dropout and the other techniques
-    are each run's own.
+    The runs of a column agree in order seed, steps and evaluations, loss, frozen layers, adapters,
+    mixout, and updates already made. Optimiser, schedule, clipping, dropout and the other
+    techniques may differ.
 
     Parameters
     ----------
     runs : sequence of RunSpec
     n_examples : int
-        For training.
+        Training examples.
     made : mapping of run to int
-        Updates of the runs that go on from a checkpoint.
+        Updates already made by runs that resume from a checkpoint.
     """
     groups: dict[object, list[RunSpec]] = {}
     for run in runs:

@@ -1,4 +1,4 @@
-"""`EvaluationBatches`: the batches in which splits are scored, made once."""
+"""`EvaluationBatches`: the batches in which splits are scored; they are built once."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ from seedlab.tasks.encoded import Split
 from seedlab.training.batches import collate, evaluation_batches
 
 Batches = list[tuple[npt.NDArray[np.int64], Ragged, torch.Tensor | None]]
-"""Numbers of the examples, their tokens, and the output of what is below the trained part."""
+"""Numbers of the examples, their tokens, and the output of the frozen trunk (None without one)."""
 
 
 @dataclass
 class EvaluationBatches:
-    """Makes the batches of a split, and keeps what is the same at every evaluation.
+    """Builds the evaluation batches of a split, and caches outputs of the frozen trunk.
 
     Parameters
     ----------
     tables : Tables
     pad_id : int
+        Token id of the padding.
     size : int
         Examples per batch.
     device : torch.device
-    lower : FrozenTrunk
+    frozen_trunk : FrozenTrunk
     width : int
-        Of the model.
+        Hidden features of the model.
     room : int
-        Bytes of outputs of the lower part that may be held; those that fit are computed once.
+        Bytes available for cached outputs of the frozen trunk. Outputs of a split that fit are
+        computed once, others at every evaluation.
     keeps_features : bool
-        The lower part is the whole encoder: its first tokens are computed once per example.
+        True if the whole encoder is frozen: its first tokens are computed once per example.
     """
 
     tables: Tables
@@ -51,32 +53,32 @@ class EvaluationBatches:
     _kept: dict[int, list[torch.Tensor]] = field(default_factory=dict)
 
     def ragged(self, split: Split, indices: npt.NDArray[np.int64]) -> Ragged:
-        """Return the named examples without padding."""
+        """Return the examples with these numbers, without padding."""
         batch = collate(split, indices, self.pad_id)
         return self.tables.ragged(batch.ids, batch.types, batch.mask).to(self.device)
 
     def batches(self, split: Split) -> Iterator[Batches]:
-        """Yield the batches of a split, as many at a time as there is room for."""
-        whole = self._made(split)
+        """Yield the batches of a split, in lists whose trunk outputs fit in `room`."""
+        batches = self._built(split)
         if not self.frozen_trunk:
-            yield [(indices, batch, None) for indices, batch in whole]
+            yield [(indices, batch, None) for indices, batch in batches]
         elif self.keeps_features:
             features = self.features(split)
-            yield [(indices, batch, features[indices]) for indices, batch in whole]
+            yield [(indices, batch, features[indices]) for indices, batch in batches]
         else:
-            yield from self._with_outputs(split, whole)
+            yield from self._with_outputs(split, batches)
 
     def features(self, split: Split) -> torch.Tensor:
-        """Return the (example, feature) first tokens of a split, where the encoder is frozen."""
+        """Return the (example, feature) first tokens of a split; the whole encoder is frozen."""
         if id(split) not in self._features:
-            whole = self._made(split)
-            found = self.frozen_trunk.score([batch for _, batch in whole])
-            order = np.argsort(np.concatenate([indices for indices, _ in whole]))
+            batches = self._built(split)
+            found = self.frozen_trunk.score([batch for _, batch in batches])
+            order = np.argsort(np.concatenate([indices for indices, _ in batches]))
             self._features[id(split)] = torch.cat(found)[order]
         return self._features[id(split)]
 
-    def _made(self, split: Split) -> list[tuple[npt.NDArray[np.int64], Ragged]]:
-        """Return the batches of a split; they are the same at every evaluation."""
+    def _built(self, split: Split) -> list[tuple[npt.NDArray[np.int64], Ragged]]:
+        """Return the batches of a split; they are built once."""
         if id(split) not in self._batches:
             self._batches[id(split)] = [
                 (indices, self.ragged(split, indices))
@@ -85,22 +87,25 @@ class EvaluationBatches:
         return self._batches[id(split)]
 
     def _with_outputs(
-        self, split: Split, whole: list[tuple[npt.NDArray[np.int64], Ragged]]
+        self, split: Split, batches: list[tuple[npt.NDArray[np.int64], Ragged]]
     ) -> Iterator[Batches]:
-        """Yield batches with the outputs of the lower part, as many as there is room for."""
-        name, sizes = id(split), [self.frozen_trunk.nbytes(batch, self.width) for _, batch in whole]
+        """Yield batches with outputs of the frozen trunk, in lists that fit in `room`."""
+        name, sizes = (
+            id(split),
+            [self.frozen_trunk.nbytes(batch, self.width) for _, batch in batches],
+        )
         if name not in self._kept and sum(sizes) <= self.room:
-            self._kept[name] = self.frozen_trunk.score([batch for _, batch in whole])
+            self._kept[name] = self.frozen_trunk.score([batch for _, batch in batches])
             self.room -= sum(sizes)
         if name in self._kept:
-            yield [(*made, out) for made, out in zip(whole, self._kept[name], strict=True)]
+            yield [(*batch, out) for batch, out in zip(batches, self._kept[name], strict=True)]
             return
         start = 0
-        while start < len(whole):
+        while start < len(batches):
             stop = start + 1
-            while stop < len(whole) and sum(sizes[start : stop + 1]) <= self.room:
+            while stop < len(batches) and sum(sizes[start : stop + 1]) <= self.room:
                 stop += 1
-            some = whole[start:stop]
+            some = batches[start:stop]
             outputs = self.frozen_trunk.score([batch for _, batch in some])
-            yield [(*made, out) for made, out in zip(some, outputs, strict=True)]
+            yield [(*batch, out) for batch, out in zip(some, outputs, strict=True)]
             start = stop

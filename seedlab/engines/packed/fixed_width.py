@@ -1,4 +1,4 @@
-"""`FixedWidth`: a column whose slots stay filled, so that nobody's bits change when runs leave."""
+"""`FixedWidth`: a column of constant width, so that a run's bits do not change when others end."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from seedlab.training.loop import Floats
 
 
 class FixedWidth:
-    """The first runs of a column; its other slots are dummies: a `seedlab.training.loop.PackModel`.
+    """A `seedlab.training.loop.PackModel` whose width never changes; unused slots are dummies.
 
-    On a GPU a matrix product may be computed by another kernel when the stack gets narrower. Here
-    it does not: a run that ends becomes a dummy, which costs what a run costs and is discarded.
+    On a GPU a narrower stack may use other kernels for its matrix products. Here the stack keeps
+    its width: a run that ends becomes a dummy, whose results are discarded at a run's full cost.
 
     Parameters
     ----------
-    trainee : ColumnModel
+    pack_model : ColumnModel
     n : int
-        Runs; what its other slots train is never asked for.
+        Number of runs: they are in the first slots, dummies in the others.
     """
 
     def __init__(self, pack_model: ColumnModel, n: int) -> None:
@@ -41,7 +41,7 @@ class FixedWidth:
         return self.pack_model.logits(split, averaged)[self.live]
 
     def drop(self, slots: list[int]) -> None:
-        """Forget these slots; they are computed all the same."""
+        """Turn these slots into dummies; they are still computed."""
         self.live = [own for slot, own in enumerate(self.live) if slot not in slots]
 
     def state(self, slot: int) -> dict[str, torch.Tensor]:
@@ -49,11 +49,11 @@ class FixedWidth:
         return self.pack_model.state(self.live[slot])
 
     def load(self, slot: int, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Let the run in this slot go on from what `state` returned."""
+        """Set the state of the run in this slot to the tensors that `state` returned."""
         self.pack_model.load(self.live[slot], tensors)
 
     def restore(self, weights: Weights, slot: int) -> None:
-        """Leave the weights of the run in this slot that were scored last in its model."""
+        """Copy the weights of the run in this slot that were scored last into the model."""
         self.pack_model.restore(weights, self.live[slot])
 
     def distances(self) -> Floats:

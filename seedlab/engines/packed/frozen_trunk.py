@@ -1,4 +1,4 @@
-"""`FrozenTrunk`: the part of the model below what is trained, computed once for all runs."""
+"""`FrozenTrunk`: the stages below the first trained one, computed once for all runs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from seedlab.engines.packed.thread_pool import ThreadPool, WorkBuffers
 
 @dataclass(frozen=True)
 class FrozenTrunk:
-    """Computes what is the same for all runs of a column.
+    """Computes the stages of the encoder that are frozen in all runs of a column.
 
-    Runs with another dropout seed drop other elements; there is one output per key then, and
-    one for all where nothing is dropped in this part.
+    If these stages contain dropout, there is one output per dropout key. Otherwise all runs share
+    one output.
 
     Parameters
     ----------
     encoder : StackedEncoder
     parameters : mapping of name to tensor
-        The frozen ones.
+        Frozen parameters.
     drops : bool
-        Whether there are dropout sites in this part.
-    crew : ThreadPool
+        Whether these stages contain dropout sites.
+    thread_pool : ThreadPool
     """
 
     encoder: StackedEncoder
@@ -37,13 +37,13 @@ class FrozenTrunk:
     thread_pool: ThreadPool
 
     def __bool__(self) -> bool:
-        """Whether there is such a part."""
+        """Whether any stage is frozen."""
         return self.encoder.first > 0
 
     def train(
         self, batches: Sequence[Ragged], masks: Sequence[Drawn], keys: Sequence[Key]
     ) -> list[list[torch.Tensor]]:
-        """Return every part's outputs, by run; those of one key are one tensor.
+        """Return the outputs for training, by part and run; runs with one key share a tensor.
 
         Parameters
         ----------
@@ -52,7 +52,7 @@ class FrozenTrunk:
         masks : sequence of mappings of key to masks by site
             By part.
         keys : sequence of Key
-            Of the runs' dropout.
+            Dropout keys of the runs.
         """
         own = [key if self.drops else None for key in keys]
         jobs = [(part, key) for part in range(len(batches)) for key in dict.fromkeys(own)]
@@ -61,26 +61,26 @@ class FrozenTrunk:
         return [[by_job[part, key] for key in own] for part in range(len(batches))]
 
     def score(self, batches: Sequence[Ragged]) -> list[torch.Tensor]:
-        """Return the outputs of batches without dropout."""
+        """Return the outputs for evaluation, by batch: without dropout."""
         return self._map([(batch, {}) for batch in batches])
 
     def nbytes(self, batch: Ragged, width: int) -> int:
-        """Return how large the output of a batch is, in a model of this width."""
-        whole = self.encoder.first <= len(self.encoder.layers)
-        lines = batch.n_tokens if whole else batch.n_rows
+        """Return the size in bytes of a batch's output, in a model of `width` hidden features."""
+        all_tokens = self.encoder.first <= len(self.encoder.layers)
+        lines = batch.n_tokens if all_tokens else batch.n_rows
         return lines * width * self.parameters[self.encoder.architecture.words].element_size()
 
     def _map(self, jobs: Sequence[tuple[Ragged, NamedTensors]]) -> list[torch.Tensor]:
         def compute(job: tuple[Ragged, NamedTensors], memory: WorkBuffers) -> torch.Tensor:
             out = self.encoder.frozen_trunk(ForwardContext(self.parameters, *job, memory.work))
-            assert out is not None  # asked only where there is such a part
+            assert out is not None  # callers check that a stage is frozen
             return out
 
         return self.thread_pool.map(compute, jobs)
 
 
 def for_stack(outputs: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the outputs for a stack's runs together, with a run axis for more than one."""
+    """Return the outputs of a stack's runs as one tensor, with a run axis for more than one."""
     if len(outputs) == 1:
         return outputs[0]
     if all(out is outputs[0] for out in outputs):

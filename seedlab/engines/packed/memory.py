@@ -1,4 +1,4 @@
-"""How much memory a pack needs, how much there is, and the width that fits."""
+"""Estimates of a pack's memory, the memory that is free, and the widest pack that fits."""
 
 from __future__ import annotations
 
@@ -11,40 +11,41 @@ import torch
 from seedlab.errors import SeedlabError
 
 _SHARE = 0.9
-"""Share of the free memory that a pack may plan with; the rest is for what is not counted."""
+"""Share of the free memory that a pack may use; the rest covers what the estimate leaves out."""
 
 
 class PackMemoryError(MemoryError):
-    """A pack that ran out of memory while it was trained.
+    """Raised when memory runs out during the training of a pack.
 
-    It is no refusal: whoever runs packs may try again with the pack's halves.
+    The launcher may then train the two halves of the pack instead.
     """
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides how much memory training takes.
+    """Sizes that decide how much memory training takes.
 
     Parameters
     ----------
     size : int
-        Parameters that are trained per run, trimmed embedding tables included.
+        Trained parameters per run, including trimmed embedding tables.
     hidden, feed_forward, heads, layers : int
-        Of the encoder.
+        Widths, attention heads and layers of the encoder.
     rows, longest : int
-        Examples and tokens of the largest training batch: its longest example counts for all.
+        Examples of the largest training batch, and tokens of the longest example. Every example
+        counts as the longest.
     evaluation_rows : int
-        Examples per forward pass when scoring.
+        Examples per forward pass in evaluation.
     itemsize : int
-        Bytes per number.
+        Bytes per element.
     vectors : int
-        Vectors of `size` numbers that a run keeps: weights, two moments, and an average.
+        Vectors of `size` elements per run: weights, two moments, and an average if any.
     scratch : int
-        Numbers of effective weights, and of their gradients, of a run that is computed.
+        Elements of effective weights and their gradients, per computed run.
     shared : int
-        Bytes that the pack needs once, however wide it is.
+        Bytes that the pack needs once, whatever its width.
     copy : int
-        Bytes per number of a copy of the weights in lower precision; 0 without one.
+        Bytes per element of a copy of the weights in lower precision; 0 without a copy.
     """
 
     size: int
@@ -68,17 +69,17 @@ class Shape:
 
     @property
     def gradients(self) -> int:
-        """Bytes of a run's gradients, and of its effective weights where there are such."""
+        """Bytes of a run's gradients, and of its effective weights if any."""
         return (self.size + self.scratch) * self.itemsize
 
     @property
     def activations(self) -> int:
-        """Bytes of a run's largest pass, with the quarter that buffers have in reserve.
+        """Bytes of a run's largest pass, including the buffers' reserve of a quarter.
 
-        Per token and layer a training pass keeps 9 hidden vectors (input, query, key, value,
-        context, two sums, two norms), 2 of the feed-forward width, and per head two rows of
-        the attention matrix. Once, it needs about 12 hidden vectors, 2 of the feed-forward
-        width and 3 attention rows for what is on its way. Scoring keeps one layer's worth.
+        Per token and layer, a training pass keeps 9 hidden vectors: input, query, key, value,
+        context, two sums, two norms. It also keeps 2 vectors of the feed-forward width, and 2
+        rows of the attention matrix per head. Temporary results add about 12 hidden vectors, 2 of
+        the feed-forward width and 3 attention rows, once. Evaluation keeps a single layer.
         """
         kept = 9 * self.hidden + 2 * self.feed_forward + 2 * self.heads * self.longest
         passing = 12 * self.hidden + 2 * self.feed_forward + 3 * self.heads * self.longest
@@ -88,9 +89,9 @@ class Shape:
 
 
 def needed(shape: Shape, width: int, at_once: int) -> int:
-    """Return the bytes of a pack of `width` runs of which `at_once` are computed at a time."""
-    of_a_pass = shape.gradients + shape.activations
-    return shape.shared + width * shape.weights + min(width, at_once) * of_a_pass
+    """Return the bytes of a pack of `width` runs that computes `at_once` runs concurrently."""
+    per_pass = shape.gradients + shape.activations
+    return shape.shared + width * shape.weights + min(width, at_once) * per_pass
 
 
 def fitting_width(shape: Shape, free: int, at_once: int | None) -> int:
@@ -102,7 +103,7 @@ def fitting_width(shape: Shape, free: int, at_once: int | None) -> int:
     free : int
         See `free_bytes`.
     at_once : int or None
-        Runs that are computed at a time (threads of one-run stacks); None: all of them.
+        Runs that are computed concurrently; None: all of them.
     """
     free = max(0, int(free * _SHARE) - shape.shared)
     per_run = shape.gradients + shape.activations
@@ -115,12 +116,12 @@ def fitting_width(shape: Shape, free: int, at_once: int | None) -> int:
 
 
 def check_fits(shape: Shape, width: int, free: int, at_once: int | None) -> None:
-    """Refuse a pack that can't fit.
+    """Check that a pack fits into memory; see `fitting_width` for the parameters.
 
     Raises
     ------
     SeedlabError
-        Naming the width that would.
+        When it does not fit; the message names the widest pack that does.
     """
     widest = fitting_width(shape, free, at_once)
     if width <= widest:
@@ -138,11 +139,11 @@ def check_fits(shape: Shape, width: int, free: int, at_once: int | None) -> None
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the memory that is free on a device, limits of a container included."""
+    """Return the free memory of a device in bytes; a container's limit counts."""
     if device.type == "cuda":
-        # What torch holds without using it counts as taken there, and is ours.
-        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + held
+        # CUDA counts torch's unused reserve as taken, but this process can use it.
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
     free = [_available()]
     limit, used = _read("/sys/fs/cgroup/memory.max"), _read("/sys/fs/cgroup/memory.current")
     if limit is not None and used is not None:
@@ -158,7 +159,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _available() -> int:
-    """Return what the system calls available: free, or held by caches that give way."""
+    """Return the system's available memory in bytes: free, or used by reclaimable caches."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -169,7 +170,7 @@ def _available() -> int:
 
 
 def _read(path: str) -> int | None:
-    """Return the number in a file of the system; None where there is none or no limit."""
+    """Return the number in a system file; None if it does not exist or says "max"."""
     try:
         text = Path(path).read_text().strip()
     except OSError:

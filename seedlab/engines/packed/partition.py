@@ -1,4 +1,4 @@
-"""`ModelPartition`: how a model is cut for a column: what is trained, and what all runs share."""
+"""`ModelPartition`: a model's trained parameters, per run, and frozen ones, shared by a column."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ from seedlab.training.recipe_effects import ParameterPlan
 
 @dataclass(frozen=True)
 class ModelPartition:
-    """A model as the runs of a column compute it.
+    """A model, divided into trained and frozen parameters for the runs of a column.
 
     Parameters
     ----------
-    family : EncoderArchitecture
+    architecture : EncoderArchitecture
     encoder : StackedEncoder
     trained : FlatLayout
-        Of every run's own vector.
+        Layout of a run's vector of trained parameters.
     frozen : FlatLayout
-        Of the vector that all runs read.
+        Layout of the vector of frozen parameters, which all runs share.
     sites : tuple of Site
-        Where something is dropped in training.
+        Dropout sites in training.
     hidden, feed_forward, longest : int
         Widths of the model, and tokens of the longest example.
     dtype : torch.dtype
-        Of the weights.
+        Type of the weights.
     product_dtype : torch.dtype
-        In which matrix products are computed.
+        Type in which matrix products are computed.
     device : torch.device
-    effective : Parametrization or None
-        Weights that are computed with in the place of others.
+    parametrization : Parametrization or None
+        Computes effective weights from the trained ones; None: the encoder uses these directly.
     """
 
     architecture: EncoderArchitecture
@@ -70,45 +70,47 @@ class ModelPartition:
 
     @property
     def drops_below(self) -> bool:
-        """Whether something is dropped below the first stage that is trained."""
+        """Whether a stage below the first trained one contains dropout."""
         return any(self.architecture.stage(site.name) < self.encoder.first for site in self.sites)
 
     @property
     def keeps_features(self) -> bool:
-        """Whether the head alone is trained, on first tokens that are the same in every epoch."""
+        """Whether only the head is trained, on features that are the same in every epoch."""
         return self.encoder.first > len(self.architecture.layers) and not self.drops_below
 
     @property
     def low(self) -> torch.dtype | None:
-        """Of copies of the weights for matrix products, where these read trained weights as such."""
-        plain = self.parametrization is not None or self.product_dtype == self.dtype
-        return None if plain else self.product_dtype
+        """Type of the weights' copies for matrix products; None: products read the weights."""
+        uncopied = self.parametrization is not None or self.product_dtype == self.dtype
+        return None if uncopied else self.product_dtype
 
     def vector(self, layout: FlatLayout, *runs: int) -> torch.Tensor:
         """Return a vector of zeros for a layout, or one per run."""
         return torch.zeros(*runs, layout.size, dtype=self.dtype, device=self.device)
 
     def beyond(self, pretrained: Mapping[str, torch.Tensor]) -> float:
-        """Return the sum of squares of trained embedding rows that are out of the task's reach."""
+        """Return the sum of squares of trained embedding rows that the task never uses."""
         total = 0.0
         for name, rows in self.trained.rows.items():
             table = pretrained[name]
-            out = torch.ones(len(table), dtype=torch.bool)
-            out[rows] = False
-            total += float(table[out.to(table.device)].double().square().sum())
+            unused = torch.ones(len(table), dtype=torch.bool)
+            unused[rows] = False
+            total += float(table[unused.to(table.device)].double().square().sum())
         return total
 
     def shape(self, run: RunSpec, room: int, averaged: bool, initial_weights: bool) -> Shape:
-        """Return what decides how much memory a column takes.
+        """Return the sizes that decide how much memory a column takes.
 
         Parameters
         ----------
         run : RunSpec
-            One of them.
+            A run of the column.
         room : int
-            Bytes that may be taken for outputs of the part that is not trained.
-        averaged, origin : bool
-            Whether averages, or the pre-trained weights, are held besides.
+            Bytes available for cached outputs of the frozen trunk.
+        averaged : bool
+            Whether averaged weights are kept.
+        initial_weights : bool
+            Whether initial weights are kept.
         """
         recipe, itemsize = run.recipe, self.dtype.itemsize
         layers, first = len(self.architecture.layers), self.encoder.first
@@ -124,7 +126,7 @@ class ModelPartition:
             hidden=self.hidden,
             feed_forward=self.feed_forward,
             heads=self.architecture.heads,
-            # The part that is not trained keeps a layer's worth for all of its layers.
+            # All frozen layers together keep a single layer's activations.
             layers=layers - max(first - 1, 0) + (first > 1),
             rows=_rows(recipe),
             longest=self.longest,
@@ -140,7 +142,16 @@ class ModelPartition:
 def partition_model(
     weights: Weights, task: EncodedTask, run: RunSpec, parameter_plan: ParameterPlan
 ) -> ModelPartition:
-    """Return how a model is cut for a task, by one of a column's runs and what it does to it.
+    """Return the partition of a model for a column.
+
+    Parameters
+    ----------
+    weights : Weights
+    task : EncodedTask
+    run : RunSpec
+        A run of the column.
+    parameter_plan : ParameterPlan
+        The run's plan.
 
     Raises
     ------
@@ -184,7 +195,7 @@ def _parametrization(
     recipe: RecipeSpec,
     trained: Collection[str],
 ) -> Parametrization | None:
-    """Return the way to the weights that are computed with, where these are others."""
+    """Return the parametrization of low-rank updates or mixout; None without either."""
     model, adapter = weights.model, recipe.adapter
     if adapter.method == "lora":
         maps, names = [], []
@@ -206,7 +217,7 @@ def _parametrization(
 def _sites(
     model: PreTrainedModel, architecture: EncoderArchitecture, quiet: tuple[str, ...]
 ) -> tuple[Site, ...]:
-    """Return the places at which something is dropped, outside of the modules `quiet`."""
+    """Return the dropout sites outside of the modules `quiet`."""
     hidden = model.get_parameter(f"{architecture.dense}.weight").shape[1]
     widths = dict.fromkeys(architecture.dropout, hidden)
     widths[architecture.embedding_site] = model.get_parameter(architecture.words).shape[1]

@@ -12,7 +12,7 @@ from seedlab.engines.packed.encoder.context import NamedTensors
 from seedlab.engines.packed.encoder.encoder import StackedEncoder
 from seedlab.engines.packed.encoder.flat_layout import FlatLayout
 from seedlab.engines.packed.encoder.parametrizations import Parametrization
-from seedlab.engines.packed.thread_pool import plain
+from seedlab.engines.packed.thread_pool import drop_single_run_axis
 from seedlab.spec.run import RunSpec
 from seedlab.training.recipe_effects import ParameterPlan
 
@@ -65,8 +65,8 @@ class StackOptions:
         frozen = self.frozen
         if runs > 1:
             frozen = {name: tensor.expand(runs, *tensor.shape) for name, tensor in frozen.items()}
-        low = None if low is None else plain(low)
-        return {**frozen, **self.layout.views(plain(flat), low)}
+        low = None if low is None else drop_single_run_axis(low)
+        return {**frozen, **self.layout.views(drop_single_run_axis(flat), low)}
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class InitialWeights:
 
     def stacked(self) -> NamedTensors:
         """Return where the runs started, with a run axis where they differ and are several."""
-        own = {name: plain(tensor) for name, tensor in self.own.items()}
+        own = {name: drop_single_run_axis(tensor) for name, tensor in self.own.items()}
         return {**self.shared, **own}
 
     def keep(self, runs: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""`SharedBatchBuilder`: what the runs of a column share at an update: tokens, masks, outputs from below."""
+"""`SharedBatchBuilder`: builds the tokens, masks and frozen-trunk outputs that a column shares."""
 
 from __future__ import annotations
 
@@ -22,27 +22,29 @@ from seedlab.training.batches import Batch
 from seedlab.training.step_plan import StepPlan
 
 _ROUND = 16
-"""Multiple to which tokens per batch are rounded up on the host. oneDNN prepares a product for its
-sizes once and keeps a thousand of them: texts of all lengths would make it prepare for ever."""
+"""On the host, tokens per batch are rounded up to a multiple of this. oneDNN sets up a matrix
+product once per size and caches a thousand sizes; without rounding, the cache would overflow."""
 
 
 @dataclass(frozen=True)
 class SharedBatch:
-    """What the runs of a column get at an update.
+    """Inputs of one update for the runs of a column or of a stack.
 
     Parameters
     ----------
     parts : sequence of Part
-        The batch, cut as the recipe says.
+        The batch, in as many parts as the recipe's `accumulation`.
     masks : sequence over parts of masks by key and site
     keys : sequence over runs of Key
+        Dropout keys.
     below : sequence over parts of sequences over runs of tensors
-        Outputs of the part that is not trained; empty where there is none.
+        Outputs of the frozen trunk; empty without one.
     mixout : sequence over runs of masks by weight
-    place : hashable or None
-        Names the memory that all this lies in, where it is the same at the next such update.
+    graph_key : hashable or None
+        Batches with one key lie in the same memory, so a captured graph can read them. None: newly
+        allocated memory.
     version : int
-        Of the recordings that made it.
+        Version of the graph cache that made the batch.
     """
 
     parts: Sequence[Part]
@@ -50,37 +52,39 @@ class SharedBatch:
     keys: Sequence[Key]
     below: Sequence[Sequence[torch.Tensor]]
     mixout: Sequence[dict[str, torch.Tensor]]
-    place: Hashable | None = None
+    graph_key: Hashable | None = None
     version: int = 0
 
     def of(self, own: slice) -> SharedBatch:
-        """Return what some of the runs get."""
-        below = [of_part[own] for of_part in self.below]
+        """Return the inputs of some of the runs."""
+        below = [outputs[own] for outputs in self.below]
         mixout, keys = self.mixout[own], self.keys[own]
         return replace(self, keys=keys, below=below, mixout=mixout)
 
-    def anew(self) -> SharedBatch:
-        """Return the same without what was derived from the tokens: it is derived again."""
-        parts = [(tokens.anew(), labels) for tokens, labels in self.parts]
+    def uncached(self) -> SharedBatch:
+        """Return the same batch without the cached index vectors of its tokens."""
+        parts = [(tokens.uncached(), labels) for tokens, labels in self.parts]
         return replace(self, parts=parts)
 
 
 class SharedBatchBuilder:
-    """Makes what the runs of a column share.
+    """Builds the training batches of a column.
 
     Parameters
     ----------
-    anatomy : ModelPartition
+    partition : ModelPartition
     split : Split
-        Of the training examples.
+        Training examples.
     masks : Masks
-    lower : FrozenTrunk
-    scored : EvaluationBatches
-    crew : ThreadPool
+    frozen_trunk : FrozenTrunk
+    evaluation_batches : EvaluationBatches
+    thread_pool : ThreadPool
     buckets : bool
-        Make batches on the device, in a few shapes (see `seedlab.engines.packed.encoder.device_split`).
-    recorder : GraphCapturer or None
-        Record how a batch is made, where all of it can be made on the device.
+        Build batches on the device, in a few shapes
+        (see `seedlab.engines.packed.encoder.device_split`).
+    capturer : GraphCapturer or None
+        Captures the building of batches. It is not used with mixout or a frozen trunk, which need
+        the host.
     """
 
     def __init__(
@@ -117,19 +121,19 @@ class SharedBatchBuilder:
             self._step = torch.zeros((), dtype=torch.long, device=partition.device)
             self._examples: dict[tuple[BatchShape, ...], list[torch.Tensor]] = {}
 
-    def serve(
+    def build(
         self, batch: Batch, step: int, runs: Sequence[RunSpec], plans: Sequence[StepPlan]
     ) -> SharedBatch:
-        """Return what the runs get at update number `step`."""
+        """Return the inputs of update number `step` for all runs."""
         keys = [dropout_key(run, plan, step) for run, plan in zip(runs, plans, strict=True)]
         if self._graphs is not None:
-            return self._repeat(self._graphs, batch, step, runs, keys)
+            return self._replay(self._graphs, batch, step, runs, keys)
         parts = self._parts(batch, runs[0].recipe.accumulation)
         masks = self.masks.draw(parts, set(keys), step)
         below = self._below(batch, parts, masks, keys)
         return SharedBatch(parts, masks, keys, below, self._mixout(step, runs))
 
-    def _repeat(
+    def _replay(
         self,
         graphs: GraphCache,
         batch: Batch,
@@ -137,30 +141,31 @@ class SharedBatchBuilder:
         runs: Sequence[RunSpec],
         keys: Sequence[Key],
     ) -> SharedBatch:
-        """Make a batch as one of its shape was made before."""
-        assert self._device_dataset is not None  # nothing is recorded of what the host makes
+        """Build a batch by replaying the graph of its shape."""
+        assert self._device_dataset is not None  # graphs require `buckets`
         device_dataset = self._device_dataset
         cuts, shapes = _cut(device_dataset, batch, runs[0].recipe.accumulation)
-        place = (tuple(shapes), tuple(sorted({key or () for key in keys})))
-        if place[0] not in self._examples:
-            # A copy on any device: the caller's batch must not change with the next one.
+        shape = tuple(shapes)
+        graph_key = (shape, tuple(sorted({key or () for key in keys})))
+        if shape not in self._examples:
+            # A copy even on the CPU: the next batch must not overwrite the caller's.
             device = self.partition.device
-            self._examples[place[0]] = [cut.to(device, copy=True) for cut in cuts]
-        inputs = self._examples[place[0]]
-        for given, cut in zip(inputs, cuts, strict=True):
-            given.copy_(cut)
+            self._examples[shape] = [cut.to(device, copy=True) for cut in cuts]
+        inputs = self._examples[shape]
+        for static, cut in zip(inputs, cuts, strict=True):
+            static.copy_(cut)
         self._step.fill_(step)
 
         def make() -> tuple[list[Part], list[Drawn]]:
             parts = [device_dataset.part(*pair) for pair in zip(inputs, shapes, strict=True)]
-            return parts, self.masks.record(parts, set(keys), self._step, self._memory)
+            return parts, self.masks.draw_for_graph(parts, set(keys), self._step, self._memory)
 
-        parts, masks = self.thread_pool.map(lambda work, _: graphs.run(place, work), [make])[0]
-        nothing: list[dict[str, torch.Tensor]] = [{}] * len(runs)
-        return SharedBatch(parts, masks, keys, [], nothing, place, graphs.version)
+        parts, masks = self.thread_pool.map(lambda work, _: graphs.run(graph_key, work), [make])[0]
+        mixout: list[dict[str, torch.Tensor]] = [{}] * len(runs)
+        return SharedBatch(parts, masks, keys, [], mixout, graph_key, graphs.version)
 
     def _parts(self, batch: Batch, accumulation: int) -> list[Part]:
-        """Return the batch without padding, cut as the recipe says."""
+        """Return the batch without padding, in `accumulation` parts."""
         device = self.partition.device
         if self._device_dataset is not None:
             cuts, shapes = _cut(self._device_dataset, batch, accumulation)
@@ -178,7 +183,7 @@ class SharedBatchBuilder:
     def _below(
         self, batch: Batch, parts: Sequence[Part], masks: Sequence[Drawn], keys: Sequence[Key]
     ) -> list[list[torch.Tensor]]:
-        """Return the outputs of what is below the trained part, by part and run."""
+        """Return the outputs of the frozen trunk, by part and run; empty without one."""
         if not self.frozen_trunk:
             return []
         if not self.partition.keeps_features:
@@ -188,7 +193,7 @@ class SharedBatchBuilder:
         return [[features[examples.to(features.device)]] * len(keys) for examples in cuts]
 
     def _mixout(self, step: int, runs: Sequence[RunSpec]) -> list[dict[str, torch.Tensor]]:
-        """Return every run's masks of mixout, drawn once for the runs that share them."""
+        """Return every run's masks of mixout; runs with one key share them."""
         parametrization = self.partition.parametrization
         if not isinstance(parametrization, MixoutParametrization):
             return [{}] * len(runs)
@@ -202,7 +207,7 @@ class SharedBatchBuilder:
 def _cut(
     device_dataset: DeviceDataset, batch: Batch, accumulation: int
 ) -> tuple[list[torch.Tensor], list[BatchShape]]:
-    """Return the numbers of every part's examples, and the shapes of their buckets."""
+    """Return the numbers of every part's examples, and the shapes of the parts."""
     bounds = _bounds(len(batch.labels), accumulation)
     cuts = [batch.examples[start:stop] for start, stop in bounds]
     shapes = [
@@ -213,6 +218,6 @@ def _cut(
 
 
 def _bounds(rows: int, accumulation: int) -> list[tuple[int, int]]:
-    """Return where the parts of a batch begin and end."""
+    """Return the first row, and one past the last row, of every part of a batch."""
     size = -(-rows // accumulation)
     return [(start, min(start + size, rows)) for start in range(0, rows, size)]

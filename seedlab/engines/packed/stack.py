@@ -73,11 +73,11 @@ class Stack:
             Return (run, depth) norms.
         """
         runs = len(self)
-        if self.graph_stream is None or served.place is None:
+        if self.graph_stream is None or served.graph_key is None:
             losses = self._backward(served, memory)
         else:
             losses = self.graph_stream.graphs.run(
-                served.place, lambda: self._backward(served.anew(), memory), served.version
+                served.graph_key, lambda: self._backward(served.uncached(), memory), served.version
             )
         flat = memory.flat[:runs]
         profile = self._by_depth(flat) if by_depth else None
@@ -117,7 +117,9 @@ class Stack:
         runs, p = len(self), self._scoring(memory, averaged)
         for indices, batch, below in batches:
             # These batches are kept; index vectors of several runs would be with them.
-            at = ForwardContext(p, batch if runs == 1 else batch.anew(), {}, memory.work, runs=runs)
+            at = ForwardContext(
+                p, batch if runs == 1 else batch.uncached(), {}, memory.work, runs=runs
+            )
             x = None if below is None else for_stack([below] * runs)
             logits = self.setting.encoder.forward(at, x).reshape(runs, batch.n_rows, -1)
             yield indices, np.asarray(logits.float().cpu().numpy())

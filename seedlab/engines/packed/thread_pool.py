@@ -1,4 +1,4 @@
-"""The threads that compute stacks, and the memory that each of them works in."""
+"""`ThreadPool`: threads that compute stacks, each with its own reusable `WorkBuffers`."""
 
 from __future__ import annotations
 
@@ -15,21 +15,19 @@ from seedlab.engines.packed.encoder.ops import Workspace
 from seedlab.engines.packed.encoder.parametrizations import Parametrization
 
 Job = TypeVar("Job")
-
-
 Result = TypeVar("Result")
 
 
 class ThreadPool:
     """A pool of threads for stacks; a context manager.
 
-    While it is open, torch uses one thread per operation in this process. Closed, by an error or
-    not, it holds no memory of stacks.
+    While it is open, torch uses one thread per operation in this process. Once closed, also after
+    an error, it keeps no buffers.
 
     Parameters
     ----------
     size : int
-        At least 1.
+        Number of threads, at least 1.
     """
 
     def __init__(self, size: int) -> None:
@@ -47,44 +45,64 @@ class ThreadPool:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        history: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(self._before)
         self.release()
 
-    def equip(self, make: Callable[[], WorkBuffers]) -> None:
-        """Say how a thread gets its memory; what it had before is forgotten."""
+    def use_buffers(self, make: Callable[[], WorkBuffers]) -> None:
+        """Release all buffers; from now on every thread makes its own by calling `make`."""
         self.release()
         self._make = make
 
     def release(self) -> None:
-        """Forget the memory of all threads; `equip` comes before the next job."""
+        """Release the buffers of all threads; call `use_buffers` before the next `map`."""
         self._own = threading.local()
-        # What makes memory refers to the weights of the stacks that it is for.
+        # The factory refers to the weights of stacks, which must be freed too.
         self._make = None
 
     def map(self, work: Callable[[Job, WorkBuffers], Result], jobs: Sequence[Job]) -> list[Result]:
-        """Do all jobs and return their results in order."""
+        """Call `work` with every job and its thread's buffers; return the results in order."""
         return list(self._pool.map(lambda job: self._do(work, job), jobs))
 
     def _do(self, work: Callable[[Job, WorkBuffers], Result], job: Job) -> Result:
         with torch.inference_mode():
             if not hasattr(self._own, "memory"):
-                assert self._make is not None  # `equip` comes first
+                assert self._make is not None  # `use_buffers` comes first
                 self._own.memory = self._make()
             return work(job, self._own.memory)
 
     @staticmethod
     def _prepare() -> None:
         torch.set_num_threads(1)
-        # Moments of tokens that stay away shrink by a tenth per step; numbers below 1e-38
-        # are worth nothing and cost a hundred cycles each. The setting is the thread's own.
+        # Moments of tokens that do not occur shrink by a tenth per step. Denormal numbers (below
+        # 1e-38) are negligible and cost a hundred cycles each. The setting is per thread.
         torch.set_flush_denormal(True)
 
 
 class WorkBuffers:
-    """A buffer of gradients and the memory of a pass, used by one stack at a time."""
+    """Gradients and temporary memory for a forward and backward pass of one stack at a time.
+
+    Parameters
+    ----------
+    layout : FlatLayout
+        Layout of the trained parameters.
+    runs : int
+        Largest number of runs in a stack.
+    like : tensor
+        The buffers get its device and type.
+    product_dtype : torch.dtype
+        Type in which matrix products are computed.
+    parametrization : Parametrization, optional
+        Adds buffers for effective weights and their gradients.
+
+    Attributes
+    ----------
+    flat : (run, size) tensor
+        Gradients of the trained parameters.
+    work : Workspace
+    """
 
     def __init__(
         self,
@@ -106,23 +124,26 @@ class WorkBuffers:
         self._views: dict[int, dict[str, torch.Tensor]] = {}
 
     def views(self, runs: int) -> dict[str, torch.Tensor]:
-        """Return the gradients of a stack of so many runs, by name."""
+        """Return the gradients of a stack of `runs` runs, by name."""
         if runs not in self._views:
-            self._views[runs] = self.layout.views(plain(self.flat[:runs]))
+            self._views[runs] = self.layout.views(drop_single_run_axis(self.flat[:runs]))
         return self._views[runs]
 
     def effective_weights(self, runs: int) -> dict[str, torch.Tensor]:
-        """Return where the effective weights of a stack of so many runs are computed."""
-        assert self.parametrization is not None  # asked only where there are such
-        return self.parametrization.layout.views(plain(self._weights[:runs]))
+        """Return the buffers of the effective weights of a stack of `runs` runs, by name."""
+        assert self.parametrization is not None  # callers check
+        return self.parametrization.layout.views(drop_single_run_axis(self._weights[:runs]))
 
     def effective_grads(self, runs: int) -> dict[str, torch.Tensor]:
-        """Return where their gradients go; empty where they go where what is trained has its."""
+        """Return the gradient buffers of the effective weights, by name.
+
+        They are empty without a parametrization, or if it uses those of the trained parameters.
+        """
         if self.parametrization is None or not self.parametrization.apart:
             return {}
-        return self.parametrization.layout.views(plain(self._weight_grads[:runs]))
+        return self.parametrization.layout.views(drop_single_run_axis(self._weight_grads[:runs]))
 
 
-def plain(flat: torch.Tensor) -> torch.Tensor:
-    """Return a (run, size) buffer without its run axis if there is but one run."""
+def drop_single_run_axis(flat: torch.Tensor) -> torch.Tensor:
+    """Return a (run, ...) tensor; without its run axis if it has one run."""
     return flat[0] if flat.shape[0] == 1 else flat

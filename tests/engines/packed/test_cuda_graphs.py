@@ -1,7 +1,7 @@
 """Recorded training steps: the same bits as the steps that were recorded.
 
 A tape stands in for CUDA graphs (tests/suites/tape.py): it repeats operations on the memory that they
-were recorded on and refuses what a graph can't record.
+were recorded on and refuses what a graph can't capture.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ def test_the_same_bits(architecture: str, stack: int, tmp_path: Path) -> None:
         assert_same(a, b)
     assert len(tapes) == 1 + -(-3 // stack)
     for made in tapes:
-        assert made.repeated == STEPS
+        assert made.replayed == STEPS
         # The last batch of an epoch is shorter than the others.
-        assert made.recorded == 2
+        assert made.captured == 2
 
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -102,7 +102,7 @@ def test_the_same_bits_with(change: str, tmp_path: Path) -> None:
     plain, taped, tapes = both(runs, tiny_weights(tmp_path, **model_options(recipe)))
     for a, b in zip(plain, taped, strict=True):
         assert_same(a, b)
-    assert tapes[0].repeated == STEPS
+    assert tapes[0].replayed == STEPS
 
 
 @pytest.mark.parametrize("technique", ["mixout", "freeze", "lora", "features of the own head"])
@@ -113,7 +113,7 @@ def test_what_is_not_recorded_is_computed(technique: str, tmp_path: Path) -> Non
     plain, taped, tapes = both(runs, tiny_weights(tmp_path, **model_options(recipe)))
     for a, b in zip(plain, taped, strict=True):
         assert_same(a, b)
-    assert all(made.recorded == 0 for made in tapes)
+    assert all(made.captured == 0 for made in tapes)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
@@ -147,7 +147,7 @@ def test_a_run_that_is_dropped(stack: int, tmp_path: Path) -> None:
     assert [r.status for r in taped] == ["finished", "diverged", "finished"]
     for a, b in zip(plain, taped, strict=True):
         assert_same(a, b)
-    assert max(made.recorded for made in tapes) == (2 if stack == 1 else 3)
+    assert max(made.captured for made in tapes) == (2 if stack == 1 else 3)
 
 
 def test_a_run_that_goes_on(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_memory_that_grows_makes_recordings_void() -> None:
     for value, n, recorded in ((1.0, 4, 1), (2.0, 4, 1), (3.0, 40, 2), (4.0, 4, 3), (5.0, 40, 3)):
         step.fill_(value)
         assert graphs.run(n, lambda n=n: fill(n)).tolist() == [value] * n  # type: ignore[misc]
-        assert tape.recorded == recorded
+        assert tape.captured == recorded
     assert graphs.version == 2
 
 
@@ -182,9 +182,9 @@ def test_a_value_that_the_host_asks_for_is_refused() -> None:
     """The tape would not notice otherwise that a graph freezes it."""
     x = torch.ones(3)
     for wrong in (lambda: float(x.sum()), lambda: torch.nonzero(x), lambda: bool(x[0] > 0)):
-        with pytest.raises(AssertionError, match="a graph can't record"):
-            Tape().record(wrong)
-    frozen, again = Tape().record(lambda: torch.from_numpy(x.numpy() * 2) + x)
+        with pytest.raises(AssertionError, match="a graph can't capture"):
+            Tape().capture(wrong)
+    frozen, again = Tape().capture(lambda: torch.from_numpy(x.numpy() * 2) + x)
     x.fill_(5.0)
     again()
     assert frozen.tolist() == [7.0] * 3
@@ -193,12 +193,12 @@ def test_a_value_that_the_host_asks_for_is_refused() -> None:
 def test_a_pool_of_dead_graphs_is_not_recorded_into() -> None:
     """CUDA refuses it; recordings that are void give up their memory as well."""
     tape, x = Tape(), torch.ones(3)
-    recordings = [tape.record(lambda: x + 1)]
+    recordings = [tape.capture(lambda: x + 1)]
     recordings.clear()
     with pytest.raises(AssertionError, match="whose graphs are all gone"):
-        tape.record(lambda: x + 1)
-    tape.forget()
-    assert tape.record(lambda: x + 1)[0].tolist() == [2.0] * 3
+        tape.capture(lambda: x + 1)
+    tape.reset()
+    assert tape.capture(lambda: x + 1)[0].tolist() == [2.0] * 3
 
 
 def test_what_is_given_anew_makes_recordings_void() -> None:
@@ -207,7 +207,7 @@ def test_what_is_given_anew_makes_recordings_void() -> None:
     graphs = GraphCache(tape, [])
     for value, given, recorded in ((1.0, 0, 1), (2.0, 1, 2), (2.0, 1, 2), (3.0, 2, 3)):
         found = graphs.run("key", lambda v=value: torch.full((1,), v), given)  # type: ignore[misc]
-        assert (found.item(), tape.recorded) == (value, recorded)
+        assert (found.item(), tape.captured) == (value, recorded)
 
 
 def test_dropped_runs_leave_no_memory_behind(tmp_path: Path) -> None:

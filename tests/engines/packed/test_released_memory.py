@@ -73,7 +73,7 @@ def test_a_crew_gives_its_memory_back(how: str) -> None:
     made: list[weakref.ref[object]] = []
     layout = FlatLayout({}, {}, {}, 0, 3, frozenset())
 
-    def equip(thread_pool: ThreadPool) -> None:
+    def use_buffers(thread_pool: ThreadPool) -> None:
         like = torch.zeros(1, 3)
         made.append(weakref.ref(like))
 
@@ -82,19 +82,19 @@ def test_a_crew_gives_its_memory_back(how: str) -> None:
             made.append(weakref.ref(gradients))
             return gradients
 
-        thread_pool.equip(memory)
+        thread_pool.use_buffers(memory)
 
     thread_pool = ThreadPool(2)
     try:
         with thread_pool:
-            equip(thread_pool)
+            use_buffers(thread_pool)
             thread_pool.map(lambda job, _: job, [1, 2, 3])
             assert len(made) > 1
             assert all(each() is not None for each in made)
             if how == "release":
                 thread_pool.release()
                 assert all(each() is None for each in made)
-                equip(thread_pool)
+                use_buffers(thread_pool)
                 assert thread_pool.map(lambda job, _: job, [4]) == [4]
             if how == "error":
                 raise ZeroDivisionError

@@ -43,7 +43,7 @@ class Ragged:
     _indices: dict[tuple[str, int, int, int], torch.Tensor] = field(default_factory=dict)
     _biases: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
 
-    def anew(self) -> Ragged:
+    def uncached(self) -> Ragged:
         """Return the same batch without its cached index vectors."""
         return self.to(self.ids.device)
 
