@@ -1,4 +1,4 @@
-"""One finished study of a small grid; every file of tests works on a copy of its own."""
+"""One finished study of a small grid; every test file works on its own copy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.suites.small_grid import GRID
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one finished 2 x 2 study, which nobody changes."""
+    """A folder with one finished 2 x 2 study, which no test changes."""
     folder = tmp_path_factory.mktemp("finished")
     with contextlib.chdir(folder):
         assert main(["run", *GRID]) == 0

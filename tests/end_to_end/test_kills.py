@@ -1,4 +1,4 @@
-"""Real kills and parents side by side: nothing is lost, and nothing is done twice."""
+"""Killed commands and concurrent commands: no result is lost, and no run is trained twice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.suites.small_grid import GRID, logits_of, records
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty folder: these tests train all that they look at."""
+    """An empty folder: these tests train their own runs."""
     folder = tmp_path_factory.mktemp("work")
     with contextlib.chdir(folder):
         yield folder
@@ -74,7 +74,7 @@ def test_kill_9_loses_nothing_and_the_same_command_continues(place: Path, victim
 
 @pytest.mark.slow
 def test_two_parents_share_one_study(place: Path) -> None:
-    """Both end well, every run is there once, and nothing was written twice."""
+    """Both succeed, and every run is trained and written once."""
     arguments = ["study=shared" if a.startswith("study=") else a for a in GRID]
     parents = [spawn(*arguments, cwd=place) for _ in range(2)]
     outputs = [parent.communicate(timeout=180)[0] for parent in parents]

@@ -1,4 +1,4 @@
-"""What can't be done is said in words, before anything is done."""
+"""Impossible requests are refused with a sentence, before any work starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.suites.command_line import SMALL
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_graphs_without_a_device_are_refused_in_words(
+def test_graphs_without_a_device_are_refused(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "study=graphs", *SMALL, "engine.graphs=true"]) == 2

@@ -1,4 +1,4 @@
-"""A grid as a user runs it: once, again, wider, damaged, dry, by other launchers."""
+"""A grid as a user runs it: once, again, extended, damaged, as a dry run, by other launchers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_grid_leaves_a_record_per_cell(place: Path) -> None:
         assert (place / "studies/small/jobs" / run_id / ".hydra/config.yaml").is_file()
 
 
-def test_the_same_command_trains_nothing_and_a_wider_one_only_what_is_new(place: Path) -> None:
+def test_the_same_command_trains_nothing_and_an_extended_one_only_new_runs(place: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in Path("studies/small/runs").glob("*/record.json")}
     assert main(["run", *GRID]) == 0
     wider = [a.replace("seed.order=0,1", "seed.order=0,1,2") for a in GRID]
@@ -37,7 +37,7 @@ def test_a_job_in_a_folder_of_its_own_keeps_its_result_in_the_study(place: Path)
     assert len(records("moved")) == 1
 
 
-def test_the_demo_finds_its_study_where_it_was_told_to_put_it(
+def test_the_demo_finds_its_study_in_the_chosen_folder(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny = ["study=shown", "studies_dir=other", *SMALL, "seed.init=0", "seed.order=0"]

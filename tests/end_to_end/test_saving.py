@@ -1,4 +1,4 @@
-"""What a study gives away: tables, and models that predict."""
+"""Exports of a study: tables, and saved models that predict."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_export_writes_the_tidy_tables(place: Path) -> None:
 def test_a_saved_model_predicts_the_recorded_logits(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Loaded by transformers alone, with its own attention: equal to float32 rounding."""
+    """Loaded by transformers with its own attention: equal up to float32 rounding."""
     from seedlab.inputs.loaded import load_task_of
     from tests.suites.reference import forward
 
@@ -57,7 +57,7 @@ def test_a_saved_model_predicts_the_recorded_logits(
 
 
 def test_a_model_of_pairs_wants_both_texts(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With one it would have scored half an example; and a bad place is refused first."""
+    """A single text would be half an example. An unusable output path is refused first."""
     pairs = [a.replace("acceptability", "similarity") for a in SMALL]
     assert main(["run", "study=pairs", *pairs]) == 0
     assert main(["save", "pairs", "best", "new.csv/model"]) == 2

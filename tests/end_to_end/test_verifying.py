@@ -1,4 +1,4 @@
-"""Runs trained again from their records alone, and compared."""
+"""Runs trained again from their records, and compared."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_verify_finds_a_run_bitwise_equal(place: Path, capsys: pytest.CaptureFix
 def test_a_run_of_a_stack_of_several_is_verified_among_dummies(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Computed as one with its neighbours, and again with dummies in their place."""
+    """It was trained with neighbours, and is verified with dummies in their slots."""
     stack = ["-m", "study=stacked", *SMALL, "seed.init=0,1,2", "engine.stack=3"]
     assert main(["run", *stack]) == 0
     study = find_study("stacked")
@@ -51,7 +51,7 @@ def test_verify_says_from_which_step_on_a_run_differs(place: Path) -> None:
 
 
 def test_a_checkpoint_in_pickle_format_is_verified_as_it_was_trained(place: Path) -> None:
-    """And from any folder, though it was named by a relative path."""
+    """And from any working directory, although its path is relative."""
     import shutil
 
     import torch

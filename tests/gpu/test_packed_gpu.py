@@ -1,6 +1,6 @@
-"""The packed engine on a GPU: what is promised there (L0 and L1 at constant width).
+"""The packed engine on a GPU: L0 and L1 at constant width.
 
-Needs torch, transformers, numpy and pytest alone. What a change of width does is printed,
+The tests need only torch, transformers, numpy and pytest. The effect of another width is printed,
 not asserted.
 """
 
@@ -58,8 +58,8 @@ def test_replay_neighbours_and_slots(architecture: str, dtype: str, tmp_path: Pa
                 assert_same(result, first[[a, b, c].index(run)])
 
 
-def test_a_neighbour_that_is_no_number(tmp_path: Path) -> None:
-    """Until the diverged run is dropped the others are bitwise those of a calm pack."""
+def test_a_diverged_neighbour(tmp_path: Path) -> None:
+    """Until the diverged run is dropped, the others have the bits of a pack without divergence."""
     runs = [make_run(0), make_run(1, recipe=WILD), make_run(2)]
     calm = train([runs[0], make_run(1), runs[2]], tmp_path)
     found = train(runs, tmp_path)
@@ -76,7 +76,7 @@ def test_a_neighbour_that_is_no_number(tmp_path: Path) -> None:
 def test_graphs_give_the_bits_of_plain_steps(
     architecture: str, stack: int | None, dtype: str, tmp_path: Path
 ) -> None:
-    """In one stack, and in several side by side on streams."""
+    """In one stack, and in several concurrent ones on streams."""
     runs = [make_run(init, 5, model=ModelSpec(dtype=dtype)) for init in range(4)]
     plain = train(runs, tmp_path, architecture, engine=PackedEngine(stack))
     engine = PackedEngine(stack, capturer=CudaGraphCapturer)
@@ -87,7 +87,7 @@ def test_graphs_give_the_bits_of_plain_steps(
 
 @pytest.mark.parametrize("graphs", [False, True])
 def test_a_run_among_dummies(graphs: bool, tmp_path: Path) -> None:
-    """Constant width: alone, in a pack, and beside a neighbour that leaves, the same bits."""
+    """Constant width: the same bits alone, in a pack, and beside a neighbour that ends."""
     capturer = CudaGraphCapturer if graphs else None
     runs = [make_run(init, 2) for init in range(3)]
     together = train(runs, tmp_path, engine=PackedEngine(slots=3, capturer=capturer))
@@ -103,8 +103,8 @@ def test_a_run_among_dummies(graphs: bool, tmp_path: Path) -> None:
         assert_same(a, b)
 
 
-def test_a_run_that_is_dropped_from_its_graphs(tmp_path: Path) -> None:
-    """What was recorded with it is void; the others go on, at another width."""
+def test_dropping_a_run_makes_its_graphs_invalid(tmp_path: Path) -> None:
+    """The other runs continue, at another width, with new graphs."""
     runs = [make_run(0), make_run(1, recipe=WILD), make_run(2)]
     plain = train(runs, tmp_path)
     found = train(runs, tmp_path, engine=PackedEngine(capturer=CudaGraphCapturer))
@@ -147,8 +147,8 @@ def test_two_processes_give_the_same_bits(tmp_path: Path) -> None:
     assert len(outputs) == 1
 
 
-def test_what_a_change_of_width_does(tmp_path: Path) -> None:
-    """Reported: the first step at which widths 1, 2, 5 part, and how far the losses go."""
+def test_report_the_effect_of_width(tmp_path: Path) -> None:
+    """Print the first step at which widths 1, 2, 5 differ, and the largest difference of losses."""
     runs = [make_run(init, 1) for init in range(5)]
     wide = train(runs, tmp_path)
     for width in (1, 2):
@@ -161,6 +161,6 @@ def test_what_a_change_of_width_does(tmp_path: Path) -> None:
 
 
 def print_losses(folder: str) -> None:
-    """Print a pack's losses to the last bit (called in processes of their own)."""
+    """Print a pack's losses to the last bit (called in separate processes)."""
     results = train([make_run(init, 1) for init in range(3)], Path(folder))
     print(json.dumps([loss.hex() for result in results for loss in result.losses.tolist()]))

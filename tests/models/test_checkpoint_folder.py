@@ -1,4 +1,4 @@
-"""Checkpoints and weights: what is refused, what is new, what is the same everywhere."""
+"""Checkpoint folders and loaded weights: errors, new parameters, and reproducible starts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_one_init_seed_gives_one_head_whatever_the_task(tmp_path: Path) -> None:
     assert three.classifier.weight.shape == (3, 16)
 
 
-def test_starting_anew_undoes_training(tmp_path: Path) -> None:
+def test_a_new_start_undoes_training(tmp_path: Path) -> None:
     weights = tiny_weights(tmp_path)
     first = {k: v.clone() for k, v in weights.start(1).state_dict().items()}
     with torch.no_grad():
@@ -68,7 +68,7 @@ def test_starting_anew_undoes_training(tmp_path: Path) -> None:
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
-def test_a_head_that_the_checkpoint_brings_is_drawn_anew(tmp_path: Path) -> None:
+def test_the_head_of_a_fine_tuned_checkpoint_is_drawn_again(tmp_path: Path) -> None:
     """A classifier fine-tuned on another task starts from its encoder, not from its head."""
     tiny_checkpoint(tmp_path / "bert", "bert")
     with torch.random.fork_rng():
@@ -136,7 +136,7 @@ def test_positions_of_other_families(
     assert max_positions(tmp_path) == positions
 
 
-def test_a_hash_that_can_not_be_remembered_is_found_all_the_same(tmp_path: Path) -> None:
+def test_a_hash_is_computed_even_if_it_can_not_be_cached(tmp_path: Path) -> None:
     folder = tiny_checkpoint(tmp_path / "m", "bert")
     (tmp_path / "file").write_text("")
     assert weights_hash(folder, tmp_path / "file") == weights_hash(folder, tmp_path / "cache")
@@ -202,7 +202,7 @@ def test_a_model_that_wants_more_than_ids_and_a_mask_is_refused(tmp_path: Path) 
         load(tmp_path)
 
 
-def test_missing_folder_names_its_neighbour(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused_with_a_similar_name(tmp_path: Path) -> None:
     tiny_checkpoint(tmp_path / "minilm", "bert")
     with pytest.raises(SeedlabError, match=r"is not a folder; .*Did you mean 'minilm'\?"):
         locate("x", str(tmp_path / "minilmm"))

@@ -1,4 +1,4 @@
-"""Heads: against plain torch on transformers' own encoder."""
+"""Heads, compared with plain torch on transformers' own encoder."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def by_hand(kind: str, states: list[torch.Tensor], p: dict[str, torch.Tensor]) -
             shares = np.exp(scores - scores.max())
             read = (shares / shares.sum()) @ tokens
         else:
-            # Three layers and a kernel of three: one place, a matrix per layer.
+            # Three layers and a kernel of three: one position, a matrix per layer.
             kernel = p["head.convolution.weight"].numpy()
             found = sum(kernel[:, :, k] @ tops[k] for k in range(3))
             read = np.maximum(found + p["head.convolution.bias"].numpy(), 0.0)
@@ -141,13 +141,13 @@ def test_the_layer_is_the_hidden_state_of_that_number(layer: int, tmp_path: Path
     ("kind", "width"),
     [("token0", 16), ("concat", 64), ("mean", 16), ("attention", 16), ("cnn", 16)],
 )
-def test_the_last_map_is_as_wide_as_what_is_read(kind: str, width: int, tmp_path: Path) -> None:
-    """Four layers side by side: four times the hidden width."""
+def test_the_last_map_reads_all_concatenated_layers(kind: str, width: int, tmp_path: Path) -> None:
+    """Four concatenated layers have four times the hidden width."""
     weights = headed(tmp_path, kind, layers=4)
     assert weights.model.get_parameter("head.out.weight").shape == (2, width)
 
 
-def test_a_convolution_over_more_layers_takes_the_largest_place(tmp_path: Path) -> None:
+def test_a_convolution_over_more_layers_takes_the_maximum_over_positions(tmp_path: Path) -> None:
     weights = headed(tmp_path, "cnn", layers=4)
     p = head_of(weights)
     with torch.no_grad():
@@ -174,7 +174,7 @@ def test_a_scalar_mix_starts_as_the_mean(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_head_belongs_to_the_init_stream(kind: str, tmp_path: Path) -> None:
-    """By name; the pooler, which nothing reads, is gone; another start is the same bits."""
+    """It is keyed by name; the unused pooler is removed; another start gives the same bits."""
     weights = headed(tmp_path, kind)
     names = {name for name, _ in weights.model.named_parameters()}
     assert set(weights.new) == {name for name in names if name.startswith("head.")}
@@ -197,7 +197,7 @@ def test_the_head_belongs_to_the_init_stream(kind: str, tmp_path: Path) -> None:
     [("bert", "classifier_dropout"), ("distilbert", "seq_classif_dropout")],
 )
 def test_dropout_before_the_last_map(architecture: str, option: str, tmp_path: Path) -> None:
-    """With the probability of the architecture's own head, keyed by a site of its own."""
+    """It has the probability of the architecture's own head, and its own dropout site."""
     tiny_checkpoint(tmp_path / architecture, architecture, 0.0, n_layers=4, **{option: 0.4})
     weights = headed(tmp_path, "concat", architecture)
     tensors = head_of(weights)
@@ -250,7 +250,7 @@ def test_regression_has_one_output(tmp_path: Path) -> None:
         ("attention", 4, -6, r"head.layer=-6 is not there"),
     ],
 )
-def test_layers_that_are_not_there(
+def test_missing_layers_are_refused(
     kind: str, layers: int, layer: int, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(SeedlabError, match=message):

@@ -1,4 +1,4 @@
-"""Keyed dropout and its generator."""
+"""Keyed dropout, its random generator, and the guard against global draws."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_mask_is_the_documented_function_of_its_counter() -> None:
 
 @pytest.mark.parametrize("shape", [(4, 6, 16), (4, 2, 6, 6)])
 def test_mask_does_not_depend_on_padding(shape: tuple[int, ...]) -> None:
-    """A longer neighbour in the batch leaves an example's mask as it was."""
+    """A longer example in the batch does not change another example's mask."""
     longer = (*shape[:1], 9, 16) if len(shape) == 3 else (*shape[:2], 9, 9)
     short, long = (scaled_mask(s, 0.5, 1, state()) for s in (shape, longer))
     cut = long[:, :6] if len(shape) == 3 else long[:, :, :6, :6]
@@ -101,7 +101,7 @@ def test_mask_changes_with_every_part_of_its_counter(change: str) -> None:
 @pytest.mark.stat
 @pytest.mark.parametrize("p", [0.1, 0.5])
 def test_share_of_dropped_elements(p: float) -> None:
-    """250,000 draws: a right share lies within 5 standard errors but for 6 in 10 million."""
+    """250,000 draws: a correct share lies within 5 standard errors with probability 1 - 6e-7."""
     mask = scaled_mask((50, 50, 100), p, 1, state(50))
     share = float((mask == 0).double().mean())
     assert abs(share - p) < 5 * (p * (1 - p) / 250_000) ** 0.5

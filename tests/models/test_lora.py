@@ -1,4 +1,4 @@
-"""Low-rank updates."""
+"""Low-rank updates: target maps, initial values, training, merging."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def test_an_architecture_without_such_maps() -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_run_starts_from_the_init_stream_and_the_plain_models_logits(
+def test_a_run_starts_from_the_init_stream_with_the_base_models_logits(
     architecture: str, tmp_path: Path
 ) -> None:
-    """A by our name for it, B 0, whatever state the global generator is in when loading."""
+    """A is keyed by seedlab's name, B is 0, and the global generator plays no part."""
     plain = tiny_weights(tmp_path, architecture, dtype=torch.float64).start(3).eval()
     states = []
     for seed in (1, 2):
@@ -75,7 +75,7 @@ def test_a_run_starts_from_the_init_stream_and_the_plain_models_logits(
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_updates_and_head_are_trained_and_nothing_else(architecture: str, tmp_path: Path) -> None:
-    """Bit for bit, with weight decay; and a new start is the old beginning."""
+    """Bit for bit, with weight decay; a new start restores the initial values."""
     run = run_with(adapter=LORA)
     _, weights = trained(run, tmp_path, architecture)
     updates = {name for module in weights.low_rank_maps for name in peft_names(module)}
@@ -89,14 +89,14 @@ def test_updates_and_head_are_trained_and_nothing_else(architecture: str, tmp_pa
 
 
 def test_updates_of_frozen_layers_are_frozen(tmp_path: Path) -> None:
-    """Their B stays 0, so that they update nothing."""
+    """Their B stays 0, so they change nothing."""
     _, weights = trained(run_with(adapter=LORA, freeze=FreezeSpec(layers=1)), tmp_path)
     all_of_b = {name for name in parameters(weights) if "lora_B" in name}
     assert all_of_b & changed(weights) == {name for name in all_of_b if "layer.1." in name}
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_merged_model_is_plain_and_has_the_same_logits(
+def test_the_merged_model_has_no_adapters_and_the_same_logits(
     architecture: str, tmp_path: Path
 ) -> None:
     """Merging rounds once: float64 logits to 1e-12."""

@@ -1,4 +1,4 @@
-"""Streams of random numbers: every sentence of the contract that seeds.py carries."""
+"""Random number streams: every promise in the docstrings of `seedlab.randomness.streams`."""
 
 from __future__ import annotations
 

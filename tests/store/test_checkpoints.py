@@ -1,4 +1,4 @@
-"""Checkpoints and decisions on disk, and stopped runs that are trained on."""
+"""Checkpoints and decisions on disk, and stopped runs that are resumed."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def bits(values: object) -> bytes:
     return np.array(values, dtype=np.float64).tobytes()
 
 
-def test_a_checkpoint_comes_back_with_all_its_bits() -> None:
-    """NaN, infinity, -0, numbers below the normal ones; float64 and bfloat16."""
+def test_a_checkpoint_is_restored_with_all_its_bits() -> None:
+    """NaN, infinity, -0, denormal numbers; float64 and bfloat16."""
     before = checkpoint()
     after = from_bytes(to_bytes(before, {"engine": "packed"}))
     assert after.step == 7
@@ -80,7 +80,7 @@ def test_the_header_is_read_without_the_tensors() -> None:
         header_of(data[:30])
 
 
-def test_the_best_so_far_is_of_the_deciding_metric_and_passes_nan_over() -> None:
+def test_the_best_so_far_is_of_the_deciding_metric_and_ignores_nan() -> None:
     trace = History(
         evaluations=[
             Evaluation(0, 0.0, "dev", "accuracy", 0.5),
@@ -93,7 +93,7 @@ def test_the_best_so_far_is_of_the_deciding_metric_and_passes_nan_over() -> None
     assert best_so_far(History(), "accuracy", higher_is_better=True) is None
 
 
-def test_the_newest_sound_checkpoint_is_taken(
+def test_the_newest_usable_checkpoint_is_loaded(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store, same = Checkpoints(tmp_path), {"engine": "packed"}
@@ -135,10 +135,10 @@ def test_a_decision_is_made_once(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert json.loads(path.read_text())["content"] == {"goes_on": ["a"]}
 
 
-def test_the_most_advanced_sound_folder_of_a_run_counts(
+def test_the_valid_folder_with_the_most_steps_counts(
     study: StudyFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Stopped at 3, then at 6, then finished; every step may be the last one before a kill."""
+    """Stopped at 3, then at 6, then finished; a kill may come after every step."""
     task = make_task()
     whole = make_result(task, 0, 0, steps=9)
     early, late = (

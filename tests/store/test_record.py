@@ -34,7 +34,7 @@ def test_failed_means_the_final_score_does_not_beat_the_majority(final, failed):
     assert record.final_score == final
 
 
-def test_lower_is_better_turns_best_and_failed_round():
+def test_lower_is_better_reverses_best_and_failed():
     task = make_task(n_labels=1, metric="rmse")
     spread = float(np.std(task.splits["dev"].labels))
     good = make_record(make_result(task, scores=(2.0, 0.1, 0.2)), task)
@@ -57,7 +57,7 @@ def test_a_diverged_run_ends_at_chance_and_keeps_its_best():
     assert record.best_score == 0.9
 
 
-def test_a_run_that_diverges_before_any_evaluation_stands_at_chance():
+def test_a_run_that_diverges_before_any_evaluation_has_the_chance_score():
     task = make_task(test=True)
     result = dataclasses.replace(
         make_result(task, scores=(), status="diverged"), logits={}, total_steps=100
@@ -70,7 +70,7 @@ def test_a_run_that_diverges_before_any_evaluation_stands_at_chance():
     assert (record.steps, record.total_steps, record.constant) == (6, 100, False)
 
 
-def test_a_score_that_is_no_number_becomes_chance_in_a_finished_run():
+def test_a_score_that_is_not_finite_becomes_chance_in_a_finished_run():
     task = make_task(n_labels=1)
     record = make_record(make_result(task, scores=(math.nan, math.nan)), task)
     assert record.final_score == record.majority == record.best_score

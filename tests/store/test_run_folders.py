@@ -28,7 +28,7 @@ FILES = (
 )
 
 
-def test_a_run_comes_back_bit_for_bit(study):
+def test_a_run_is_restored_bit_for_bit(study):
     task = make_task(n_labels=3, test=True)
     result = make_result(task, 1, 2, scores=(0.1, np.nan, 0.8))
     result.losses[3] = np.nan
@@ -49,7 +49,7 @@ def test_a_run_comes_back_bit_for_bit(study):
         assert arrays.labels[split].dtype == np.int64
 
 
-def test_a_regression_run_and_one_without_predictions_come_back(study):
+def test_a_regression_run_and_one_without_predictions_are_restored(study):
     task = make_task(n_labels=1)
     first = study.write(make_result(task, 0, 0), task)
     labels = study.read(first.run_id).arrays.labels["dev"]
@@ -65,7 +65,7 @@ def test_a_regression_run_and_one_without_predictions_come_back(study):
     assert arrays.logits == {}
 
 
-def test_diagnostics_come_back_bit_for_bit(study, task):
+def test_diagnostics_are_restored_bit_for_bit(study, task):
     result = watched(make_result(task))
     record = study.write(result, task)
     arrays = study.read(record.run_id).arrays
@@ -74,7 +74,7 @@ def test_diagnostics_come_back_bit_for_bit(study, task):
     np.testing.assert_array_equal(arrays.representations, result.representations)
     kinds = {p.name: p.read_bytes()[:4] for p in study.run_folder(record.run_id).iterdir()}
     assert kinds["profiles.parquet"] == kinds["representations.parquet"] == b"PAR1"
-    # What was not asked for is not there, and reads as nothing.
+    # Diagnostics that were not requested have no files, and read as empty.
     plain = study.read(study.write(make_result(task, 1), task).run_id).arrays
     assert plain.profiles == ()
     assert plain.representations is None
@@ -186,7 +186,7 @@ def test_an_empty_run_folder_and_a_second_damage_are_set_aside_under_new_names(s
     assert study.corrupt() == [record.run_id, f"{record.run_id}.2", f"{record.run_id}.3"]
 
 
-def test_a_damaged_folder_does_not_stand_in_the_way_of_a_result(study, task):
+def test_a_result_replaces_a_damaged_folder(study, task):
     record = study.write(make_result(task), task)
     truncate(study.run_folder(record.run_id) / "steps.parquet")
     again = study.write(make_result(task, scores=(0.1, 0.8)), task)
@@ -194,8 +194,8 @@ def test_a_damaged_folder_does_not_stand_in_the_way_of_a_result(study, task):
     assert study.records() == {record.run_id: again}
 
 
-def test_two_writers_that_meet_over_a_damaged_folder_leave_one_result(study, task, monkeypatch):
-    # Slow checks make sure that the two are at it together.
+def test_two_writers_of_one_damaged_folder_leave_one_result(study, task, monkeypatch):
+    # Slow checks make sure that both writers overlap.
     load = runs.load
 
     def slowly(folder: Path, *, full: bool = False) -> Record:
@@ -232,7 +232,7 @@ def test_a_record_of_a_newer_version_is_refused_and_not_touched(study, task, mon
     assert study.run_folder(record.run_id).is_dir()
 
 
-def test_an_engine_that_hands_back_misfitting_arrays_is_told_so(study, task):
+def test_arrays_of_mismatched_shapes_are_refused(study, task):
     result = make_result(task)
     short = type(result)(**{**vars(result), "losses": result.losses[:-1]})
     with pytest.raises(SeedlabError, match=r"one value per step .*'train_loss': 5"):

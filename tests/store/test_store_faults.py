@@ -48,9 +48,9 @@ def line(process: subprocess.Popen[str]) -> str:
     return text.strip()
 
 
-def test_writers_killed_at_random_moments_leave_only_sound_runs(study, start, caplog):
+def test_writers_killed_at_random_moments_leave_only_valid_runs(study, start, caplog):
     outcome = json.loads(line(start("killed_writers", 40, 20260117)))
-    # A writer does nothing but write: about half of the kills find it in the midst of it.
+    # A writer does nothing but write: about half of the kills come during a write.
     assert outcome["interrupted"] >= 5
     study.plan([])
     assert list((study.folder / "tmp").iterdir()) == []
@@ -77,8 +77,8 @@ def test_a_living_writers_folder_is_not_swept(study):
 
 
 def test_two_processes_that_write_the_same_runs_end_with_one_result_each(study, start):
-    # Every other run has a damaged folder, which the first to come must set aside
-    # without taking away what the other has put in its place meanwhile.
+    # Every other run has a damaged folder. The first process must set it aside without
+    # removing the folder that the other process has published since.
     damaged = [make_spec(init).run_id for init in range(0, 60, 2)]
     for run_id in damaged:
         study.run_folder(run_id).mkdir(parents=True)
@@ -121,7 +121,7 @@ def test_claims_of_a_killed_process_are_free_at_once(study, start):
     claim.release()
 
 
-def test_looking_at_claims_never_keeps_anybody_from_claiming(study, start):
+def test_listing_claims_never_prevents_a_claim(study, start):
     line(start("peek"))
     run_id = make_spec().run_id
     for _ in range(150):

@@ -36,7 +36,7 @@ def test_a_plan_that_adds_nothing_does_not_touch_the_file(study):
     assert (study.folder / "study.json").stat().st_mtime_ns == before
 
 
-def test_plans_made_at_once_all_count(study):
+def test_concurrent_plans_all_count(study):
     threads = [threading.Thread(target=study.plan, args=([make_spec(i)],)) for i in range(12)]
     for thread in threads:
         thread.start()
@@ -46,7 +46,7 @@ def test_plans_made_at_once_all_count(study):
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"schema_version": 1, "plan": {"a": {"b": 1}}}'])
-def test_a_damaged_plan_is_reported_set_aside_and_made_anew(study, task, caplog, content):
+def test_a_damaged_plan_is_reported_set_aside_and_made_again(study, task, caplog, content):
     record = study.write(make_result(task), task)
     (study.folder / "study.json").write_text(content)
     with caplog.at_level(logging.WARNING):
@@ -132,7 +132,7 @@ def test_studies_are_found_by_name_and_by_folder(study):
     assert find_study(str(study.folder), "elsewhere").folder == study.folder
 
 
-def test_a_study_that_is_not_there_is_refused_with_the_nearest_name(study, tmp_path):
+def test_a_missing_study_is_refused_with_a_similar_name(study, tmp_path):
     study.plan([make_spec()])
     root = study.folder.parent
     with pytest.raises(SeedlabError, match=r"'gird' does not exist .*there: grid\..*mean 'grid'\?"):

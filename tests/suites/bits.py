@@ -23,7 +23,7 @@ from tests.suites.tiny import tiny_task, tiny_weights
 
 
 class BitsSuite:
-    """The same bits: again, beside others, interrupted, and watched more closely."""
+    """The same bits when repeated, in other packs, interrupted, and with more evaluations."""
 
     narrowest = 1
     """Fewest runs of a pack in which a run has the bits that it has in every wider one."""
@@ -58,14 +58,14 @@ class BitsSuite:
             assert_same(a, b)
 
     def test_neighbours_do_not_matter(self, tmp_path: Path) -> None:
-        """L1: a run's bits do not depend on which runs share its pack, nor on its place."""
+        """L1: a run's bits do not depend on the other runs of its pack, nor on its slot."""
         a, b, c = make_run(0, 5), make_run(1, 5), make_run(2, 5)
         first = self.train([a, b], tmp_path)[0]
         second = self.train([c, a], tmp_path)[1]
         assert_same(first, second)
 
     def test_no_global_generator_is_read_or_set(self, tmp_path: Path) -> None:
-        """The states of torch's, numpy's and Python's global generators stay as they were."""
+        """The states of torch's, numpy's and Python's global generators do not change."""
         weights = tiny_weights(tmp_path)
         states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
         engine = self.engine()
@@ -76,7 +76,7 @@ class BitsSuite:
         assert states[2] == after[2]
 
     def test_evaluating_more_often_changes_nothing(self, tmp_path: Path) -> None:
-        """Evaluation advances no stream and leaves no mode changed: the same losses, bitwise."""
+        """Evaluation advances no stream and changes no mode: the same losses, bitwise."""
         often = make_run(evaluation=EvaluationSpec(every=1, batch_size=5))
         seldom = make_run(evaluation=EvaluationSpec(per_epoch=0, at_start=False, batch_size=5))
         a, b = self.train([often], tmp_path)[0], self.train([seldom], tmp_path)[0]
@@ -86,7 +86,7 @@ class BitsSuite:
         assert [e.step for e in b.evaluations] == [20]
 
     def test_a_diverged_run_ends_alone(self, tmp_path: Path) -> None:
-        """A loss that is no number ends its run, with its curve kept; the others go on."""
+        """A loss that is not finite ends its run, and its curve is kept; the others continue."""
         wild = dataclasses.replace(
             RECIPE,
             optimizer=OptimizerSpec(learning_rate=1e38, bias_correction=False),
@@ -107,8 +107,8 @@ class BitsSuite:
             for name in ("", *TECHNIQUES)
         ],
     )
-    def test_a_run_goes_on_as_if_never_interrupted(self, technique: str, tmp_path: Path) -> None:
-        """Paused at step 12 and taken up by a new engine, beside others: the same bits."""
+    def test_a_run_resumes_as_if_never_interrupted(self, technique: str, tmp_path: Path) -> None:
+        """Stopped at step 12 and resumed by a new engine, in another pack: the same bits."""
         recipe = dataclasses.replace(RECIPE, **TECHNIQUES.get(technique, {}))
         runs = [make_run(init, 2, recipe=recipe) for init in range(3)]
         if reason := unknown_to_the_engine(self.engine(), runs[0]):
@@ -130,7 +130,7 @@ class BitsSuite:
                 assert_same(result, whole[at])
 
     def test_checkpoints_on_the_way_change_nothing(self, tmp_path: Path) -> None:
-        """Every 5 of 20 steps; what goes on from the last of them ends with the same bits."""
+        """One every 5 of 20 steps; a run resumed from the last one ends with the same bits."""
         runs = [make_run(0), make_run(1)]
         whole, checkpoint_manager = self.train(runs, tmp_path), MemoryCheckpointManager(every=5)
         for a, b in zip(
@@ -143,8 +143,8 @@ class BitsSuite:
         ):
             assert_same(a, b)
 
-    def test_a_run_whose_patience_is_over_ends_alone(self, tmp_path: Path) -> None:
-        """More than one evaluation without a strict gain ends it; all splits are scored then."""
+    def test_a_run_whose_patience_is_exhausted_ends_alone(self, tmp_path: Path) -> None:
+        """More than one evaluation without a strict gain ends the run; then all splits are scored."""
         task = tiny_task(splits=("train", "dev", "test"))
         patient = make_run(evaluation=EvaluationSpec(every=1, batch_size=5, patience=1))
         runs = [dataclasses.replace(patient, seeds=Seeds(init, 0).resolved()) for init in range(4)]
@@ -165,7 +165,7 @@ class BitsSuite:
         assert any(len(result.losses) < 20 for result in results)
 
     def test_diagnostics_change_no_result(self, tmp_path: Path) -> None:
-        """Gradient norms add up to the whole norm, and nothing has moved at step 0."""
+        """Squares of norms by depth add up to the whole, and distances are 0 at step 0."""
         run = make_run()
         watched = make_run(diagnostics=DiagnosticsSpec(3, True, 6))
         if reason := unknown_to_the_engine(self.engine(), watched):

@@ -1,4 +1,4 @@
-"""`EngineSuite`: what every engine promises. Subclass it and say how to make the engine.
+"""`EngineSuite`: conformance tests for engines. Subclass it and implement `engine`.
 
 class TestMyEngine(EngineSuite):
     def engine(self):
@@ -104,7 +104,7 @@ class EngineSuite(BitsSuite):
         np.testing.assert_allclose(result.losses, losses, rtol=1e-9, atol=1e-12)
 
     def test_accumulation_makes_the_same_update(self, tmp_path: Path) -> None:
-        """Cutting a batch into parts changes sums by rounding alone, dropout included."""
+        """Splitting a batch into parts changes sums only by rounding, also with dropout."""
         whole, parts = make_run(), make_run(recipe=dataclasses.replace(RECIPE, accumulation=3))
         load = {"dtype": torch.float64}
         first = self.train([whole], tmp_path, **load)[0]
@@ -169,7 +169,7 @@ class EngineSuite(BitsSuite):
 
     @pytest.mark.parametrize("technique", ["", "prior decay", "reinit", "freeze", "mixout", "lora"])
     def test_diagnostics_equal_the_specification(self, technique: str, tmp_path: Path) -> None:
-        """Norms, distances (words out of reach included) and first tokens; float64."""
+        """Norms, distances (including words that the task never uses) and first tokens; float64."""
         recipe = dataclasses.replace(RECIPE, **TECHNIQUES.get(technique, {}))
         model, watched = ModelSpec(dtype="float64"), DiagnosticsSpec(5, True, 6)
         runs = [make_run(init, recipe=recipe, model=model, diagnostics=watched) for init in (0, 1)]
@@ -192,7 +192,7 @@ class EngineSuite(BitsSuite):
             )
 
     def test_other_splits_are_scored_once_at_the_end(self, tmp_path: Path) -> None:
-        """Only the validation set is looked at on the way."""
+        """During training only the validation set is scored."""
         task = tiny_task(splits=("train", "dev", "dev_mismatched", "test"))
         (result,) = self.train([make_run()], tmp_path, task=task)
         assert set(result.logits) == {"dev", "dev_mismatched", "test"}

@@ -190,7 +190,7 @@ class OddError(Exception):
 
 
 class Recorder(Callback):
-    """Writes down the callbacks that it gets, with the process."""
+    """Writes down the callbacks that it receives, with the process id."""
 
     def __init__(self, file: str) -> None:
         self.file = Path(file)

@@ -1,4 +1,4 @@
-"""Studies with every diagnostic, and a surface: values that can be told by heart."""
+"""Studies with every diagnostic, and a loss surface, with values that are easy to predict."""
 
 import numpy as np
 import pandas as pd

@@ -10,7 +10,7 @@ MAJORITY = 0.527
 
 
 def long_table(a=4, b=4, evaluations=5, tasks=("rte",), recipes=("devlin",), seed=0):
-    """Curves that rise to a level of their own; the first run never does."""
+    """Curves that rise to a level per run; the first run never rises."""
     frames = []
     for number, (task, recipe) in enumerate((t, r) for t in tasks for r in recipes):
         rng = np.random.default_rng([seed, number])

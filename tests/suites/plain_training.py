@@ -1,4 +1,4 @@
-"""Short trainings of the serial engine, and what they leave in the model."""
+"""Short trainings of the serial engine, and the trained models."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def weights_for(run: RunSpec, folder: Path, architecture: str = "bert", **load: 
 def trained(
     run: RunSpec, folder: Path, architecture: str = "bert", n_labels: int = 2, **load: Any
 ) -> tuple[RunResult, Weights]:
-    """Train a run and return its result, and its model as it is left."""
+    """Train a run; return its result and the trained model."""
     task = tiny_task(n_labels=n_labels)
     weights = weights_for(run, folder, architecture, n_labels=n_labels, **load)
     (result,) = SerialEngine().train([run], task, weights, callbacks(task))

@@ -1,6 +1,6 @@
 """The plain loop of `reference`, with techniques written out from their papers, for a small BERT.
 
-Independent of seedlab's engines and techniques: layers are told by parsing names, weights are
+It does not use seedlab's engines and techniques: layers are found by parsing names, weights are
 changed by replacing the forward of linear maps, rates and averages are written out. From
 seedlab come what the contract fixes from outside: draws of the init and mixout streams, and
 the order of the examples.

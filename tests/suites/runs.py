@@ -1,4 +1,4 @@
-"""The suites' runs: what they train, who watches and keeps them, when two are the same."""
+"""Runs of the suites: specifications, callbacks, checkpoints in memory, and comparison."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def make_run(init: int = 0, order: int = 0, **changes: Any) -> RunSpec:
 
 
 def accuracy(logits: np.ndarray, split: Split) -> dict[str, float]:
-    """Score as the suite does; the engines know no metric."""
+    """Return the suite's scores; engines do not depend on metrics."""
     if logits.shape[1] == 1:
         return {"rmse": float(np.sqrt(np.mean((logits[:, 0] - split.labels) ** 2)))}
     return {"accuracy": float(np.mean(logits.argmax(1) == split.labels))}
 
 
 class MemoryCheckpointManager:
-    """Keeps checkpoints in memory, as bytes would be kept: copies, not references."""
+    """Keeps checkpoints in memory, as copies, not references."""
 
     def __init__(self, every: int | None = None, until: int | None = None) -> None:
         self.every, self.until = every, until
@@ -57,7 +57,7 @@ class MemoryCheckpointManager:
 
 
 def callbacks(task: EncodedTask, checkpoint_manager: CheckpointManager | None = None) -> Callbacks:
-    """Return the suite's scoring, and somebody who listens to nothing."""
+    """Return the suite's callbacks: accuracy, and no progress reports."""
     return Callbacks(
         accuracy, lambda run_id, step, value: None, not task.is_regression, checkpoint_manager
     )

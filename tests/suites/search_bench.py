@@ -18,7 +18,7 @@ from seedlab.search.settings import read_search_settings
 
 
 class Bench:
-    """A search whose jobs are a function of x and the seeds, with a store of what was trained."""
+    """A search whose jobs are a function of x and the seeds, and which stores all trained runs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -29,7 +29,7 @@ class Bench:
         self.before_run: Callable[[], None] = lambda: None
 
     def launch(self, batch: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """As a Hydra launcher."""
+        """Launch jobs as a Hydra launcher does."""
         self.launches.append([" ".join(job) for job in batch])
         returns = []
         for job in batch:
@@ -66,7 +66,7 @@ class Bench:
         )
 
     def facts(self) -> list[tuple[Any, ...]]:
-        """All that a search decided."""
+        """Return all decisions of a search."""
         return [
             (t.number, t.state.name, t.params, t.value, t.intermediate_values, t.user_attrs)
             for t in self.study().trials

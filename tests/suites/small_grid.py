@@ -1,4 +1,4 @@
-"""A grid of a few seconds, and what a study of it has on record."""
+"""A grid of a few seconds, and the records of its study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A padded batch, and a model of transformers beside the same as a stack of runs."""
+"""A padded batch, a transformers model, and the same model as a stack of runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = (123, 456)
 
 
 class Case:
-    """A padded batch, a model, and the same as a stack of runs."""
+    """A padded batch, a model, and the same model as a stack of runs."""
 
     def __init__(self, weights: Weights, seeds: list[int], pad: int = 1) -> None:
         self.weights, self.seeds = weights, seeds

@@ -1,4 +1,4 @@
-"""A small race on the embedded task: its cells and policy, run in this process, and what is left."""
+"""A small cohort on the embedded task: its cells and policy, run in this process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def train(study: Path, packs: list[Pack]) -> None:
 
 
 def drive(cohort: Cohort, failed: tuple[str, ...] = ()) -> list[list[Pack]]:
-    """Do what the launcher does, in this process; return the packs of every stage."""
+    """Run all stages in this process, as the launcher does; return the packs of every stage."""
     StudyFolder(cohort.study).plan(cohort.started)
     cohort.begin()
     stages = []
@@ -49,7 +49,7 @@ def drive(cohort: Cohort, failed: tuple[str, ...] = ()) -> list[list[Pack]]:
 
 
 def assert_same(a: StoredRun, b: StoredRun) -> None:
-    """Same bits in curve, losses and logits, and the same verdict."""
+    """Check that curves, losses, logits and decisions are the same, bit for bit."""
     assert a.arrays.evaluations == b.arrays.evaluations
     for name in ("losses", "grad_norms", "learning_rates"):
         assert getattr(a.arrays, name).tobytes() == getattr(b.arrays, name).tobytes()

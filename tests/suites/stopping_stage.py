@@ -1,4 +1,4 @@
-"""Launches a small race whose parent kills somebody: ``python stopping_stage.py MOMENT ARGS``.
+"""Launches a small cohort and kills a process: ``python stopping_stage.py MOMENT ARGS``.
 
 Moments: ``undecided`` and ``decided`` end this process (kill -9) before and after the decision is
 on file; ``workers`` kills the idle workers while the decision is made; ``training`` kills
@@ -19,7 +19,7 @@ from seedlab.launch.workers import pool as local
 
 
 def children() -> list[int]:
-    """The processes that this one has started."""
+    """Return the child processes."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -32,7 +32,7 @@ def children() -> list[int]:
 
 
 def kill(moment: str) -> None:
-    """Arrange for the kill."""
+    """Install the kill at its moment."""
     decide, heard = cohort.Cohort._decide, local.LocalExecutor._heard
     armed = []
 

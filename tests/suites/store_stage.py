@@ -1,4 +1,4 @@
-"""Processes that the fault tests start, and kill: ``python store_stage.py ROLE STUDY ...``.
+"""Processes that the fault tests start and kill: ``python store_stage.py ROLE STUDY ...``.
 
 Each prints one line when it is ready. Nothing here is collected by pytest.
 """
@@ -24,7 +24,7 @@ SMALL = make_task()
 
 
 def write_forever(study: StudyFolder, first: int, pipe: int) -> None:
-    """Write one new run after the other until killed; tell the pipe of each."""
+    """Write new runs until killed; report each to the pipe."""
     for init in itertools.count(first):
         study.write(make_result(TASK, init), TASK)
         os.write(pipe, b".")
@@ -33,8 +33,8 @@ def write_forever(study: StudyFolder, first: int, pipe: int) -> None:
 def killed_writers(study: StudyFolder, kills: int, seed: int) -> None:
     """Start a writer and kill it -9 after a random while, many times over.
 
-    Prints how many kills left an unfinished folder behind: those that came in the midst
-    of writing.
+    Prints the number of kills that left an unfinished folder, because they came during a
+    write.
     """
     rng = random.Random(seed)
     write_one = make_result(TASK, 10**6), TASK
@@ -65,7 +65,7 @@ def killed_writers(study: StudyFolder, kills: int, seed: int) -> None:
 
 
 def race(study: StudyFolder, runs: int, tag: str) -> None:
-    """Write the same runs as the other racer; print whose result each run ended with."""
+    """Write the same runs as another process; print whose result each run ended with."""
     start_line(study)
     won = {}
     for init in range(runs):
@@ -99,14 +99,14 @@ def hold(study: StudyFolder, runs: int) -> None:
 
 
 def peek(study: StudyFolder) -> None:
-    """Look who holds claims, without a pause, until killed."""
+    """List claims again and again until killed."""
     print("ready", flush=True)
     while True:
         study.claimed()
 
 
 def small_files_only(study: StudyFolder, limit: int) -> None:
-    """Try to write a large run under a file-size limit; print the refusal."""
+    """Try to write a large run under a file-size limit; print the error."""
     study.write(make_result(SMALL, 0), SMALL)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     try:

@@ -1,4 +1,4 @@
-"""Techniques that the suites put into their recipe, and what these change in the model."""
+"""Techniques for the suites' recipes, and their options of the model."""
 
 from __future__ import annotations
 

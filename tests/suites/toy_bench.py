@@ -18,7 +18,7 @@ from tests.suites import launch_toy
 
 
 class Toy:
-    """The toy application in a study's folder of its own."""
+    """The toy application in its own study folder."""
 
     def __init__(self, study: Path) -> None:
         self.study = study

@@ -1,7 +1,7 @@
-"""Recorded training steps: the same bits as the steps that were recorded.
+"""Replayed training steps have the same bits as steps without CUDA graphs.
 
-A tape stands in for CUDA graphs (tests/suites/tape.py): it repeats operations on the memory that they
-were recorded on and refuses what a graph can't capture.
+A tape imitates CUDA graphs (tests/suites/tape.py). It replays operations on the memory of their
+capture, and raises where a graph can't be captured.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def train(
 def both(
     runs: list[RunSpec], weights: Weights, stack: int | None = 100, **task: Any
 ) -> tuple[list[RunResult], list[RunResult], list[Tape]]:
-    """Return the results of the steps as they are and as they are recorded, and the tapes."""
+    """Return the results without graphs and with replayed graphs, and the tapes."""
     tapes: list[Tape] = []
 
     def tape() -> Tape:
@@ -70,7 +70,7 @@ def both(
 @pytest.mark.parametrize("stack", [1, 2, 100])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_same_bits(architecture: str, stack: int, tmp_path: Path) -> None:
-    """One stack of all runs, two, and one for every run: each with recordings of its own."""
+    """One stack of all runs, two stacks, and one per run; every stack has its own graphs."""
     runs = [make_run(init, 3) for init in range(3)]
     plain, taped, tapes = both(runs, tiny_weights(tmp_path, architecture), stack)
     for a, b in zip(plain, taped, strict=True):
@@ -95,7 +95,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_same_bits_with(change: str, tmp_path: Path) -> None:
-    """What belongs to the update is not recorded; what changes the recording has its own."""
+    """The optimiser's step is not captured; each setting that changes a graph has its own graph."""
     recipe = dataclasses.replace(RECIPE, **CHANGES[change])
     seeds = (Seeds(0, 0), Seeds(1, 0, dropout=8), Seeds(2, 0))
     runs = [make_run(seeds=s.resolved(), recipe=recipe) for s in seeds]
@@ -106,8 +106,8 @@ def test_the_same_bits_with(change: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("technique", ["mixout", "freeze", "lora", "features of the own head"])
-def test_what_is_not_recorded_is_computed(technique: str, tmp_path: Path) -> None:
-    """What lies below, and mixout's masks from the host, are no part of a recording."""
+def test_work_outside_the_graphs_is_computed(technique: str, tmp_path: Path) -> None:
+    """The frozen trunk, and mixout's masks from the host, are not part of a graph."""
     recipe = dataclasses.replace(RECIPE, **TECHNIQUES[technique])
     runs = [make_run(init, recipe=recipe) for init in range(2)]
     plain, taped, tapes = both(runs, tiny_weights(tmp_path, **model_options(recipe)))
@@ -140,7 +140,7 @@ def test_regression_and_norms_by_depth(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stack", [1, 100])
 def test_a_run_that_is_dropped(stack: int, tmp_path: Path) -> None:
-    """Where a run leaves, what was recorded with it is void."""
+    """When a run is dropped, its stack's graphs are invalid."""
     wild = dataclasses.replace(RECIPE, optimizer=OptimizerSpec(1e38, bias_correction=False))
     runs = [make_run(0), make_run(1, recipe=wild), make_run(2)]
     plain, taped, tapes = both(runs, tiny_weights(tmp_path), stack)
@@ -150,7 +150,7 @@ def test_a_run_that_is_dropped(stack: int, tmp_path: Path) -> None:
     assert max(made.captured for made in tapes) == (2 if stack == 1 else 3)
 
 
-def test_a_run_that_goes_on(tmp_path: Path) -> None:
+def test_a_resumed_run(tmp_path: Path) -> None:
     weights, runs = tiny_weights(tmp_path), [make_run(init) for init in range(2)]
     engine = PackedEngine(100, buckets=True, capturer=Tape)
     whole = train(engine, runs, weights)
@@ -161,8 +161,8 @@ def test_a_run_that_goes_on(tmp_path: Path) -> None:
         assert_same(a, b)
 
 
-def test_memory_that_grows_makes_recordings_void() -> None:
-    """A larger tensor under the same name moves it: what was recorded would write elsewhere."""
+def test_a_larger_buffer_makes_graphs_invalid() -> None:
+    """A larger tensor under the same name moves the buffer; old graphs would write elsewhere."""
     work = Workspace(torch.device("cpu"), torch.float32, torch.float32)
     tape = Tape()
     graphs = GraphCache(tape, [work])
@@ -178,8 +178,8 @@ def test_memory_that_grows_makes_recordings_void() -> None:
     assert graphs.version == 2
 
 
-def test_a_value_that_the_host_asks_for_is_refused() -> None:
-    """The tape would not notice otherwise that a graph freezes it."""
+def test_the_tape_refuses_to_wait_for_a_value() -> None:
+    """A graph would freeze such a value, and a replay would not notice."""
     x = torch.ones(3)
     for wrong in (lambda: float(x.sum()), lambda: torch.nonzero(x), lambda: bool(x[0] > 0)):
         with pytest.raises(AssertionError, match="a graph can't capture"):
@@ -190,19 +190,19 @@ def test_a_value_that_the_host_asks_for_is_refused() -> None:
     assert frozen.tolist() == [7.0] * 3
 
 
-def test_a_pool_of_dead_graphs_is_not_recorded_into() -> None:
-    """CUDA refuses it; recordings that are void give up their memory as well."""
+def test_a_pool_of_dropped_graphs_is_not_reused() -> None:
+    """CUDA does not allow it; `reset` starts a new pool."""
     tape, x = Tape(), torch.ones(3)
-    recordings = [tape.capture(lambda: x + 1)]
-    recordings.clear()
+    graphs = [tape.capture(lambda: x + 1)]
+    graphs.clear()
     with pytest.raises(AssertionError, match="whose graphs are all gone"):
         tape.capture(lambda: x + 1)
     tape.reset()
     assert tape.capture(lambda: x + 1)[0].tolist() == [2.0] * 3
 
 
-def test_what_is_given_anew_makes_recordings_void() -> None:
-    """Work that reads another recording's results is recorded again when those moved."""
+def test_new_inputs_make_graphs_invalid() -> None:
+    """A graph that reads another graph's results is captured again when these have moved."""
     tape = Tape()
     graphs = GraphCache(tape, [])
     for value, given, recorded in ((1.0, 0, 1), (2.0, 1, 2), (2.0, 1, 2), (3.0, 2, 3)):
@@ -211,7 +211,7 @@ def test_what_is_given_anew_makes_recordings_void() -> None:
 
 
 def test_dropped_runs_leave_no_memory_behind(tmp_path: Path) -> None:
-    """Lanes of stacks that are gone are freed; scoring batches keep no index vectors of widths."""
+    """Streams of dropped stacks are freed; evaluation batches cache no index vectors of widths."""
     weights, task = tiny_weights(tmp_path), tiny_task()
     runs = [make_run(init) for init in range(6)]
     plans = [make_plan(run.recipe, run.evaluation, 38) for run in runs]

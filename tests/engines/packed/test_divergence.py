@@ -1,4 +1,4 @@
-"""A run that stops being a number, among others: what it leaves behind must reach nobody."""
+"""A diverged run among others: its NaN and infinite values must not reach other runs."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def train(engine: PackedEngine, runs: list[RunSpec], folder: Path) -> list[RunRe
 @pytest.mark.parametrize("mode", ["global", "tensor", "none"])
 @pytest.mark.parametrize("rate", [1e5, 1e38])
 @pytest.mark.parametrize("name", ENGINES)
-def test_the_neighbours_of_a_run_that_is_no_number(
+def test_the_neighbours_of_a_diverged_run(
     name: str, rate: float, mode: str, tmp_path: Path
 ) -> None:
-    """They finish, and where the width does not change or does not matter with the same bits."""
+    """They finish, with the same bits where the width is constant or does not matter."""
     engine, last = ENGINES[name], make_run(2, evaluation=SELDOM)
     runs = [make_run(0, evaluation=SELDOM), wild(rate, mode), last]
     found = train(engine, runs, tmp_path)
@@ -63,7 +63,7 @@ def test_the_neighbours_of_a_run_that_is_no_number(
 
 @pytest.mark.parametrize("mode", ["global", "tensor", "none"])
 def test_the_gaps_between_tensors_stay_zero(mode: str) -> None:
-    """Nobody writes them, and the gradients' memory is the next run's as well."""
+    """They are never written, and the next run uses the same memory for its gradients."""
     layout = FlatLayout({"a": Piece(0, (3,)), "b": Piece(16, (2, 2))}, {}, {}, 32, 32)
     assert layout.gaps().tolist() == [*range(3, 16), *range(20, 32)]
     rule = AdamOptions(0.9, 0.999, 1e-6, 0.0, True, mode, 1.0)

@@ -1,4 +1,4 @@
-"""Slots that stay filled: a run's bits when it is alone, and when a neighbour leaves."""
+"""Constant width: a run has the same bits alone, in a pack, and when a neighbour ends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def train(
 
 
 def test_a_run_alone_is_the_run_in_its_pack(tmp_path: Path) -> None:
-    """One run alone takes other kernels than a stack of several; with dummies it does not."""
+    """A single run uses other kernels than a stack of several, except among dummies."""
     weights, runs = tiny_weights(tmp_path, "roberta"), [make_run(init) for init in range(3)]
     together = train(runs, weights, 3)
     for run, result in zip(runs, together, strict=True):
@@ -45,7 +45,7 @@ def test_a_run_alone_is_the_run_in_its_pack(tmp_path: Path) -> None:
 
 
 def test_the_model_of_a_run_alone_is_its_own(tmp_path: Path) -> None:
-    """What `seedlab save` writes: the run's weights, not a dummy's."""
+    """`seedlab save` writes the run's weights, not a dummy's."""
     weights = tiny_weights(tmp_path)
     kept = []
     for slots in (2, 5):
@@ -55,8 +55,8 @@ def test_the_model_of_a_run_alone_is_its_own(tmp_path: Path) -> None:
     assert all(np.array_equal(kept[0][name], kept[1][name]) for name in kept[0])
 
 
-def test_a_neighbour_that_leaves_changes_nothing(tmp_path: Path) -> None:
-    """The whole training of the other is that beside a calm neighbour, bit for bit."""
+def test_a_neighbour_that_diverges_changes_nothing(tmp_path: Path) -> None:
+    """A run has the same bits beside a neighbour that diverges and beside one that finishes."""
     weights, seen = tiny_weights(tmp_path), DiagnosticsSpec(distances=True, representations=3)
     calm = [make_run(init, diagnostics=seen) for init in range(2)]
     wild = make_run(0, recipe=WILD, diagnostics=seen)
@@ -69,7 +69,7 @@ def test_a_neighbour_that_leaves_changes_nothing(tmp_path: Path) -> None:
     assert beside_wild.provenance["narrowed"] is False
 
 
-def test_without_dummies_it_is_on_record_that_the_stack_got_narrower(tmp_path: Path) -> None:
+def test_without_dummies_the_record_says_that_the_stack_got_narrower(tmp_path: Path) -> None:
     runs = [make_run(0, recipe=WILD), make_run(1), make_run(2)]
     gone, *others = train(runs, tiny_weights(tmp_path), None)
     assert gone.provenance["narrowed"] is False
@@ -77,7 +77,7 @@ def test_without_dummies_it_is_on_record_that_the_stack_got_narrower(tmp_path: P
     assert {r.provenance["width"] for r in others} == {3}
 
 
-def test_a_run_that_goes_on(tmp_path: Path) -> None:
+def test_a_resumed_run(tmp_path: Path) -> None:
     weights, runs = tiny_weights(tmp_path), [make_run(init) for init in range(2)]
     whole = train(runs, weights, 3)
     checkpoint_manager = MemoryCheckpointManager(until=7)

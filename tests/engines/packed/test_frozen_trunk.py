@@ -1,4 +1,4 @@
-"""What is not trained is held and computed once for all runs of a pack."""
+"""Frozen parameters are stored once, and frozen stages computed once, for all runs of a pack."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def train(runs: list[RunSpec], weights: Weights) -> list[RunResult]:
 
 @pytest.mark.parametrize("stack", [1, 100], ids=["stacks of one", "one stack"])
 def test_frozen_parameters_are_shared(stack: int, tmp_path: Path) -> None:
-    """A run's vectors have no place for them, and all stacks read the same bytes."""
+    """A run's vectors do not contain them, and all stacks read the same memory."""
     recipe = dataclasses.replace(RECIPE, **TECHNIQUES["freeze"])
     runs = [make_run(init, recipe=recipe) for init in range(4)]
     plans = [make_plan(run.recipe, run.evaluation, 38) for run in runs]
@@ -53,7 +53,7 @@ def test_frozen_parameters_are_shared(stack: int, tmp_path: Path) -> None:
         for stacked in pack_model.stacks:
             optimizer = stacked.optimizer
             for tensor in (optimizer.weights, optimizer.first, optimizer.second, memory.flat):
-                # Every one of the 20 tensors may be followed by a gap of at most 15 numbers.
+                # Each of the 20 tensors may be followed by a gap of at most 15 elements.
                 assert trained <= tensor.shape[1] <= trained + 20 * 15
             assert {
                 stacked.parameters[name].data_ptr()
@@ -69,7 +69,7 @@ def test_frozen_parameters_are_shared(stack: int, tmp_path: Path) -> None:
 def test_the_frozen_part_is_computed_once_per_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many runs: once per update and dropout key, once per validation batch in all."""
+    """For any number of runs: once per update and dropout key, and once per validation batch."""
     calls, frozen_trunk = [0], StackedEncoder.frozen_trunk
 
     def count(self: StackedEncoder, at: Any) -> Any:
@@ -92,10 +92,10 @@ def test_the_frozen_part_is_computed_once_per_batch(
 
 
 @pytest.mark.parametrize("room", [0, 4000, 10**6])
-def test_room_for_frozen_outputs_decides_no_result(
+def test_the_cache_size_of_frozen_outputs_changes_no_result(
     room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Scoring again what there is no room to keep gives the same bits."""
+    """Outputs that do not fit in the cache are computed again, with the same bits."""
     recipe = dataclasses.replace(RECIPE, **TECHNIQUES["freeze"])
     runs, weights = [make_run(init, recipe=recipe) for init in range(2)], tiny_weights(tmp_path)
     expected = train(runs, weights)
@@ -105,7 +105,7 @@ def test_room_for_frozen_outputs_decides_no_result(
         assert_same(a, b)
 
 
-def test_layers_both_frozen_and_new_are_left_to_the_serial_engine(tmp_path: Path) -> None:
+def test_layers_both_frozen_and_new_need_the_serial_engine(tmp_path: Path) -> None:
     weights = tiny_weights(tmp_path)
     recipe = dataclasses.replace(RECIPE, freeze=FreezeSpec(1), reinit=ReinitSpec(1))
     assert choose("auto", make_run(recipe=recipe), weights.model) == ("packed", "")

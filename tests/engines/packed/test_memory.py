@@ -1,4 +1,4 @@
-"""The memory of packs: what is planned, what is refused, what happens when it runs out."""
+"""The memory of packs: estimates, refused packs, and running out of memory."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_engine_refuses_before_it_trains(
 def test_running_out_of_memory_is_no_refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A launcher halves a pack that raised anything but a refusal."""
+    """The launcher halves a pack that raised another error than a `SeedlabError`."""
 
     def fail(*_: Any) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
@@ -104,10 +104,10 @@ def test_other_errors_are_passed_on() -> None:
     "technique", ["", "averaging", "freeze", "bitfit", "lora", "mixout", "features of the own head"]
 )
 def test_the_plan_covers_what_is_allocated(technique: str, stack: int, tmp_path: Path) -> None:
-    """Weights and gradients to the byte; activations planned at or above what buffers take.
+    """Weights and gradients exactly; activations are not underestimated.
 
-    No more than five times above, at these tiny widths and with a batch of mixed lengths (ten
-    where no layer is trained: what is left is small).
+    They are overestimated at most five times, at these tiny widths and with a batch of mixed
+    lengths; ten times if no layer is trained, because the rest is small.
     """
     recipe = dataclasses.replace(RECIPE, **TECHNIQUES.get(technique, {}))
     task, weights = tiny_task(), tiny_weights(tmp_path, **model_options(recipe))

@@ -1,4 +1,4 @@
-"""The packed engine through the conformance suite, and what it alone must do."""
+"""The packed engine: the conformance suite, and tests of what only this engine promises."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TestPackedEngine(EngineSuite):
 
 @pytest.mark.slow
 class TestPackedEngineInOneStack(EngineSuite):
-    """The stacked kernels, as a GPU takes them; one run alone takes others."""
+    """Stacks of several runs, as on a GPU; a single run uses other kernels."""
 
     narrowest = 2
 
@@ -83,10 +83,10 @@ def test_width_and_slot_do_not_matter(architecture: str, stack: int | None, tmp_
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_onednns_products_keep_the_promises(
+def test_products_of_onednn_keep_the_promises(
     architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They compute large models; these are small. Bits at all widths, and the serial engine's."""
+    """Small products use oneDNN here too: same bits at all widths, and the serial engine's losses."""
     monkeypatch.setattr(products, "_LARGE", 0)
     weights = tiny_weights(tmp_path, architecture)
     recipe = dataclasses.replace(RECIPE, optimizer=OptimizerSpec(learning_rate=2e-5))
@@ -102,7 +102,7 @@ def test_onednns_products_keep_the_promises(
 
 
 def test_the_number_of_threads_does_not_matter(tmp_path: Path) -> None:
-    """On a CPU a stack is one thread's: the same bits with one thread and with three."""
+    """On a CPU one thread computes a stack: the same bits with one thread and with three."""
     weights = tiny_weights(tmp_path)
     runs = [make_run(init, 1) for init in range(4)]
     before, results = torch.get_num_threads(), []
@@ -203,7 +203,7 @@ def test_hyperparameters_may_differ_within_a_column(tmp_path: Path) -> None:
         np.testing.assert_allclose(result.losses, alone.losses, rtol=1e-3)
 
 
-def test_heads_of_our_own_are_left_to_the_serial_engine(tmp_path: Path) -> None:
+def test_seedlab_heads_need_the_serial_engine(tmp_path: Path) -> None:
     run = make_run(recipe=dataclasses.replace(RECIPE, head=HeadSpec("concat", layers=2)))
     for name in ("auto", "packed"):
         engine, reason = choose(
@@ -214,7 +214,7 @@ def test_heads_of_our_own_are_left_to_the_serial_engine(tmp_path: Path) -> None:
 
 
 def test_runs_are_grouped_by_what_must_agree() -> None:
-    """Order seed, batch, plan, what is trained, updates already made; nothing else."""
+    """Order seed, batch, plan, trained parameters, updates already made; nothing else."""
     longer = dataclasses.replace(RECIPE, epochs=5)
     runs = [make_run(0, 0), make_run(0, 1), make_run(1, 0), make_run(2, 0, recipe=longer)]
     assert columns(runs, 38, {}) == [[runs[0], runs[2]], [runs[1]], [runs[3]]]
@@ -226,8 +226,8 @@ def test_runs_are_grouped_by_what_must_agree() -> None:
 
 
 @pytest.mark.parametrize("stack", [1, 2, 100])
-def test_dropped_runs_are_really_gone(stack: int, tmp_path: Path) -> None:
-    """Their weights are freed and the others go on bit for bit (in stacks of one)."""
+def test_dropped_runs_are_freed(stack: int, tmp_path: Path) -> None:
+    """Their weights are freed, and the others continue bit for bit (in stacks of one)."""
     task, weights = tiny_task(), tiny_weights(tmp_path)
     runs = [make_run(init) for init in range(5)]
     plans = [make_plan(run.recipe, run.evaluation, 38) for run in runs]
@@ -261,10 +261,8 @@ def test_a_single_run_leaves_its_model_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("technique", ["", "prior decay", "zhang", "freeze", "averaging"])
-def test_embeddings_out_of_reach_end_as_in_the_serial_engine(
-    technique: str, tmp_path: Path
-) -> None:
-    """Words that the task does not have decay, are pulled back, averaged, or stay (float64)."""
+def test_unused_embeddings_end_as_in_the_serial_engine(technique: str, tmp_path: Path) -> None:
+    """Words that the task never uses decay, are pulled back, averaged, or stay (float64)."""
     recipe = dataclasses.replace(RECIPE, **TECHNIQUES.get(technique, {}))
     run = make_run(recipe=recipe, model=ModelSpec(dtype="float64"))
     if reason := unpackable(run):
@@ -277,8 +275,8 @@ def test_embeddings_out_of_reach_end_as_in_the_serial_engine(
     torch.testing.assert_close(tables[0], tables[1], rtol=1e-9, atol=1e-9)
 
 
-def test_flags_of_an_earlier_run_do_not_matter(tmp_path: Path) -> None:
-    """The recipe says what is trained, not what the model was last used for."""
+def test_an_earlier_run_leaves_no_flags(tmp_path: Path) -> None:
+    """The recipe alone decides which parameters are trained, not the model's last use."""
     weights = tiny_weights(tmp_path)
     (first,) = train(PackedEngine(), [make_run()], weights)
     for parameter in weights.model.parameters():

@@ -1,4 +1,4 @@
-"""What a column took is free again before the next one is planned, by what memory is free."""
+"""A column's memory is released before the next column is planned by the free memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def live_bytes() -> int:
 
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Give planning a device of its own size; what it was told is free, column by column."""
+    """Simulate a device of fixed size; return the list of free bytes seen by each column."""
     told: list[int] = []
     gc.collect()
     # A device's memory does not wait for the collector either.
@@ -63,13 +63,13 @@ def test_every_column_is_planned_with_the_same_free_memory(
     results = list(ENGINES[engine].train(runs, task, weights, callbacks(task)))
     assert len(results) == len(runs)
     assert len(free) == 3
-    # Less than one run's weights lie between: results, whose arrays are no tensors, and crumbs.
+    # They differ by less than one run's weights.
     assert max(free) - min(free) < 10_000, free
 
 
 @pytest.mark.parametrize("how", ["release", "error", "end"])
-def test_a_crew_gives_its_memory_back(how: str) -> None:
-    """The memory itself and what it was made from, while the crew is still there."""
+def test_a_thread_pool_releases_its_buffers(how: str) -> None:
+    """The buffers and the tensors of their factory are freed, while the pool still exists."""
     made: list[weakref.ref[object]] = []
     layout = FlatLayout({}, {}, {}, 0, 3, frozenset())
 

@@ -1,4 +1,4 @@
-"""What a column's runs are fed: batches that stay their owner's."""
+"""Shared batches: graphs do not overwrite the caller's batches."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.suites.tape import Tape
 from tests.suites.tiny import tiny_task, tiny_weights
 
 
-def test_recorded_steps_leave_the_batches_of_earlier_ones_alone(tmp_path: Path) -> None:
-    """A recording is of fixed memory, which every step fills: that must not be the caller's."""
+def test_replayed_steps_do_not_change_earlier_batches(tmp_path: Path) -> None:
+    """Every replay fills the same memory, which must not be the caller's."""
     task, run = tiny_task(), make_run(0)
     plan = make_plan(run.recipe, run.evaluation, 38)
     how = ComputeOptions(1, buckets=True, capturer=Tape)
@@ -28,8 +28,8 @@ def test_recorded_steps_leave_the_batches_of_earlier_ones_alone(tmp_path: Path) 
         pack_model = ColumnModel([run], [plan], task, tiny_weights(tmp_path), thread_pool, how)
         for step, batch in enumerate(batches):
             pack_model.update(batch, step)
-        # All of them went through the same memory.
+        # All of them used the same memory.
         assert len(pack_model.batch_builder._examples) == 1
-    # Nor the numbers that the batches were made of, which they may share.
+    # The arrays behind the batches did not change either.
     for batch, of_batch, start in zip(batches, rows, starts, strict=True):
         assert batch.examples.tolist() == of_batch.tolist() == list(range(start, start + 8))

@@ -1,4 +1,4 @@
-"""The serial engine through the conformance suite, and what it alone must do."""
+"""The serial engine: the conformance suite."""
 
 from __future__ import annotations
 

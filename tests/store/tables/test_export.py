@@ -16,7 +16,7 @@ from seedlab.store import StudyFolder
 from seedlab.store.tables.export import export
 from tests.suites.store_cases import copy_runs, make_result, make_spec, make_task, watched
 
-# The columns that DESIGN promises, in their order, for each table.
+# The promised columns of each table, in their order.
 PROMISED = {
     "runs": "run study task model recipe init_seed order_seed dropout_seed mixout_seed status "
     "failed constant metric direction majority n_examples split best_score best_step final_score "
@@ -257,7 +257,7 @@ def timed_export(study: StudyFolder, runs: int) -> float:
 
 
 def test_exporting_is_fast(study, no_sync):
-    # About 0.6 s on one core; the full size stands below.
+    # About 0.6 s on one core; the next test has the full size.
     assert timed_export(study, 200) < 5
 
 

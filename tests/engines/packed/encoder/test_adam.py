@@ -38,7 +38,7 @@ def random(*shape: int, seed: int) -> torch.Tensor:
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
-def test_every_run_is_updated_by_its_own_rule() -> None:
+def test_every_run_is_updated_with_its_own_options() -> None:
     """Float64, 12 updates with a changing rate, against one optimiser per run."""
     start = random(4, 48, seed=0)
     for gap in (slice(12, 16), slice(21, 32), slice(39, 48)):
@@ -97,7 +97,7 @@ def test_segments_have_rates_of_their_own() -> None:
             alone.update(grads[run : run + 1].clone(), 0, [[used]])
             found = LAYOUT.views(stacked.weights[run])[name]
             assert torch.equal(found, LAYOUT.views(alone.weights[0])[name])
-    # Rows of embeddings that are out of reach follow the first column.
+    # Embedding rows that the task never uses decay by the rate of the first column.
     assert stacked.decayed == [1.0 - 1e-2 * 0.1, 1.0 - 1e-2 * 0.1]
 
 
@@ -112,7 +112,7 @@ def test_root_of_the_mean_squared_error_is_that_of_autograd(runs: int) -> None:
 
 
 def test_dropping_runs_frees_them_and_leaves_the_others() -> None:
-    """Weights and moments really shrink; the runs that stay go on bit for bit."""
+    """Weights and moments shrink; the remaining runs continue bit for bit."""
     kept, whole = (StackedAdam(LAYOUT, RULES, random(4, 48, seed=1)) for _ in range(2))
     for step in range(3):
         for optimizer in (kept, whole):

@@ -1,4 +1,4 @@
-"""Keyed dropout by torch's compiler: the masks that eager mode and numpy draw."""
+"""Keyed dropout compiled by torch: the same masks as in eager mode and numpy."""
 
 from __future__ import annotations
 

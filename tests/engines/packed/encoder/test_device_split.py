@@ -1,4 +1,4 @@
-"""Batches made on the device in a few shapes, against those made without padding."""
+"""Batches built on the device in a few shapes, compared with batches without padding."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPLIT = tiny_task().splits["train"]
 def test_the_tokens_are_those_of_the_host(
     examples: list[int], first_row: int, counted: bool
 ) -> None:
-    """The first tokens of a bucket are the ragged batch; the rest belongs to no example."""
+    """A bucket begins with the tokens of the ragged batch; the others belong to no example."""
     padding = 6  # a token that occurs in the texts: it has no position of its own
     tables, _, _ = make_tables(torch.arange(5, 12), 50, MAX_LENGTH, padding, counted)
     indices = np.array(examples)
@@ -55,7 +55,7 @@ def test_the_tokens_are_those_of_the_host(
 
 
 def test_shapes_are_few() -> None:
-    """Tokens in steps of 128; places in steps of 32, one to spare, the same for all batches."""
+    """Tokens in steps of 128; places in steps of 32, at least one unused, the same for all batches."""
     lengths = np.array([31, 5, 96, 1, 32])
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     tables, _, _ = make_tables(torch.arange(5, 12), 50, 96, 1, False)
@@ -70,7 +70,7 @@ def test_shapes_are_few() -> None:
     multiple=st.sampled_from([1, 4, 16]),
 )
 def test_tokens_are_filled_up_to_a_multiple(examples: list[int], multiple: int) -> None:
-    """The real ones come first, the others stand where attention has padding."""
+    """Real tokens come first; the others get a padding place of attention."""
     tables, _, _ = make_tables(torch.arange(5, 12), 50, MAX_LENGTH, 1, False)
     host = collate(SPLIT, np.array(examples), pad_id=1)
     ragged = tables.ragged(host.ids, host.types, host.mask, 4)
@@ -86,8 +86,10 @@ def test_tokens_are_filled_up_to_a_multiple(examples: list[int], multiple: int) 
 
 @pytest.mark.parametrize("runs", [1, 3])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_what_fills_a_bucket_changes_nothing(architecture: str, runs: int, tmp_path: Path) -> None:
-    """Logits and gradients with dropout, in float64: sums over more zeros, rounded otherwise."""
+def test_tokens_that_fill_a_bucket_change_nothing(
+    architecture: str, runs: int, tmp_path: Path
+) -> None:
+    """Logits and gradients with dropout in float64; sums over more zeros round differently."""
     weights = tiny_weights(tmp_path, architecture, dtype=torch.float64)
     architecture = describe(weights.model)
     used = torch.from_numpy(np.unique(SPLIT.ids).astype(np.int64))

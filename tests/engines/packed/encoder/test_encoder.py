@@ -45,7 +45,7 @@ def test_other_activations(activation: str, tmp_path: Path) -> None:
 
 
 def test_three_classes_and_unusual_widths(tmp_path: Path) -> None:
-    """Widths that are no multiple of the alignment: query, key and value must still adjoin."""
+    """Widths that are not multiples of the alignment; query, key and value must stay adjacent."""
     config = small(hidden_size=18, num_attention_heads=3, intermediate_size=21)
     case = Case(loaded(BertModel(config), tmp_path), [0, 1])
     case.weights.model.eval()
@@ -53,7 +53,7 @@ def test_three_classes_and_unusual_widths(tmp_path: Path) -> None:
 
 
 def test_vmap_over_the_model_of_transformers_agrees(tmp_path: Path) -> None:
-    """Another way to stack runs: `torch.func.vmap` over the model's parameters, float64."""
+    """Stacking by `torch.func.vmap` over the model's parameters gives the same, in float64."""
     case = Case(tiny_weights(tmp_path, "bert", dtype=torch.float64), [5, 6, 7])
     config = AutoConfig.from_pretrained(tmp_path / "bert", num_labels=2)
     with torch.random.fork_rng():

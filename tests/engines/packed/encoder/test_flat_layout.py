@@ -1,4 +1,4 @@
-"""Where a stack keeps its parameters, and how they get back into the model."""
+"""The layout of a run's parameters in one vector, and restoring them into the model."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.suites.stacked_case import Case
 from tests.suites.tiny import tiny_weights
 
 
-def test_a_model_is_filled_in_and_put_back(tmp_path: Path) -> None:
-    """Rows of embeddings that the task can't reach are those before training, decayed."""
+def test_a_model_is_restored_from_its_vector(tmp_path: Path) -> None:
+    """Embedding rows that the task never uses are the initial ones times the decay factor."""
     case = Case(tiny_weights(tmp_path), [2])
     before = {name: p.clone() for name, p in case.weights.model.named_parameters()}
     case.layout.restore(case.flat[0] * 2.0, case.weights.model, decay=0.5)
@@ -25,7 +25,7 @@ def test_a_model_is_filled_in_and_put_back(tmp_path: Path) -> None:
         assert torch.equal(p, expected), name
 
 
-def test_every_parameter_has_a_place_of_its_own(tmp_path: Path) -> None:
+def test_parameters_do_not_overlap(tmp_path: Path) -> None:
     """No two pieces overlap, decayed ones come first, and gaps stay zero."""
     layout = Case(tiny_weights(tmp_path, "electra"), [0]).layout
     pieces = sorted(layout.pieces.values(), key=lambda piece: piece.start)

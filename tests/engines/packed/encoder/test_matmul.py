@@ -24,7 +24,7 @@ def work(dtype: torch.dtype = torch.float32) -> Workspace:
 
 
 def assert_near(found: torch.Tensor, a: torch.Tensor, b: torch.Tensor, add: torch.Tensor) -> None:
-    """A sum of n products is off by at most (n + 1) roundings of the sum of their sizes."""
+    """Check errors: a sum of n products has at most (n + 1) roundings of the sum of their sizes."""
     exact = a.double() @ b.double() + add.double()
     sizes = a.double().abs() @ b.double().abs() + add.double().abs()
     bound = (a.shape[1] + 2) * torch.finfo(torch.float32).eps * sizes
@@ -37,7 +37,7 @@ def assert_near(found: torch.Tensor, a: torch.Tensor, b: torch.Tensor, add: torc
 def test_products_are_right(
     rows: int, inner: int, columns: int, turned: bool, always: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Written, added and named, from matrices that lie either way."""
+    """Written to a tensor, added, and written to a named buffer; row-major and column-major."""
     if always:
         monkeypatch.setattr(products, "_LARGE", 0)
     a, b = numbers(rows, inner), numbers(inner, columns, seed=1)
@@ -59,8 +59,8 @@ def test_products_are_right(
     torch.testing.assert_close(sums / 2, start.sum(0))
 
 
-def test_a_strided_place_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rows of a larger buffer, and nothing around them."""
+def test_a_strided_output_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some rows of a larger buffer change, and the others do not."""
     a, b = numbers(70, 128), numbers(128, 130, seed=1)
     around = torch.full((71, 140), 7.0)
     product(a, b, around[:70, 5:135], work())
@@ -68,8 +68,8 @@ def test_a_strided_place_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bool((around[70] == 7.0).all() and (around[:, :5] == 7.0).all())
 
 
-def test_the_same_bits_wherever_the_numbers_lie() -> None:
-    """L0 needs it: memory is handed out anew at every start."""
+def test_the_bits_do_not_depend_on_memory_addresses() -> None:
+    """L0 requires it: every process gets other addresses."""
     a, b = numbers(130, 128), numbers(128, 384, seed=1)
     first = product(a, b, "x", work())
     for offset in (1, 3, 8, 16):

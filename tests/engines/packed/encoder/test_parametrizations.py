@@ -84,7 +84,7 @@ def test_low_rank_updates(runs: int) -> None:
 @pytest.mark.parametrize("runs", [1, 3])
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
 def test_mixout(p: float, runs: int, shared: bool, granularity: str) -> None:
-    """The formula as it is written; starts are one for all runs or one per run."""
+    """Mixout by its formula; initial weights are shared by all runs, or one per run."""
     rows = 1 if granularity == "column" else N_OUT
     weights = {name: shaped(runs, N_OUT, N_IN, seed=n) for n, name in enumerate("qkv")}
     axis = 1 if shared else runs

@@ -47,11 +47,11 @@ def test_ragged_masks_are_those_of_padded_dropout(tmp_path: Path) -> None:
         assert torch.equal(mask, expected.get(kind, lambda m: m)(full))
 
 
-def test_masks_drawn_on_a_device_are_those_drawn_here(tmp_path: Path) -> None:
-    """The torch path, which a GPU takes, run on the CPU: the same bits."""
+def test_masks_drawn_by_torch_are_those_drawn_by_numpy(tmp_path: Path) -> None:
+    """The GPU's code path, run on the CPU, gives the same bits."""
     from seedlab.engines.packed.encoder import ragged_dropout
 
     batch = Case(tiny_weights(tmp_path), [0]).batch
     arguments = (batch.places * 4, batch.rows, 4, 77, 3, KEY, int(0.1 * 2**32), 1.25)
-    here, there = ragged_dropout._draw_with_numpy, ragged_dropout._draw_with_torch
-    assert torch.equal(here(*arguments), there(*arguments))
+    by_numpy, by_torch = ragged_dropout._draw_with_numpy, ragged_dropout._draw_with_torch
+    assert torch.equal(by_numpy(*arguments), by_torch(*arguments))
