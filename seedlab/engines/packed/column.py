@@ -1,4 +1,4 @@
-"""The runs of a column in training: shared batches and masks, a stack for every few runs."""
+"""`ColumnModel`: the runs of a column in training, as stacks that share batches and masks."""
 
 from __future__ import annotations
 
@@ -30,21 +30,22 @@ from seedlab.training.recipe_effects import plan_parameters
 from seedlab.training.step_plan import StepPlan
 
 _ROOM = 0.05
-"""Share of the free memory that outputs of the frozen part may take between evaluations."""
+"""Share of the free memory for cached outputs of the frozen trunk."""
 
 
 class ColumnModel:
-    """The runs of a column in training: a `seedlab.training.loop.PackModel`.
+    """The runs of a column in training; a `seedlab.training.loop.PackModel`.
 
     Parameters
     ----------
     runs : sequence of RunSpec
-        Of one order seed, with plans of the same length.
+        They have one order seed, and plans of the same length.
     plans : sequence of StepPlan
+        One per run.
     task : EncodedTask
     weights : Weights
-    crew : ThreadPool
-        The threads that stacks are given to.
+    thread_pool : ThreadPool
+        Computes the stacks.
     how : ComputeOptions
     """
 
@@ -117,7 +118,7 @@ class ColumnModel:
     def _fill(
         self, weights: Weights, size: int, capturer: Callable[[], GraphCapturer] | None
     ) -> list[Stack]:
-        """Return stacks of so many runs, each with the weights that it starts with."""
+        """Return stacks of up to `size` runs, with their initial weights."""
         cut, shared, stacks = self.partition, self._shared_origin(weights), []
         for start in range(0, len(self.runs), size):
             slots = range(start, min(start + size, len(self.runs)))
@@ -137,13 +138,13 @@ class ColumnModel:
         ]
         for stack, graph_stream in zip(stacks, graph_streams, strict=True):
             stack.graph_stream = graph_stream
-        # Scoring takes turns, in the memory of the first.
+        # Evaluation computes one stack at a time, in the first stack's memory.
         first = graph_streams[0].memory
         self.thread_pool.use_buffers(lambda: first)
         return stacks
 
     def update(self, batch: Batch, step: int, by_depth: bool = False) -> tuple[Floats, Floats]:
-        """Make one update of every run; each follows the schedule of its own recipe."""
+        """Make one update of every run; see `seedlab.training.loop.PackModel`."""
         served, jobs, slot = self.batch_builder.build(batch, step, self.runs, self.plans), [], 0
         for stack in self.stacks:
             jobs.append((stack, served.of(slice(slot, slot + len(stack)))))
@@ -164,7 +165,7 @@ class ColumnModel:
         return _floats(losses), _floats(norms)
 
     def logits(self, split: Split, averaged: bool = False) -> npt.NDArray[np.float32]:
-        """Return the (slot, example, class) logits of a split, of live or averaged weights."""
+        """Return the (slot, example, class) logits of a split, for live or averaged weights."""
         out = np.empty((len(self.runs), len(split), self.task.n_labels), dtype=np.float32)
         starts = np.cumsum([0] + [len(stack) for stack in self.stacks])
         jobs = list(zip(starts.tolist(), self.stacks, strict=False))
@@ -181,7 +182,7 @@ class ColumnModel:
         return out
 
     def drop(self, slots: list[int]) -> None:
-        """Stop computing these slots and free their memory."""
+        """Remove these slots and free their memory."""
         kept = [slot for slot in range(len(self.runs)) if slot not in slots]
         start, stacks = 0, []
         for stack in self.stacks:
@@ -198,27 +199,27 @@ class ColumnModel:
         self.parameter_plans = [self.parameter_plans[slot] for slot in kept]
 
     def state(self, slot: int) -> dict[str, torch.Tensor]:
-        """Return a copy on the host of all that changes while the run in this slot trains."""
+        """Return the state of the run in this slot, copied to the host."""
         stack, place = self._place(slot)
         return stack.state(place)
 
     def load(self, slot: int, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Let the run in this slot go on from what `state` returned."""
+        """Set the state of the run in this slot to the tensors that `state` returned."""
         stack, place = self._place(slot)
         stack.load(place, tensors)
 
     def restore(self, weights: Weights, slot: int) -> None:
-        """Leave the weights of the run in this slot that were scored last in its model."""
+        """Copy the weights of the run in this slot that were scored last into the model."""
         stack, place = self._place(slot)
         values, untouched = stack.scored_last(place)
         self.partition.trained.restore(values, self._start(weights, slot), untouched)
 
     def distances(self) -> Floats:
-        """Return the (slot, depth) L2 distances of the weights from where they started."""
+        """Return the (slot, depth) L2 distances of the weights from their initial values."""
         return _floats(self.thread_pool.map(lambda stack, _: stack.distances(), self.stacks))
 
     def representations(self, split: Split, n: int) -> npt.NDArray[np.float32]:
-        """Return (slot, depth, example, feature) first tokens of the first `n` examples."""
+        """Return the (slot, depth, example, feature) first tokens of the first `n` examples."""
         n, size = min(n, len(split)), self.runs[0].evaluation.batch_size
         batches = [
             self.evaluation_batches.ragged(split, np.arange(start, min(start + size, n)))
@@ -230,7 +231,7 @@ class ColumnModel:
         return np.concatenate(found)
 
     def _place(self, slot: int) -> tuple[Stack, int]:
-        """Return the stack that a slot is in, and its place there."""
+        """Return the stack that contains a slot, and the run's index in the stack."""
         for stack in self.stacks:
             if slot < len(stack):
                 return stack, slot
@@ -238,13 +239,13 @@ class ColumnModel:
         raise IndexError(slot)
 
     def _start(self, weights: Weights, slot: int) -> PreTrainedModel:
-        """Return the model as the run in this slot starts from it."""
+        """Return the model with the initial weights of the run in this slot."""
         return weights.start(self.runs[slot].seeds.init, self.parameter_plans[slot].fresh)
 
     def _stack(
         self, flat: torch.Tensor, slots: range, shared: NamedTensors | None, weights: Weights
     ) -> Stack:
-        """Return the stack of some runs, from the weights that they start with."""
+        """Return the stack of some runs; `flat` holds their initial weights."""
         members = [run_options_of(self.runs[slot], self.parameter_plans[slot]) for slot in slots]
         initial_weights = None
         if shared is not None:
@@ -258,13 +259,13 @@ class ColumnModel:
 
     @property
     def _needs_origin(self) -> bool:
-        """Whether something asks for where the weights started."""
+        """Whether a technique or diagnostic needs the initial weights."""
         anchored = any(parameter_plan.anchored for parameter_plan in self.parameter_plans)
         mixed = self.runs[0].recipe.mixout.p > 0.0
         return anchored or mixed or self.runs[0].diagnostics.distances
 
     def _shared_origin(self, weights: Weights) -> NamedTensors | None:
-        """Return the pre-trained weights by name, where something asks for them."""
+        """Return the pre-trained weights by name; None if nothing needs them."""
         if not self._needs_origin:
             return None
         layout = self.partition.trained

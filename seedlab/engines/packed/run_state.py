@@ -1,4 +1,4 @@
-"""What a stack holds for each of its runs: options, rules of the optimiser, initial weights."""
+"""Options of a stack and of its runs, and the runs' initial weights."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from seedlab.training.recipe_effects import ParameterPlan
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What the stacks of a column have in common.
+    """Options that all stacks of a column share.
 
     Parameters
     ----------
     encoder : StackedEncoder
     layout : FlatLayout
     root_loss : bool
-        Regression on the root of the mean squared error.
+        Regression: the loss is the root of the mean squared error.
     averaging_start : int or None
         See `seedlab.training.step_plan.StepPlan`.
     frozen : mapping of name to tensor
-        Parameters that are not trained; all runs read the same memory.
-    effective : Parametrization or None
-        Weights that are computed with in the place of others.
+        Frozen parameters; all runs share their memory.
+    parametrization : Parametrization or None
+        Computes effective weights from the trained ones; None: the encoder uses these directly.
     beyond : float
-        Sum of squares of the embedding rows that are trained but out of the task's reach.
+        Sum of squares of trained embedding rows that the task never uses, at the start.
     low : torch.dtype or None
-        In which matrix products read their weights, where that is lower than the weights' own:
-        they have copies then, which are made once per update.
+        Type of the weights' copies that matrix products read, made once per update. None:
+        products read the weights.
     """
 
     encoder: StackedEncoder
@@ -57,9 +57,9 @@ class StackOptions:
         Parameters
         ----------
         flat : (run, size) tensor
-            Of those that are trained.
+            Trained parameters.
         low : (run, size) tensor, optional
-            Their copies in lower precision; linear maps have their weights from it.
+            Copies in lower precision; weights of linear maps are views of it.
         """
         runs = flat.shape[0]
         frozen = self.frozen
@@ -71,14 +71,14 @@ class StackOptions:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What is a run's own in a stack.
+    """Options of one run in a stack.
 
     Parameters
     ----------
     rule : AdamOptions
-    treatment : ParameterPlan
+    parameter_plan : ParameterPlan
     prior_decay : float
-        Strength of the pull towards where the run started.
+        Strength of the decay towards the initial weights.
     """
 
     rule: AdamOptions
@@ -87,7 +87,7 @@ class RunOptions:
 
 
 def run_options_of(run: RunSpec, parameter_plan: ParameterPlan) -> RunOptions:
-    """Return what is a run's own."""
+    """Return the options of a run."""
     optimizer, clip = run.recipe.optimizer, run.recipe.clip
     rule = AdamOptions(
         optimizer.beta1,
@@ -102,28 +102,31 @@ def run_options_of(run: RunSpec, parameter_plan: ParameterPlan) -> RunOptions:
 
 
 class InitialWeights:
-    """What is pre-trained is held once for a column, what is new once per run.
+    """Initial weights of a stack's runs: pre-trained ones once per column, new ones per run.
 
     Parameters
     ----------
     shared : mapping of name to tensor
-        Pre-trained values of the parameters that are trained.
+        Pre-trained values of the trained parameters.
     own : mapping of name to (run, ...) tensor
-        Values of those that at least one run initialised anew.
+        Initial values of the parameters that at least one run draws.
     """
 
     def __init__(self, shared: NamedTensors, own: Mapping[str, torch.Tensor]) -> None:
         self.shared, self.own = shared, dict(own)
 
     def of(self, name: str, run: int) -> torch.Tensor:
-        """Return where a run's parameter started."""
+        """Return the initial value of a run's parameter."""
         return self.own[name][run] if name in self.own else self.shared[name]
 
     def stacked(self) -> NamedTensors:
-        """Return where the runs started, with a run axis where they differ and are several."""
+        """Return the initial weights by name.
+
+        With several runs, parameters of `own` have a run axis.
+        """
         own = {name: drop_single_run_axis(tensor) for name, tensor in self.own.items()}
         return {**self.shared, **own}
 
     def keep(self, runs: Sequence[int]) -> None:
-        """Keep these runs alone."""
+        """Keep only these runs."""
         self.own = {name: tensor[list(runs)] for name, tensor in self.own.items()}

@@ -1,4 +1,4 @@
-"""`Stack`: some runs of a pack that are computed as one, from tokens to update."""
+"""`Stack`: runs that are computed together: forward pass, backward pass and update."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ class Stack:
     members : sequence of RunOptions
         One per run.
     weights : (run, size) tensor
-    origin : InitialWeights or None
-        Where something asks for it.
+        Trained parameters; updated in place.
+    initial_weights : InitialWeights or None
+        None if no technique or diagnostic needs them.
     """
 
     graph_stream: GraphStream | None = None
-    """Given where forward and backward are recorded."""
+    """Set if forward and backward passes are captured as CUDA graphs."""
 
     def __init__(
         self,
@@ -66,8 +67,9 @@ class Stack:
         Parameters
         ----------
         served : SharedBatch
-            What these runs get.
+            The inputs of these runs.
         step : int
+            Number of the update, counted from 0.
         memory : WorkBuffers
         by_depth : bool
             Return (run, depth) norms.
@@ -89,7 +91,7 @@ class Stack:
         return losses, norms if profile is None else profile.sqrt()
 
     def _backward(self, served: SharedBatch, memory: WorkBuffers) -> torch.Tensor:
-        """Leave the gradients in memory; return the (run,) losses."""
+        """Compute the gradients, into `memory`; return the (run,) losses."""
         runs, setting, encoder = len(self), self.setting, self.setting.encoder
         rows = sum(len(labels) for _, labels in served.parts)
         grads, total, fallen = memory.views(runs), None, stack_masks(list(served.mixout))
@@ -113,10 +115,10 @@ class Stack:
     def logits(
         self, batches: Batches, memory: WorkBuffers, averaged: bool
     ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
-        """Yield examples and their (run, row, class) logits, of live or averaged weights."""
+        """Yield numbers of examples and their (run, row, class) logits."""
         runs, p = len(self), self._scoring(memory, averaged)
         for indices, batch, below in batches:
-            # These batches are kept; index vectors of several runs would be with them.
+            # Batches are kept between evaluations. Index vectors of several runs would be large.
             at = ForwardContext(
                 p, batch if runs == 1 else batch.uncached(), {}, memory.work, runs=runs
             )
@@ -127,7 +129,7 @@ class Stack:
     def first_tokens(
         self, batches: Sequence[Ragged], memory: WorkBuffers
     ) -> npt.NDArray[np.float32]:
-        """Return (run, depth, row, feature) first tokens without dropout, of the live weights."""
+        """Return the (run, depth, row, feature) first tokens, without dropout, for live weights."""
         p, found = self._scoring(memory, False), []
         for batch in batches:
             at = ForwardContext(p, batch, {}, memory.work, runs=len(self))
@@ -139,7 +141,7 @@ class Stack:
         return np.asarray(torch.cat(found, 2).float().cpu().numpy())
 
     def distances(self) -> torch.Tensor:
-        """Return (run, depth) L2 distances of the weights from where they started."""
+        """Return the (run, depth) L2 distances of the weights from their initial values."""
         moved = torch.zeros_like(self.optimizer.weights)
         for run, views in enumerate(map(self.setting.layout.views, moved)):
             for name, weight in self._weights(run).items():
@@ -150,16 +152,16 @@ class Stack:
         return squares.sqrt()
 
     def scored_last(self, run: int) -> tuple[torch.Tensor, float]:
-        """Return a run's vector, averaged if there is an average, and its factor of the rest.
+        """Return a run's (size,) vector, averaged if there is an average, and a decay factor.
 
-        That is what became of embedding rows that are out of reach, as a factor of their start.
+        The factor applies to the initial values of embedding rows that the task never uses.
         """
         if self.average is None:
             return self.optimizer.weights[run], self.optimizer.decayed[run]
         return self.average[run], self.average_decayed[run]
 
     def state(self, run: int) -> dict[str, torch.Tensor]:
-        """Return a copy on the host of all that changes while a run trains."""
+        """Return the state of a run, copied to the host."""
         optimizer = self.optimizer
         kept = {
             "weights": optimizer.weights[run],
@@ -173,7 +175,7 @@ class Stack:
         return {name: tensor.to("cpu", copy=True) for name, tensor in kept.items()}
 
     def load(self, run: int, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Let a run go on from what `state` returned."""
+        """Set the state of a run to the tensors that `state` returned."""
         optimizer = self.optimizer
         optimizer.weights[run].copy_(tensors["weights"])
         optimizer.first[run].copy_(tensors["first"])
@@ -187,7 +189,7 @@ class Stack:
         self._lower()
 
     def keep(self, runs: Sequence[int]) -> None:
-        """Keep these runs alone."""
+        """Keep only these runs; the memory of the others is freed."""
         self.optimizer.keep(runs)
         self.members = [self.members[run] for run in runs]
         if self.average is not None:
@@ -201,12 +203,12 @@ class Stack:
             self.graph_stream.graphs.clear()
 
     def _lower(self) -> None:
-        """Bring the copies in lower precision up to date."""
+        """Update the copies in lower precision."""
         if self.low is not None:
             self.low.copy_(self.optimizer.weights)
 
     def _scoring(self, memory: WorkBuffers, averaged: bool) -> NamedTensors:
-        """Return what is computed with outside of training, by name."""
+        """Return the parameters for evaluation, by name."""
         p = self.parameters
         if averaged:
             assert self.average is not None  # the loop knows when averaging starts
@@ -221,7 +223,7 @@ class Stack:
     def _parameters(
         self, p: NamedTensors, memory: WorkBuffers, masks: NamedTensors | None = None
     ) -> NamedTensors:
-        """Return parameters with the effective weights in their place, where there are such."""
+        """Return the parameters by name; effective weights replace trained ones, if any."""
         parametrization = self.setting.parametrization
         if parametrization is None:
             return p
@@ -239,7 +241,7 @@ class Stack:
         return squares
 
     def _pull(self, rates: Sequence[Sequence[float]]) -> None:
-        """Pre-trained weight decay, where weight decay applies."""
+        """Apply the decay towards initial weights, to parameters with weight decay."""
         layout, decayed = self.setting.layout, self.optimizer.decayed
         for run, member in enumerate(self.members):
             parameter_plan, strength = member.parameter_plan, member.prior_decay
@@ -257,7 +259,7 @@ class Stack:
                 decayed[run] -= (decayed[run] - 1.0) * (rates[run][0] * strength)
 
     def _average(self, step: int) -> None:
-        """Take the weights after update `step` into their average."""
+        """Update the average with the weights after update `step`."""
         start, weights = self.setting.averaging_start, self.optimizer.weights
         if start is None or step < start:
             return
@@ -281,6 +283,6 @@ class Stack:
         }
 
     def _start(self, name: str, run: int) -> torch.Tensor:
-        """Return where a run's parameter started."""
-        assert self.initial_weights is not None  # given where something asks for it
+        """Return the initial value of a run's parameter."""
+        assert self.initial_weights is not None  # given if a technique or diagnostic needs it
         return self.initial_weights.of(name, run)
