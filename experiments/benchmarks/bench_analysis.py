@@ -38,7 +38,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 
 
 def pool(rounded: bool) -> np.ndarray:
-    """Best-so-far curves like those of fine-tuning, a fifth of them at chance."""
+    """Return best-so-far curves like those of fine-tuning, a fifth of them at chance."""
     rng = np.random.default_rng(0)
     level = np.where(rng.random(RUNS) < 0.2, 0.53, rng.normal(0.68, 0.04, RUNS))
     growth = 1 - np.exp(-4 * np.linspace(0, 1, EVALUATIONS))
@@ -48,7 +48,7 @@ def pool(rounded: bool) -> np.ndarray:
 
 
 def exact_sweep(best: np.ndarray) -> tuple[int, np.ndarray]:
-    """The sweep of Dodge et al. 2020: every (t, f, p) of every budget, and the baselines."""
+    """Return the sweep of Dodge et al. 2020: every (t, f, p) of every budget, and the baselines."""
     plans = affordable_plans(
         np.arange(1, EVALUATIONS + 1), BUDGETS, MOST_STARTED, none_continued=True
     )
@@ -60,7 +60,7 @@ def exact_sweep(best: np.ndarray) -> tuple[int, np.ndarray]:
 
 
 def monte_carlo(best: np.ndarray, started: int, at: int, continued: int) -> tuple[float, float]:
-    """The paper's estimate of one assignment, and its standard error."""
+    """Return the paper's simulated estimate of one assignment, and its standard error."""
     drawn = np.random.default_rng(1).integers(0, len(best), (DRAWS, started))
     early, late = best[drawn, at], best[drawn, -1]
     order = np.argsort(early, axis=1)

@@ -1,9 +1,9 @@
-"""What a whole study costs as its grid grows, at 20 updates per run, and issued once more.
+"""Time of a whole study as its grid grows, at 20 updates per run, and of a repeated command.
 
     python experiments/benchmarks/bench_cells.py --sides 5 10 25
 
-The command as a user issues it: planning, workers, training, records. The second time all cells are on
-record, and nothing is left but planning.
+It measures the command as a user issues it: planning, workers, training, records. The second time
+all cells are on record, so only planning remains.
 """
 
 from __future__ import annotations

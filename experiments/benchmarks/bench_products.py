@@ -1,11 +1,11 @@
-"""Float32 matrix products on a CPU: torch's own (MKL) against oneDNN's, one thread.
+"""Float32 matrix products on a CPU: torch's default (MKL) against oneDNN, on one thread.
 
     OMP_NUM_THREADS=1 python experiments/benchmarks/bench_products.py
 
-The first table is of a linear map and its two gradients at several numbers of tokens. The second goes
-through batches of many different numbers of tokens, as texts of all lengths make them: oneDNN
-prepares a product for its sizes and keeps a thousand of them. `--compile` also compiles the
-optimiser's pass and compares it with torch's fused operator.
+The first table measures a linear map and its two gradients at several numbers of tokens. The
+second measures batches of many different numbers of tokens: oneDNN sets up a product once per
+size and caches a thousand sizes. `--compile` also compiles the optimiser's pass and compares it
+with torch's fused operator.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def seconds(work: Callable[[], object], calls: int, repeats: int = 5) -> float:
 
 
 def rates(tokens: int, inputs: int, outputs: int) -> list[float]:
-    """Return GFLOP/s of a map and its two gradients, torch's and oneDNN's of each."""
+    """Return GFLOP/s of a map and its two gradients, for torch and for oneDNN."""
     x, grad = torch.randn(tokens, inputs), torch.randn(tokens, outputs)
     w, b = torch.randn(outputs, inputs), torch.randn(outputs)
     out, dw, dx = torch.empty(tokens, outputs), torch.empty_like(w), torch.empty_like(x)

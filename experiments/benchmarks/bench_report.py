@@ -1,6 +1,6 @@
 """Time and memory of a complete report on 2,100 runs x 30 evaluations over four tasks.
 
-Synthetic scores with failed runs, ties and a real share of init. Run with
+Synthetic scores with failed runs, ties and a realistic effect of init seeds. Run with
 ``python experiments/benchmarks/bench_report.py [--runs 525] [--workers 2]``; the
 default finishes in about a minute on two cores.
 """
@@ -27,7 +27,7 @@ TASKS, EVALUATIONS, EXAMPLES, MAJORITY = ("mrpc", "rte", "cola", "sst"), 30, 277
 
 
 def scores(runs_per_task: int) -> pd.DataFrame:
-    """A long table: curves that rise to a level of their own, some of which never rise."""
+    """Return a long table of curves that rise to a level per run; some never rise."""
     frames = []
     n_order = int(np.sqrt(runs_per_task))
     for number, task in enumerate(TASKS):
@@ -72,7 +72,7 @@ def main() -> None:
         resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     processor = own.ru_utime + own.ru_stime + theirs.ru_utime + theirs.ru_stime
-    # The workers' largest peak counts once per worker: an upper bound of what was held at once.
+    # The workers' largest peak counts once per worker: an upper bound of the total memory.
     peak = (own.ru_maxrss + options.workers * theirs.ru_maxrss) / 1024**2
     print(f"Report on {len(study.runs)} runs x {EVALUATIONS} evaluations, {len(TASKS)} tasks")
     print(f"    wall time         {wall:9.1f} s    (target: at most 60 s on two cores)")

@@ -2,9 +2,10 @@
 
     python experiments/benchmarks/bench_steps.py --threads 1 --repeats 3
 
-The engines take turns. `share` is the arithmetic of the whole model on real tokens, per second, over
-the best rate of float32 matrix products seen in the same run, whichever library's; `computed`
-counts what the engine does not skip. `--case sst2` measures MiniLM (SEEDLAB_DATA has to name the data).
+The engines take turns. `share` is the arithmetic rate of the whole model on real tokens, divided
+by the best rate of float32 matrix products of any library in the same run. `computed` counts only
+arithmetic that the engine does not skip. `--case sst2` measures MiniLM (SEEDLAB_DATA must name
+the data).
 """
 
 from __future__ import annotations

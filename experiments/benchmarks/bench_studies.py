@@ -1,13 +1,13 @@
-"""A grid of 25 runs (5 x 5), all start-up included: the Hugging Face Trainer against seedlab.
+"""A grid of 25 runs (5 x 5), including start-up: the Hugging Face Trainer against seedlab.
 
     python experiments/benchmarks/bench_studies.py
 
-Each candidate is a command of its own, and they take turns. seedlab's is `seedlab run -m`, as a user
-issues it: planning, one worker with one thread per core, training, records on disk. The Trainer's runs
-have all cores one after another, or a core each and as many at a time as there are cores; its
-lines need the package `accelerate`. `--full` trains all 25 runs of every candidate; otherwise few
-of the slow ones are trained, and the rest is extrapolated from what the runs took, start-up once.
-Where SEEDLAB_DATA names a folder with the data, MiniLM on SST-2 is measured as well.
+Each candidate is a separate command, and candidates take turns. seedlab's command is
+`seedlab run -m`, as a user issues it: planning, one worker with one thread per core, training,
+records on disk. The Trainer's runs use all cores one after another, or one core each, with as many
+runs at a time as cores. They need the package `accelerate`. `--full` trains all 25 runs of every
+candidate. Otherwise slow candidates train fewer runs, and the total is extrapolated, with start-up
+counted once. If SEEDLAB_DATA names a folder with the data, MiniLM on SST-2 is measured too.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Candidate:
     kind : str
         ``process`` or ``loop`` (the Trainer), ``serial`` or ``packed`` (seedlab).
     at_once : int
-        Processes side by side; each has its share of the cores.
+        Concurrent processes, which share the cores equally.
     runs : dict of case to int
-        How many are trained where not all are.
+        Number of runs to train, for cases in which not all runs are trained.
     """
 
     label: str
@@ -81,7 +81,7 @@ def commands(candidate: Candidate, n: int, case: str, studies: str) -> list[list
 
 
 def measure(candidate: Candidate, n: int, case: str) -> dict[str, float]:
-    """Train `n` runs; wall and processor seconds, most memory of a process in MiB."""
+    """Train `n` runs; return wall and processor seconds, and the largest process in MiB."""
     threads = str(max(1, CORES // candidate.at_once))
     environment = {**os.environ, "OMP_NUM_THREADS": threads}
     start, cpu, memory = time.perf_counter(), 0.0, 0.0
@@ -102,7 +102,7 @@ def measure(candidate: Candidate, n: int, case: str) -> dict[str, float]:
                 for c in batch
             ]
             for process in running:
-                # With those that it waited for: seedlab's workers.
+                # Child processes count too: seedlab's workers.
                 _, status, usage = os.wait4(process.pid, 0)
                 process.returncode = os.waitstatus_to_exitcode(status)
                 if process.returncode:
@@ -114,7 +114,7 @@ def measure(candidate: Candidate, n: int, case: str) -> dict[str, float]:
 
 
 def report(case: str, full: bool, repeats: int) -> None:
-    """Print what 25 runs cost."""
+    """Print the cost of 25 runs."""
     have = importlib.util.find_spec("accelerate") is not None
     rows = {}
     for candidate in CANDIDATES:
@@ -144,7 +144,7 @@ def report(case: str, full: bool, repeats: int) -> None:
 
 
 def start_up(candidate: Candidate, case: str) -> float:
-    """Return the wall seconds that are paid once for a grid: a command that trains (almost) nothing."""
+    """Return the wall seconds of start-up, from a command that trains almost nothing."""
     if candidate.kind == "process":
         return 0.0
     if candidate.kind == "loop":

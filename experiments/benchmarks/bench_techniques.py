@@ -1,4 +1,4 @@
-"""What an update costs with a technique, packed and serial, and the memory that a run takes.
+"""Time of an update with each technique, packed and serial, and memory per run.
 
 On the embedded model (two layers of 128), one thread, in alternation; the best of the repeats.
 """

@@ -1,4 +1,4 @@
-"""The grids of seeds that the benchmarks train, and what they cost in arithmetic."""
+"""The grids of seeds that the benchmarks train, and the arithmetic that they need."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ CASES = {"embedded": "embedded task and encoder", "sst2": "MiniLM on 512 sentenc
 
 
 def available() -> list[str]:
-    """Return the cases whose data are here (those of SST-2 in the folder SEEDLAB_DATA)."""
+    """Return the cases whose data are available; SST-2 needs the folder SEEDLAB_DATA."""
     have = Path(os.environ.get("SEEDLAB_DATA", "")) / "models" / "minilm-l6"
     return list(CASES) if "SEEDLAB_DATA" in os.environ and have.is_dir() else ["embedded"]
 
 
 def overrides(case: str) -> list[str]:
-    """Return what names a case on seedlab's command line."""
+    """Return a case's overrides for seedlab's command line."""
     if case == "embedded":
         return ["task=acceptability", "task.examples=1000"]
     folder = Path(os.environ["SEEDLAB_DATA"])
@@ -70,8 +70,8 @@ def ceiling(threads: int) -> dict[str, float]:
 def work_per_step(case: str) -> tuple[float, float]:
     """Return the GFLOP of an average step: of the whole model, and what is computed.
 
-    Matrix products of linear layers on real tokens, forwards and backwards (6 per weight and
-    token). The last layer computes queries and all that follows for first tokens alone.
+    It counts matrix products of linear layers on real tokens, forward and backward (6 FLOP per
+    weight and token). The last layer computes queries, and everything after, for first tokens only.
     """
     run = specs(1, case=case)[0]
     lengths = load_encoded(run.task, run.model, 0).splits["train"].lengths

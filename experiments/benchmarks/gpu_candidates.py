@@ -1,4 +1,4 @@
-"""The ways to train runs on a GPU that `gpu_engines.py` compares: seconds per update and run."""
+"""Ways to train runs on a GPU, which `gpu_engines.py` compares: seconds per update and run."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SHAPES = {"base": (768, 12, 12, 3072), "large": (1024, 24, 16, 4096), "tiny": (6
 ROWS, LONGEST, WORDS = 16, 128, 30522
 
 
-def settle(device: torch.device) -> None:
-    """Set torch for all candidates as the packed engine sets it for itself.
+def configure_torch(device: torch.device) -> None:
+    """Configure torch for all candidates as the packed engine does.
 
-    Deterministic algorithms also fill all new memory. Nobody here reads memory that was not
-    written, so filling would only slow every candidate down, the baselines most.
+    Deterministic algorithms also fill all new memory. No candidate reads uninitialised memory, so
+    filling would only slow all of them down, the baselines most.
     """
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -41,7 +41,7 @@ def settle(device: torch.device) -> None:
 
 
 def make_model(shape: str, device: torch.device) -> BertForSequenceClassification:
-    """Return a model of BERT's shape with random weights, drawn on the device itself."""
+    """Return a model of BERT's shape with random weights, drawn on the device."""
     hidden, layers, heads, wide = SHAPES[shape]
     config = BertConfig(
         vocab_size=WORDS,
@@ -56,7 +56,7 @@ def make_model(shape: str, device: torch.device) -> BertForSequenceClassificatio
 
 
 def make_weights(shape: str, device: torch.device) -> Weights:
-    """Return such a model as the packed engine takes it."""
+    """Return such a model as the packed engine's `Weights`."""
     model = make_model(shape, device)
     state = install(model, LONGEST)
     pretrained = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
@@ -64,7 +64,7 @@ def make_weights(shape: str, device: torch.device) -> Weights:
 
 
 def make_run(init: int, steps: int) -> RunSpec:
-    """Return one of the runs of a pack; they differ in their initialisation alone."""
+    """Return a run of a pack; the runs differ only in their initialisation."""
     like = RunSpec(
         model=ModelSpec(dtype="bfloat16"),
         recipe=RecipeSpec(max_steps=steps),
@@ -75,10 +75,10 @@ def make_run(init: int, steps: int) -> RunSpec:
 
 
 def widest(shape: str, task: EncodedTask, device: torch.device) -> int:
-    """Return how many runs the packed engine lets into a pack, by the memory that is free now.
+    """Return the widest pack that the packed engine accepts with the memory that is free now.
 
-    The planner asks for shapes alone, which a model without memory has too. What the model and
-    its pre-trained weights will take of the device before the planner looks is left to them.
+    The estimate needs only shapes, so the model here has no memory. The memory that the model and
+    its pre-trained weights will take before the engine's own check is subtracted.
     """
     weights, run = make_weights(shape, torch.device("meta")), make_run(0, 1)
     plan = make_plan(run.recipe, run.evaluation, len(task.splits["train"]))
@@ -92,7 +92,7 @@ def widest(shape: str, task: EncodedTask, device: torch.device) -> int:
 
 
 def timed(step: Callable[[int], None], steps: int, device: torch.device, warm: int = 4) -> float:
-    """Return seconds per call, after a few that don't count."""
+    """Return seconds per call, after a few calls to warm up."""
     for number in range(warm):
         step(number)
     wait(device)
@@ -109,7 +109,7 @@ def wait(device: torch.device) -> None:
 
 
 def loop(shape: str, batches: list[Batch], steps: int, device: torch.device) -> float:
-    """A plain loop: bf16 autocast, padded to the longest of the batch, fused AdamW."""
+    """Time a plain loop: bf16 autocast, padding to the batch's longest example, fused AdamW."""
     model = make_model(shape, device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, fused=True)
     inputs = _on_device(batches, device)
@@ -117,7 +117,7 @@ def loop(shape: str, batches: list[Batch], steps: int, device: torch.device) -> 
 
 
 def graphed(shape: str, batches: list[Batch], k: int, steps: int, device: torch.device) -> float:
-    """The same on k streams, every step of a run a CUDA graph of its length bucket."""
+    """Time the same on k streams; each step of a run is a CUDA graph of its length bucket."""
     runs = [_GraphedRun(shape, batches, device) for _ in range(k)]
 
     def step(number: int) -> None:
@@ -138,9 +138,9 @@ def packed(
     stack: int,
     graphs: bool,
 ) -> tuple[float, float]:
-    """seedlab's packed engine, and seconds per example and run for scoring.
+    """Time seedlab's packed engine; also return seconds per example and run for scoring.
 
-    With stacks of one run and graphs, runs are computed side by side on streams.
+    With stacks of one run and graphs, runs are computed concurrently on streams.
     """
     weights = make_weights(shape, device)
     warm = len(batches) if graphs else 4
@@ -197,7 +197,7 @@ class _GraphedRun:
 
 
 def _on_device(batches: list[Batch], device: torch.device) -> list[dict[str, torch.Tensor]]:
-    """Return batches as transformers' models take them."""
+    """Return batches as inputs of transformers' models."""
     return [
         {"input_ids": b.ids, "attention_mask": b.mask, "labels": b.labels}
         for b in (batch.to(device) for batch in batches)

@@ -1,21 +1,21 @@
-"""What a grid of seeds costs on one GPU: a plain loop, graphed runs side by side, packs.
+"""Cost of a grid of seeds on one GPU: a plain loop, graphed runs on streams, and packs.
 
     python experiments/benchmarks/gpu_engines.py --minutes 9
 
-One command, everything measured in it, and nothing needed but torch, transformers and numpy (no
-network, no weights: random ones of BERT's shapes do). For BERT-large and BERT-base and the length
+One command makes all measurements. It needs only torch, transformers and numpy: no network, and
+random weights of BERT's shapes instead of trained ones. For BERT-large and BERT-base and the length
 distributions of RTE, MRPC and CoLA it times an update of
 
-- `loop`: transformers' model, bf16 autocast, padded to the longest of the batch, fused AdamW;
-- `graphed`: k such runs, each step a CUDA graph of its own length bucket, on k streams;
-- `side by side`: seedlab's packed engine with stacks of one run, recorded, on k streams;
-- `packed`: one stack of several runs, step by step and recorded as CUDA graphs,
+- `loop`: transformers' model, bf16 autocast, padded to the batch's longest example, fused AdamW;
+- `graphed`: k such runs on k streams, each step a CUDA graph of its length bucket;
+- `side by side`: seedlab's packed engine with stacks of one run, as CUDA graphs on k streams;
+- `packed`: one stack of several runs, without and with CUDA graphs,
 
 and prints seconds per run, the extrapolated 625-run grid, model FLOP/s on real tokens against
-the measured ceiling of matrix products, the optimiser's bytes per second against that of a copy, scoring,
-and the most memory held. Packs are as wide as asked, or as wide as fits where that is less. What
-fails or is refused is named and the rest goes on.
-`--device cpu --tiny` checks the script itself where there is no GPU; its numbers mean nothing.
+the measured ceiling of matrix products, the optimiser's bytes per second against that of a copy,
+scoring, and the peak memory. Packs have the requested width, or the widest that fits. Candidates
+that fail or are refused are reported, and the others continue. `--device cpu --tiny` checks the
+script without a GPU; its numbers mean nothing.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from gpu_candidates import (
     ROWS,
     SHAPES,
     WORDS,
+    configure_torch,
     graphed,
     loop,
     packed,
-    settle,
     timed,
     widest,
 )
@@ -81,7 +81,7 @@ def ceilings(device: torch.device, tiny: bool) -> tuple[float, float]:
 
 
 def fitting(asked: Sequence[int], limit: int) -> list[int]:
-    """Return the widths asked for; those that do not fit give way to the widest that does."""
+    """Return the requested widths; the widest that fits replaces those that do not fit."""
     return sorted({min(width, limit) for width in asked} - {0})
 
 
@@ -92,7 +92,7 @@ def candidates(
     widths: Sequence[int],
     options: argparse.Namespace,
 ) -> list[tuple[str, Callable[[], float | tuple[float, float]]]]:
-    """Return what is compared, by label."""
+    """Return the candidates by label."""
     device, steps = torch.device(options.device), options.steps
 
     def pack(width: int, stack: int, graphs: bool) -> Callable[[], tuple[float, float]]:
@@ -176,7 +176,7 @@ def main() -> None:
         parser.error("torch sees no CUDA device; --device cpu --tiny checks the script itself")
     ends = time.perf_counter() + 60 * options.minutes
     device = torch.device(options.device)
-    settle(device)
+    configure_torch(device)
     options.ceilings = ceilings(device, options.tiny)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     flops, moved = options.ceilings

@@ -1,4 +1,4 @@
-"""What the recovered grids of Dodge et al. 2020 say about the paper's claims.
+"""Report on the recovered grids of Dodge et al. 2020 and the paper's claims.
 
 The best-found score of every run of the four grids (weight-init x data-order
 seeds) is read from ``$SEEDLAB_DATA/data/dodge2020``; curves and final scores are

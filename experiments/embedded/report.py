@@ -1,4 +1,4 @@
-"""Prints what the recipes did on the embedded task, as the tables of README.md.
+"""Prints the results of the recipes on the embedded task, as the tables of README.md.
 
 seedlab run -m experiment=embedded
 python experiments/embedded/report.py studies/embedded

@@ -2,7 +2,7 @@
 
     python experiments/engines/compare.py STUDY STUDY
 
-Every cell is there twice. If the engines draw from one distribution, each cell's two scores may be
+Each study contains every cell once. If the engines draw from one distribution, each cell's two scores may be
 exchanged: the permutation test does that, for the difference of the means, the ratio of the
 standard deviations, the number of failed runs and the Kolmogorov-Smirnov distance.
 """
@@ -34,7 +34,7 @@ def read(study: Path) -> pd.DataFrame:
 
 
 def distances(a: np.ndarray, b: np.ndarray, failed: np.ndarray) -> np.ndarray:
-    """Return how far two samples are apart, in four ways."""
+    """Return four measures of the distance between two samples."""
     return np.array(
         [
             abs(a.mean() - b.mean()),

@@ -1,9 +1,9 @@
-"""Trains the grid whole and under a policy, and measures what both take.
+"""Trains the full grid, and the grid under a policy, and measures the time of both.
 
 python experiments/start_many/measure.py WORKDIR
 
-Wall-clock time depends on what else the machine does, so the processor time of all processes is
-measured, too; and what a run's step costs in columns of fewer runs.
+Wall-clock time depends on the machine's other work, so the processor time of all processes is
+measured too. It also measures a run's step in columns of fewer runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from seedlab.store.study import StudyFolder
 GRID = ["-m", "experiment=start_many", "engine.threads=1", "hydra.launcher.slots=2"]
 POLICY = ["early_stopping=start_many", "early_stopping.fraction=0.3", "early_stopping.continued=6"]
 STUDIES: dict[str, list[str]] = {
-    # Two workers that do next to nothing: what starting costs.
+    # Two workers that train almost nothing: the cost of starting.
     "start": ["seed.init=0", "seed.order=0,1", "recipe.max_steps=2"],
     "start_many": [],
     "start_many_live": POLICY,
@@ -45,7 +45,7 @@ def main(place: Path) -> None:
             "processor": processor_seconds() - before,
             "training": sum(record.seconds for record in records),
         }
-    step_seconds(place, 1)  # imports and loads what the others share
+    step_seconds(place, 1)  # imports and loads shared by the others
     measured["widths"] = {str(width): step_seconds(place, width) for width in WIDTHS}
     (place / "measured.json").write_text(json.dumps(measured, indent=1))
     print(json.dumps(measured, indent=1))
@@ -56,7 +56,7 @@ def command(study: str, more: list[str]) -> list[str]:
 
 
 def step_seconds(place: Path, width: int) -> float:
-    """Return the processor time of an update of one run, in a column of so many."""
+    """Return the processor seconds of an update per run, in a column of several runs."""
     record = next(iter(StudyFolder(place / "studies" / "start_many").records().values()))
     spec = record.run_spec()
     recipe = dataclasses.replace(spec.recipe, max_steps=STEPS)

@@ -1,4 +1,4 @@
-"""Checks the runs under early stopping against the full grid, and says what the policy bought.
+"""Compares studies under early stopping with the full grid, and reports cost and benefit.
 
 python experiments/start_many/report.py WORKDIR [--figure docs/images/start-many]
 
@@ -129,7 +129,7 @@ def worth(grid: Grid, started: int, step: int, continued: int) -> pd.DataFrame:
 
 
 def plain_runs(grid: Grid, budget: int) -> pd.DataFrame:
-    """Return the best scores of many draws of so many runs without stopping."""
+    """Return the best scores of many draws of runs without early stopping."""
     generator = np.random.Generator(np.random.Philox(1))
     ends = grid.best[:, -1]
     draws = [generator.choice(ends, budget, replace=False).max() for _ in range(DRAWS)]
@@ -145,7 +145,7 @@ def replayed(
 
 
 def by_columns(grid: Grid, at: int, started: int, continued: int, seed: int) -> float:
-    """Do the same with the live draw, which fills whole columns."""
+    """Do the same with the live draw, which takes whole columns of runs."""
     policy = EarlyStoppingSpec("start_many", started=started, continued=continued, seed=seed)
     places = {name: k for k, name in enumerate(grid.names)}
     chosen = [places[run.run_id] for run in draw(list(grid.runs.values()), policy)]
@@ -213,7 +213,7 @@ def figure(frame: pd.DataFrame) -> alt.LayerChart:
 
 
 def times(measured: dict[str, dict[str, float]]) -> None:
-    """Say what the machine took: in all, and without what starting costs."""
+    """Print the measured time, with and without the cost of starting."""
     full, live, start = (measured[k] for k in ("start_many", "start_many_live", "start"))
     ratio = live["processor"] / full["processor"]
     bare = (live["processor"] - start["processor"]) / (full["processor"] - start["processor"])
