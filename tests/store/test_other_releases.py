@@ -50,7 +50,7 @@ def test_an_old_and_a_new_record_lie_in_one_study(study):
 
     rewrite(study, old.run_id, age)
     rewrite(study, new.run_id, renew)
-    records = study.finished(full=True)
+    records = study.records(full=True)
     assert (records[old.run_id].slot, records[old.run_id].provenance) == (0, {})
     assert records[new.run_id].extra == {"energy": 3.5}
     assert {run: record.run_spec().run_id for run, record in records.items()} == {
@@ -77,7 +77,7 @@ def test_a_record_without_an_outcome_is_set_aside_and_the_study_opens(study, cap
     lost, kept = (study.write(make_result(TASK, init), TASK).run_id for init in range(2))
     rewrite(study, lost, lambda record: record.pop("final_score"))
     with caplog.at_level(logging.WARNING):
-        assert list(study.finished()) == [kept]
+        assert list(study.records()) == [kept]
     assert "lacks required fields: final_score" in caplog.text
     assert study.corrupt() == [lost]
 

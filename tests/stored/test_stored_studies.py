@@ -95,7 +95,7 @@ def test_every_record_and_its_arrays_are_sound(place):
     runs = 0
     for study in STUDIES:
         folder = StudyFolder(Path("studies") / study)
-        for run_id, record in folder.finished(full=True).items():
+        for run_id, record in folder.records(full=True).items():
             assert record.run_spec().run_id == run_id == record.run_id
             assert record.extra == {}
             # The name follows from the values on record, too.
@@ -113,7 +113,7 @@ def test_the_decisions_of_a_cohort_are_found_under_their_name(place):
     plan = Decisions(folder.parent.parent, folder.name).read("plan")
     cohort = Cohort.__new__(Cohort)
     cohort.policy, _ = read_stored(EarlyStoppingSpec, plan["policy"])
-    records = StudyFolder(folder.parent.parent).finished()
+    records = StudyFolder(folder.parent.parent).records()
     cohort.started = tuple(records[cell["run"]].run_spec() for cell in plan["started"])
     assert cohort.name == folder.name
 
@@ -131,7 +131,7 @@ def test_a_study_is_extended_by_one_cell(place, expected, capsys):
     words = [word for word in command if not word.startswith(sweeping)]
     assert main([*words, "seed.init=0", "seed.order=1"]) == 0
     new = expected["extended"]["unfinished"]["new_runs"]
-    (run,) = set(study.finished()) - {path.split("/")[1] for path in before}
+    (run,) = set(study.records()) - {path.split("/")[1] for path in before}
     assert run in new
     assert content(study.folder).items() >= before.items()
     if same_bits("grid", PACKED[1], expected):
@@ -179,11 +179,11 @@ def test_all_commands_that_are_given_again_train_nothing(place, study, expected)
 @pytest.mark.parametrize("study", EXTENDED)
 def test_studies_are_extended(place, study, expected, capsys):
     folder = StudyFolder(Path("studies") / study)
-    before = {run for run, record in folder.finished().items() if record.is_over}
+    before = {run for run, record in folder.records().items() if record.is_over}
     wanted = expected["extended"][study]
     for command in wanted["commands"]:
         assert main(command) == 0
-    records = folder.finished()
+    records = folder.records()
     assert {run for run, record in records.items() if record.is_over} - before == set(
         wanted["new_runs"]
     )
