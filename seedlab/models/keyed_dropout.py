@@ -177,7 +177,7 @@ def keyed_attention(
     return mixed, probabilities
 
 
-# What transformers' attention functions may be told beyond masks, dropout and scale.
+# Arguments of transformers' attention functions that keyed attention does not implement.
 _OTHER_KINDS = ("softcap", "s_aux", "position_bias")
 
 register_attention(ATTENTION, keyed_attention)

@@ -56,12 +56,12 @@ def replace_file(path: Path, data: bytes) -> None:
 
     The caller must ensure that no other process replaces the same file at the same time.
     """
-    beside = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(path.name + ".tmp")
     try:
-        write_synced(beside, data)
-        os.replace(beside, path)
+        write_synced(temporary, data)
+        os.replace(temporary, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from seedlab.errors import SeedlabError
 from seedlab.store.provenance import versions
-from seedlab.store.record import STATUSES, Record, plain
+from seedlab.store.record import STATUSES, Record, json_value
 
 if TYPE_CHECKING:
     from seedlab.tasks.encoded import EncodedTask
@@ -66,11 +66,11 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
     best_score, best_step = _best(result, metric, final_score, highest)
     seeds = result.spec.seeds.resolved()
     finished = datetime.now(UTC)
-    provenance: dict[str, Any] = plain(dict(result.provenance))
+    provenance: dict[str, Any] = json_value(dict(result.provenance))
     threads = provenance.get("threads")
     return Record(
         run_id=result.spec.run_id,
-        spec=plain(result.spec.to_dict()),
+        spec=json_value(result.spec.to_dict()),
         status=result.status,
         failed=result.status == "diverged"
         or not (final_score > majority if highest else final_score < majority),

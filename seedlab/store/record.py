@@ -1,7 +1,7 @@
-"""`Record`: what is known of a run once it is over: outcome, scores, timings, provenance.
+"""`Record`: the outcome of a run: status, scores, timings and provenance.
 
-It holds no curves and no logits (see `seedlab.store.run_arrays`) and reads no files. Records of all
-releases of one schema version can be read: missing circumstances have defaults, and unknown
+It contains no curves and no logits (see `seedlab.store.run_arrays`), and reads no files. Records of
+all releases of one schema version can be read: missing circumstances get defaults, and unknown
 fields are kept.
 """
 
@@ -16,33 +16,33 @@ from seedlab.errors import CorruptRunError
 from seedlab.fields import required, split_known
 from seedlab.spec.run import RunSpec
 
-# Raised when an older reader would be wrong: a field changes its meaning, or one that is
-# required goes. A new field with a default raises nothing.
+# Increased when an older reader would be wrong: a field changes its meaning, or a required field
+# is removed. A new field with a default keeps the version.
 SCHEMA_VERSION = 1
 STATUSES = ("finished", "diverged", "stopped")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A run that is over. Every float is finite.
+    """The record of a finished, diverged or stopped run. Every float is finite.
 
-    Fields without a default say how the run ended; a record that lacks one of them is damaged.
-    Fields with a default are circumstances. Every field that comes later needs a default.
+    Fields without a default describe the outcome; a record that lacks one of them is damaged.
+    Fields with a default are circumstances. Every field added later needs a default.
 
-    Scores are those of the metric that decides (`metric`), on the split `split`, unless
-    said otherwise. Where a score is not a finite number (a diverged run's final one, a
-    correlation that does not exist), the metric's chance value stands in its place.
+    Scores are values of the deciding metric, `metric`, on the split `split`, unless a field says
+    otherwise. The metric's chance value replaces a score that is not finite: the final score of a
+    diverged run, or an undefined correlation.
     """
 
     run_id: str
     spec: dict[str, Any]
     """`RunSpec.to_dict`; see `run_spec`"""
     status: str
-    """finished | diverged (loss or logits stopped being finite) | stopped (by a policy)"""
+    """finished | diverged (the loss or a logit became NaN or infinite) | stopped (by a policy)"""
     failed: bool
     """the final score does not beat `majority`, or the run diverged"""
     constant: bool
-    """the final predictions on `split` are all of one class, or all the same number"""
+    """the final predictions on `split` are the same for every example"""
     task: str
     model: str
     recipe: str
@@ -60,12 +60,12 @@ class Record:
     split: str
     """dev"""
     best_score: float
-    """best of all evaluations (the start included); never worse than `final_score`"""
+    """best of all evaluations, including step 0; never worse than `final_score`"""
     best_step: int
-    """the first step at which it was reached"""
+    """first step that reached `best_score`"""
     final_score: float
     test_score: float | None = None
-    """final score on the split ``test``; None where the task has no labelled one"""
+    """final score on the split ``test``; None if the task has no labelled test split"""
     final_scores: dict[str, dict[str, float]] = field(default_factory=dict)
     """final value of every metric on every evaluated split: ``[split][metric]``"""
     steps: int
@@ -76,12 +76,14 @@ class Record:
     """passes over the training set at the last evaluation"""
     train_examples: int = 0
     seconds: float = 0.0
-    """wall-clock time of the run's own training and evaluation"""
+    """the run's share of the wall-clock time of training and evaluation"""
     truncated: dict[str, int] = field(default_factory=dict)
-    """texts cut to the maximum length, by split"""
+    """number of texts truncated to the maximum length, by split"""
     engine: str = "unknown"
     width: int = 1
+    """number of runs trained together"""
     slot: int = 0
+    """index of the run among them, counted from 0"""
     threads: int | None = None
     device: str = "unknown"
     versions: dict[str, str] = field(default_factory=dict)
@@ -90,39 +92,36 @@ class Record:
     """ISO 8601, UTC"""
     finished: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
-    """all that the engine put on record"""
+    """all entries that the engine recorded"""
     extra: dict[str, Any] = field(default_factory=dict)
-    """fields of another release, as they were read; `to_dict` puts them back"""
+    """unknown fields, written by another release; `to_dict` returns them too"""
 
     @property
     def is_over(self) -> bool:
-        """Whether the run was trained to its end (a diverged one was), not stopped early."""
+        """Whether the run finished or diverged: it can't be resumed."""
         return self.status != "stopped"
 
     def has_reached(self, until: int | None) -> bool:
-        """Whether the run is over, or has made so many updates (None: never enough)."""
+        """Whether the run is over or has made `until` updates; None means its end."""
         return self.is_over or (until is not None and self.steps >= until)
 
     def reported(self, score: str) -> float:
-        """Return the validation score of that name: ``best`` or ``final``.
-
-        A stopped run has no final one; its best so far is returned.
-        """
+        """Return the score ``best`` or ``final``; a stopped run has only its best one."""
         return self.final_score if score == "final" and self.is_over else self.best_score
 
     def run_spec(self) -> RunSpec:
-        """Return the specification, under the run's name on record."""
+        """Return the run's specification, with the recorded run id."""
         return RunSpec.from_dict(self.spec, self.run_id)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
+        """Return values for JSON."""
         values = dataclasses.asdict(self)
         extra = values.pop("extra")
         return {**values, **extra}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Record:
-        """Rebuild a record from `to_dict` of any release.
+        """Return the record from the values that `to_dict` returned, in any release.
 
         Raises
         ------
@@ -144,18 +143,17 @@ class Record:
         return a > b if self.direction == "max" else a < b
 
 
-def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: numpy's numbers as Python's, NaN as None.
+def json_value(value: Any) -> Any:
+    """Return a value for JSON: numpy's numbers as Python's, NaN and infinity as None.
 
-    What has no JSON form becomes its text: a whole training must not be lost over an
-    odd entry in its provenance.
+    Other objects become their text, so that an odd entry in its provenance does not lose a run.
     """
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [json_value(item) for item in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, int, str)):

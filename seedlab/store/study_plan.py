@@ -1,7 +1,7 @@
-"""The plan: which runs a study is meant to hold, in ``study.json``.
+"""The plan of a study: the list of its runs, in ``study.json``.
 
-It tells what is left; it never says that a run is finished. Extending a study's ranges
-adds to it, and nothing is ever taken out.
+It does not contain the status of runs. Extending a study adds runs to the plan; no run is ever
+removed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One line of the plan."""
+    """A run in the plan."""
 
     run_id: str
     task: str
@@ -37,10 +37,10 @@ class PlannedRun:
     seeds: dict[str, int]
     """one per stream, defaults filled in"""
     extra: dict[str, Any] = field(default_factory=dict)
-    """entries of another release, as they were read; `to_dict` puts them back"""
+    """unknown entries, written by another release; `to_dict` returns them too"""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values without the id, under which the plan keeps them."""
+        """Return values for JSON, without the run id, which is their key in the plan."""
         values = dataclasses.asdict(self)
         del values["run_id"]
         extra = values.pop("extra")
@@ -48,12 +48,12 @@ class PlannedRun:
 
     @classmethod
     def from_dict(cls, run_id: str, values: dict[str, Any]) -> PlannedRun:
-        """Rebuild a line from `to_dict` of any release.
+        """Return the planned run from the values that `to_dict` returned, in any release.
 
         Raises
         ------
         TypeError
-            When a field is missing: every one but `extra` is required.
+            When a field other than `extra` is missing.
         """
         names = {item.name for item in dataclasses.fields(cls)} - {"run_id", "extra"}
         known, extra = split_known(values, names)
@@ -61,7 +61,7 @@ class PlannedRun:
 
     @classmethod
     def of(cls, spec: RunSpec) -> PlannedRun:
-        """Return the plan's line for a run."""
+        """Return the planned run of a specification."""
         seeds = dataclasses.asdict(spec.seeds.resolved())
         return cls(spec.run_id, spec.task.name, spec.model.name, spec.recipe.name, seeds)
 
@@ -69,14 +69,14 @@ class PlannedRun:
 def read_plan(study: Path) -> dict[str, PlannedRun]:
     """Return the planned runs by id, in the order in which they were planned.
 
-    A damaged plan is reported and counts as empty: the next command that runs the
-    study writes it anew, and the results do not depend on it.
+    A damaged plan is reported and counts as empty. The next command that runs the study writes it
+    again; results do not depend on it.
     """
     return _runs(_read(study))
 
 
 def extend_plan(study: Path, specs: Iterable[RunSpec]) -> None:
-    """Add runs to the plan; those already there stay as they are.
+    """Add runs to the plan; runs that are already in it do not change.
 
     Raises
     ------
@@ -94,9 +94,9 @@ def extend_plan(study: Path, specs: Iterable[RunSpec]) -> None:
         created = values["created"] if values else datetime.now(UTC).isoformat(timespec="seconds")
         merged = {**plan, **{run_id: wanted[run_id] for run_id in wanted if run_id not in plan}}
         lines = {run_id: run.to_dict() for run_id, run in merged.items()}
-        # What another release wrote beside the plan stays there.
-        beside = {k: v for k, v in (values or {}).items() if k not in ("created", "plan")}
-        data = {**beside, "schema_version": SCHEMA_VERSION, "created": created, "plan": lines}
+        # Unknown entries, written by another release, are kept.
+        extra = {k: v for k, v in (values or {}).items() if k not in ("created", "plan")}
+        data = {**extra, "schema_version": SCHEMA_VERSION, "created": created, "plan": lines}
         try:
             replace_file(study / "study.json", dump_json(data))
         except OSError as error:
@@ -116,7 +116,7 @@ def _read(study: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        log.warning("the plan %s is damaged (%s) and is made anew by the next run", path, error)
+        log.warning("the plan %s is damaged (%s); the next run writes it again", path, error)
         return None
     if version > SCHEMA_VERSION:
         raise SeedlabError(

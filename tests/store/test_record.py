@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from seedlab.errors import CorruptRunError, SeedlabError
 from seedlab.store import Record, make_record
 from seedlab.store.make_record import is_constant
-from seedlab.store.record import plain
+from seedlab.store.record import json_value
 from tests.suites.store_cases import make_result, make_spec, make_task
 
 TASK = make_task()
@@ -200,4 +200,4 @@ def test_a_record_keeps_the_fields_of_another_release():
 
 
 def test_what_json_can_not_hold_becomes_its_text():
-    assert plain({"a": (1, np.float64(math.inf)), 2: {3}}) == {"a": [1, None], "2": "{3}"}
+    assert json_value({"a": (1, np.float64(math.inf)), 2: {3}}) == {"a": [1, None], "2": "{3}"}
