@@ -3,7 +3,7 @@
     python experiments/benchmarks/bench_steps.py --threads 1 --repeats 3
 
 The engines take turns. `share` is the arithmetic rate of the whole model on real tokens, divided
-by the best rate of float32 matrix products of any library in the same run. `computed` counts only
+by a ceiling: the best rate of float32 matrix products in the same run, of any library. `computed` counts only
 arithmetic that the engine does not skip. `--case sst2` measures MiniLM (SEEDLAB_DATA must name
 the data).
 """

@@ -11,9 +11,9 @@ distributions of RTE, MRPC and CoLA it times an update of
 - `side by side`: seedlab's packed engine with stacks of one run, as CUDA graphs on k streams;
 - `packed`: one stack of several runs, without and with CUDA graphs,
 
-and prints seconds per run, the extrapolated 625-run grid, model FLOP/s on real tokens against
-the measured ceiling of matrix products, the optimiser's bytes per second against that of a copy,
-scoring, and the peak memory. Packs have the requested width, or the widest that fits. Candidates
+and prints seconds per run, the extrapolated time of a 625-run grid, scoring time and peak memory.
+It compares the model's FLOP/s on real tokens with the measured ceiling of matrix products, and the
+optimiser's bytes per second with those of a copy. Packs have the requested width, or the widest that fits. Candidates
 that fail or are refused are reported, and the others continue. `--device cpu --tiny` checks the
 script without a GPU; its numbers mean nothing.
 """

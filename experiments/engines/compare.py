@@ -3,7 +3,7 @@
     python experiments/engines/compare.py STUDY STUDY
 
 Each study contains every cell once. If the engines draw from one distribution, each cell's two scores may be
-exchanged: the permutation test does that, for the difference of the means, the ratio of the
+exchanged. The permutation test does that for the difference of the means, the ratio of the
 standard deviations, the number of failed runs and the Kolmogorov-Smirnov distance.
 """
 

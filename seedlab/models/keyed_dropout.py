@@ -98,8 +98,8 @@ def scaled_mask(shape: tuple[int, ...], p: float, site: int, state: DropoutState
     tensor of float32, of `shape`
         The counter's words are (element // 4, row, site, step), and word number (element % 4) of
         the block decides. An element's number is feature + H position with H features, rounded
-        up to a multiple of 4. For attention it is key + M (query + L head), with L the maximum
-        length, and M the same rounded up to a multiple of 4.
+        up to a multiple of 4. For attention it is key + M (query + L head). L is the maximum
+        length, and M is L rounded up to a multiple of 4.
     """
     quads = -(-shape[-1] // 4)
     element = np.arange(quads, dtype=np.uint64)

@@ -116,8 +116,8 @@ def load_weights(
     Raises
     ------
     SeedlabError
-        When the architecture has no classifier, weights of the encoder are missing, the model
-        draws random numbers that can't be keyed, or it lacks modules that the head or the
+        When the architecture has no classifier, or weights of the encoder are missing. When the
+        model draws random numbers that can't be keyed, or lacks modules that the head or the
         low-rank updates need.
     """
     verbosity = transformers_logging.get_verbosity()

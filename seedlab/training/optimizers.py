@@ -16,7 +16,7 @@ class BertAdam(torch.optim.Optimizer):
 
     The update is ``p -= lr (m / (sqrt(v) + eps) + weight_decay p)`` with the uncorrected moving
     averages m and v. Adam's t-th step is f(t) = sqrt(1 - beta2^t) / (1 - beta1^t) times this
-    one, and f is as small as .15 in the first dozen steps: BERTAdam starts much faster.
+    one. In the first dozen steps f is as small as .15, so BERTAdam starts much faster.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """`DeviceDataset`: a split in device memory, whose batches are built there in a few shapes.
 
 A CUDA graph can be replayed only if every tensor has the shape that was captured. So the number
-of tokens is rounded up to a bucket. The number of places per example is always that of the
-split's longest example, because every further shape would need another graph, and attention is
-a small part of a large encoder's work. Tokens that fill a bucket belong to no example. They get
+of tokens is rounded up to a bucket. The number of places per example is the same for all batches,
+with room for the split's longest example. Further shapes would each need another graph, and
+attention is a small part of a large encoder's work. Tokens that fill a bucket belong to no example. They get
 a padding place in attention, where gradients are zero, so they change nothing.
 """
 
