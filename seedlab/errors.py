@@ -1,4 +1,8 @@
-"""The errors that seedlab raises on purpose: each says what, got, allowed and remedy."""
+"""The errors that seedlab raises on purpose: each says what, got, allowed and remedy.
+
+Only these classes are refusals. None of them derives from `ValueError`: `except ValueError` around
+a call of a library can't swallow a refusal, and a library's `ValueError` is no refusal.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,13 @@ import difflib
 from collections.abc import Iterable
 
 
-class SeedlabError(ValueError):
+class SeedlabError(Exception):
     """The root of every refusal; its message is meant to be read by the user.
 
     Attributes
     ----------
     exit_code : int
-        Of the command line: 2 for a refusal, 1 for something that ran and failed.
+        Exit code of the command line: 2 for a refusal, 1 for a run that failed.
     """
 
     exit_code = 2
@@ -22,13 +26,25 @@ class CorruptRunError(SeedlabError):
     """A run folder that is half written or damaged; it is set aside and trained again."""
 
 
+class RunFailedError(SeedlabError):
+    """A run that raised while it was trained; the traceback is in its notes."""
+
+    exit_code = 1
+
+
+class WorkerDiedError(SeedlabError):
+    """A run whose worker process died at every attempt, while it trained that run alone."""
+
+    exit_code = 1
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return a hint naming the allowed word that is closest to `name`, or nothing.
 
     Parameters
     ----------
     name : str
-        What the user wrote.
+        The word that the user wrote.
     allowed : iterable of str
         The words that would have been accepted.
 
@@ -41,13 +57,14 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     return f" Did you mean '{matches[0]}'?" if matches else ""
 
 
-class RunFailedError(SeedlabError):
-    """A run that raised while it was trained; the traceback is in its notes."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, on the CPU or on a GPU.
 
-    exit_code = 1
-
-
-class WorkerDiedError(SeedlabError):
-    """A run whose worker process died, alone with it, as often as it was tried."""
-
-    exit_code = 1
+    torch is not imported for it: its `OutOfMemoryError` is known by name, and its CPU allocator
+    raises a plain `RuntimeError`.
+    """
+    return (
+        isinstance(error, MemoryError)
+        or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from seedlab.errors import RunFailedError, SeedlabError
+from seedlab.errors import RunFailedError, SeedlabError, is_out_of_memory
 from seedlab.spec.run import RunSpec
 from seedlab.store.record import Record
 
@@ -90,10 +90,7 @@ def is_passing(error: BaseException) -> bool:
     """
     if isinstance(error, SeedlabError):
         return not isinstance(error, RunFailedError)
-    if isinstance(error, OSError | MemoryError):
-        return True
-    # torch has errors of its own for that, and its CPU allocator none; the error brought torch along.
-    return "OutOfMemory" in type(error).__name__ or "can't allocate memory" in str(error)
+    return isinstance(error, OSError) or is_out_of_memory(error)
 
 
 def _said(error: BaseException | None) -> str:

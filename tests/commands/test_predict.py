@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from seedlab.commands.predict import predict
+from seedlab.commands.verbs.predict import predict
 from seedlab.errors import SeedlabError
 from seedlab.models.checkpoint_folder import EMBEDDED
 from seedlab.models.saved import ABOUT

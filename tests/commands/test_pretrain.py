@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from itertools import islice
 from pathlib import Path
@@ -12,11 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from seedlab.commands.pretrain import (
+from seedlab.commands.cli import main
+from seedlab.commands.encoder.pretraining import (
     SPECIAL,
     PretrainOptions,
-    add_arguments,
-    main,
     make_tokenizer,
     mask_batch,
     pretrain,
@@ -101,18 +99,16 @@ def test_a_short_run_is_repeatable_and_draws_nothing_globally(tmp_path: Path) ->
 
 
 def test_the_command_line(tmp_path: Path) -> None:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    given = parser.parse_args(
-        [str(tmp_path / "new"), "--steps=1", "--batch-size=8", "--sequences=128"]
-    )
+    new = tmp_path / "new"
     threads = torch.get_num_threads()
     try:
-        assert main(given) == 0
+        assert main(["pretrain", str(new), "--steps=1", "--batch-size=8", "--sequences=128"]) == 0
     finally:
         torch.set_num_threads(threads)
-    assert (tmp_path / "new" / "model.safetensors").is_file()
-    assert vars(parser.parse_args(["x"]))["learning_rate"] == PretrainOptions().learning_rate
+    assert (new / "model.safetensors").is_file()
+    assert (
+        f'"learning_rate": {PretrainOptions().learning_rate}' in (new / "MODEL_CARD.md").read_text()
+    )
 
 
 @pytest.mark.parametrize(

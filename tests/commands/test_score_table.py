@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from seedlab.commands.score_table import score_grid
+from seedlab.commands.study.score_table import score_grid
 from seedlab.store import Record, make_record
 from tests.suites.store_cases import make_result, make_spec, make_task
 

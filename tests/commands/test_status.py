@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from seedlab.commands.status import format_status, status
+from seedlab.commands.study.status import format_status, status
 from seedlab.durations import duration
 from seedlab.store import StudyFolder
 from tests.suites.store_cases import make_result, make_spec, make_task

@@ -277,7 +277,7 @@ def test_reading_625_records_is_fast(study, task, no_sync):
 def test_reading_records_needs_neither_torch_nor_pandas_nor_parquet(study, task):
     study.write(make_result(task), task)
     code = (
-        "import sys; from seedlab.store import StudyFolder; from seedlab.commands.status import status;"
+        "import sys; from seedlab.store import StudyFolder; from seedlab.commands.study.status import status;"
         f"assert status(StudyFolder({str(study.folder)!r})).done == 1;"
         "heavy = {'torch', 'transformers', 'hydra', 'pandas', 'pyarrow'} & sys.modules.keys();"
         "assert not heavy, heavy"

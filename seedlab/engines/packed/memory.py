@@ -151,13 +151,6 @@ def free_bytes(device: torch.device) -> int:
     return min(free)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out (torch's CPU allocator has no type for it)."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
-
-
 def _available() -> int:
     """Return the system's available memory in bytes: free, or used by reclaimable caches."""
     try:

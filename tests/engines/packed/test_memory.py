@@ -19,11 +19,10 @@ from seedlab.engines.packed.memory import (
     check_fits,
     fitting_width,
     free_bytes,
-    is_out_of_memory,
     needed,
 )
 from seedlab.engines.packed.thread_pool import ThreadPool
-from seedlab.errors import SeedlabError
+from seedlab.errors import SeedlabError, is_out_of_memory
 from seedlab.training.batches import collate
 from seedlab.training.step_plan import make_plan
 from tests.suites.runs import RECIPE, callbacks, make_run

@@ -1,10 +1,8 @@
-"""`seedlab pretrain`: makes the encoder that seedlab ships, from the generator's own text."""
+"""Pre-training of the encoder that seedlab ships, on text of the embedded grammar."""
 
 from __future__ import annotations
 
-import argparse
 import logging
-import sys
 import time
 from dataclasses import dataclass
 from itertools import islice
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seedlab.commands.model_card import model_card
+from seedlab.commands.encoder.model_card import model_card
 from seedlab.errors import SeedlabError
 from seedlab.randomness.streams import permutation, raw_bits
 from seedlab.tasks.embedded.lexicon import vocabulary
@@ -30,7 +28,7 @@ _IGNORED = -100
 
 @dataclass(frozen=True)
 class PretrainOptions:
-    """What decides the encoder.
+    """The options of `seedlab pretrain`; together they determine the encoder.
 
     Parameters
     ----------
@@ -39,11 +37,11 @@ class PretrainOptions:
     batch_size : int
         Sequences per update; half of them are single sentences, half pairs.
     sequences : int
-        Size of the text; it is gone through as often as the steps ask for.
+        Sequences in the text; it is repeated until all updates are made.
     learning_rate : float
         Peak of a linear schedule with 10 percent warm-up.
     seed : int
-        Of the text, the initial weights, the order and the masks.
+        Seed of the text, the initial weights, the order and the masks.
     threads : int
         CPU threads; another number changes the last bits.
     """
@@ -54,24 +52,6 @@ class PretrainOptions:
     learning_rate: float = 2e-3
     seed: int = 0
     threads: int = 1
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `seedlab pretrain` to a parser."""
-    defaults = PretrainOptions()
-    parser.add_argument("folder", type=Path, help="a new folder for the encoder")
-    for name, value in vars(defaults).items():
-        flag = "--" + name.replace("_", "-")
-        parser.add_argument(flag, type=type(value), default=value, help=f"default: {value}")
-
-
-def main(arguments: argparse.Namespace) -> int:
-    """Run `seedlab pretrain` and return its exit status."""
-    options = PretrainOptions(
-        **{name: getattr(arguments, name) for name in vars(PretrainOptions())}
-    )
-    pretrain(arguments.folder, options, command=" ".join(["seedlab", *sys.argv[1:]]))
-    return 0
 
 
 def pretrain(folder: Path, options: PretrainOptions, command: str = "seedlab pretrain") -> float:
@@ -119,7 +99,7 @@ def pretrain(folder: Path, options: PretrainOptions, command: str = "seedlab pre
     warmup = max(1, options.steps // 10)
     losses: list[float] = []
     start = time.perf_counter()
-    model.eval()  # no dropout: the text is far too long to be learnt by heart
+    model.eval()  # no dropout: the text is far too long to be memorised
     for step, rows in enumerate(islice(_batches(ids, options), options.steps)):
         rate = min((step + 1) / warmup, (options.steps - step) / max(1, options.steps - warmup))
         for group in optimizer.param_groups:
@@ -225,7 +205,7 @@ def mask_batch(
 
 
 def _batches(ids: list[Any], options: PretrainOptions) -> Any:
-    """Yield batches of sequences of like length, in a new order every epoch, for ever."""
+    """Yield batches of sequences of like length, in a new order every epoch, without end."""
     epoch = 0
     window = 16 * options.batch_size
     while True:

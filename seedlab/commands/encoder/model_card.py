@@ -20,14 +20,14 @@ def model_card(
     losses: list[float],
     seconds: float,
 ) -> str:
-    """Return the card: what the encoder is, how it was made and how its loss fell.
+    """Return the card: the encoder, how it was made and how its loss fell.
 
     Parameters
     ----------
     command : str
-        How to make it again.
+        Command line that makes it again.
     options : mapping
-        Of `seedlab.commands.pretrain.PretrainOptions`; ``threads`` among them.
+        Values of `seedlab.commands.encoder.pretraining.PretrainOptions`.
     size : (int, int, int)
         Words in the vocabulary, positions, parameters.
     losses : list of float

@@ -1,0 +1,1 @@
+"""The encoder that seedlab ships: its pre-training and its model card."""

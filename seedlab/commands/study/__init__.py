@@ -1,0 +1,1 @@
+"""A study on the terminal: its status and its table of scores."""

@@ -1,0 +1,116 @@
+"""The input of `seedlab report` and `seedlab plan`: studies or a table, read by `analysis`.
+
+Besides the decision rules of early stopping and search, this is where seedlab calls `analysis`.
+The package reads exported tables, and all estimates and figures are made there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedlab.commands.verbs.verb import add_studies
+from seedlab.errors import SeedlabError
+
+if TYPE_CHECKING:
+    from analysis.data.study import Study
+
+
+def add_table(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which scores are read, and from where."""
+    add_studies(parser)
+    parser.add_argument(
+        "--table", type=Path, metavar="FILE", help="scores from elsewhere: CSV, JSON lines, Parquet"
+    )
+    parser.add_argument("--metric", metavar="NAME", help="metric of the table's scores")
+    parser.add_argument(
+        "--lower-is-better", action="store_true", help="for the metric of the table"
+    )
+    parser.add_argument(
+        "--majority",
+        type=float,
+        metavar="VALUE",
+        help="the majority classifier's score in the table",
+    )
+    parser.add_argument(
+        "--score",
+        choices=("best", "final"),
+        default="best",
+        help="which score of a study's runs is analysed; default %(default)s",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of all resampling; default %(default)s"
+    )
+
+
+def read_input(names: list[str], options: argparse.Namespace) -> Study | None:
+    """Return the runs of the studies or of the table; None where neither was named.
+
+    Parameters
+    ----------
+    names : list of str
+        Names or folders of studies. Their tables are exported first.
+    options : argparse.Namespace
+        The values of `add_table`'s options.
+
+    Raises
+    ------
+    SeedlabError
+        Studies and a table were both given, or an option of the table goes with studies.
+    """
+    from analysis.data.exported import read_study
+    from analysis.data.score_table import read_table
+    from analysis.data.study import concat_studies
+
+    if names and options.table:
+        raise SeedlabError(
+            "studies and --table were both given; allowed: one of them. Export the studies and put "
+            "the tables together, or write two reports."
+        )
+    if options.table:
+        return read_table(
+            options.table,
+            metric=options.metric,
+            higher_is_better=not options.lower_is_better,
+            majority=options.majority,
+        )
+    if not names:
+        return None
+    for given, flag in (
+        (options.metric, "--metric"),
+        (options.lower_is_better, "--lower-is-better"),
+        (options.majority, "--majority"),
+    ):
+        # Not by equality: a majority value of 0 equals False.
+        if given is not None and given is not False:
+            raise SeedlabError(
+                f"{flag} belongs to --table; a study records its metric, direction and majority "
+                "value. Leave it out."
+            )
+    tables = [_export(name, options.studies) for name in names]
+    return concat_studies([read_study(folder, score=options.score) for folder in tables])
+
+
+def _export(name: str, studies: str) -> Path:
+    from seedlab.store.study import find_study
+    from seedlab.store.tables.export import export
+
+    study = find_study(name, studies)
+    # CSV files that are there are brought up to date. Parquet is read faster.
+    csv = (study.folder / "tables" / "runs.csv").is_file()
+    return export(study, format="csv" if csv else "parquet")
+
+
+@contextmanager
+def analysis_refusals() -> Iterator[None]:
+    """Turn the refusals of `analysis` into `SeedlabError`; other errors stay what they are."""
+    from analysis.data.study import TableError
+    from analysis.variance.henderson import DesignError
+
+    try:
+        yield
+    except (TableError, DesignError) as error:
+        raise SeedlabError(str(error)) from error

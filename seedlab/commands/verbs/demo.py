@@ -1,0 +1,37 @@
+"""`seedlab demo`: trains the demonstration grid and lists the next commands."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+from seedlab.commands.verbs.run import run
+from seedlab.commands.verbs.verb import CommandVerb
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for `seedlab run`")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from seedlab.commands.study.score_table import score_grid
+    from seedlab.store.study import find_study
+
+    arguments = ["-m", "experiment=demo", *options.overrides]
+    code = run(arguments)
+    given = dict(line.partition("=")[::2] for line in options.overrides)
+    name, root = given.get("study", "demo"), given.get("studies_dir", "studies")
+    study = find_study(name, root)
+    shown = name if root == "studies" else str(study.folder)
+    again = shlex.join(arguments)
+    print(f"\n{score_grid(study.records().values())}")
+    print(f"\nThe study is in {study.folder}. Next:")
+    print(f"  seedlab status {shown} --grid final    scores and times, the table of final scores")
+    print(f"  seedlab report {shown} --out report    figures, tables, report/report.html")
+    print(f"  seedlab export {shown}                 tidy tables (CSV)")
+    print(f"  seedlab run {again} 'seed.init=range(0,8)'   three more init seeds")
+    print(f"  seedlab save {shown} best model/    the best run's model, for transformers")
+    return code
+
+
+VERB = CommandVerb("train a 5 x 5 grid on the embedded task", _demo, _add_arguments)

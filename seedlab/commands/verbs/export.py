@@ -1,0 +1,25 @@
+"""`seedlab export`: writes a study's tidy tables."""
+
+from __future__ import annotations
+
+import argparse
+
+from seedlab.commands.verbs.verb import CommandVerb, add_study
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_study(parser)
+    parser.add_argument("--out", metavar="DIR", help="default: the study's own folder tables/")
+    parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
+
+
+def _export(options: argparse.Namespace) -> int:
+    from seedlab.store.study import find_study
+    from seedlab.store.tables.export import export
+
+    folder = export(find_study(options.study, options.studies), options.out, options.format)
+    print(f"tables in {folder}")
+    return 0
+
+
+VERB = CommandVerb("write a study's tidy tables", _export, _add_arguments)

@@ -1,0 +1,58 @@
+"""`seedlab report`: writes figures, tables and a page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedlab.commands.verbs.analysis_input import add_table, analysis_refusals, read_input
+from seedlab.commands.verbs.verb import CommandVerb
+from seedlab.errors import SeedlabError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", nargs="*", metavar="STUDY", help="names or folders of studies")
+    add_table(parser)
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to")
+
+
+def _report(options: argparse.Namespace) -> int:
+    with analysis_refusals():
+        from analysis.report import useful_workers, write_report
+
+        study = read_input(options.study, options)
+        if study is None:
+            raise SeedlabError(
+                "there is nothing to report on; name one study or more, or give --table FILE."
+            )
+        path = write_report(
+            study,
+            options.out,
+            source=str(options.table) if options.table else ", ".join(map(str, options.study)),
+            seed=options.seed,
+            workers=useful_workers(study),
+            surfaces=_surfaces(options.study, options.studies),
+        )
+    print(f"report in {path}; figures, tables and summary.json beside it")
+    return 0
+
+
+def _surfaces(names: list[str], studies: str) -> list[pd.DataFrame]:
+    """Return the loss surfaces of the studies."""
+    from analysis.data.loss_surfaces import read_surface
+    from seedlab.store.study import find_study
+
+    folders = [find_study(name, studies).folder / "surfaces" for name in names]
+    return [
+        read_surface(path)
+        for folder in folders
+        for path in sorted(folder.glob("*"))
+        if path.suffix in (".csv", ".parquet")
+    ]
+
+
+VERB = CommandVerb("write figures, tables and a page", _report, _add_arguments)

@@ -1,0 +1,104 @@
+"""`seedlab run`: hands the overrides to Hydra."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from seedlab.commands.verbs.verb import CommandVerb
+from seedlab.errors import SeedlabError
+
+
+def run(overrides: Sequence[str]) -> int:
+    """Train what the overrides ask for.
+
+    Parameters
+    ----------
+    overrides : sequence of str
+        Flags and overrides, as Hydra's command line takes them.
+
+    Raises
+    ------
+    SeedlabError
+        A refusal, of seedlab or of Hydra.
+    """
+    # By default Hydra shortens a traceback and exits by itself. With this it raises.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    from seedlab.application import app
+    from seedlab.config.overrides import only_asks, plain_value, rewrite
+    from seedlab.store.writable import check_studies
+
+    before = sys.argv
+    try:
+        with _refusals():
+            rewritten = rewrite(overrides)
+            studies = Path(plain_value(rewritten, "studies_dir") or "studies")
+            if not only_asks(rewritten):
+                check_studies(studies, plain_value(rewritten, "study"))
+            sys.argv = ["seedlab run", *rewritten]
+            with _full_disk(studies):
+                app.main()
+    finally:
+        sys.argv = before
+    return 0
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn Hydra's and OmegaConf's refusals of a configuration into `SeedlabError`.
+
+    Other errors of the two libraries stay what they are: reading a key that does not exist, for
+    instance, is an error in the program and not in the configuration.
+    """
+    from hydra.errors import HydraException, InstantiationException, OverrideParseException
+    from omegaconf.errors import (
+        GrammarParseError,
+        InterpolationResolutionError,
+        MissingMandatoryValue,
+        ValidationError,
+    )
+
+    try:
+        yield
+    except InstantiationException as error:
+        # A launcher or sweeper could not be made; the cause says whether it refused.
+        if isinstance(error.__cause__, SeedlabError):
+            raise error.__cause__ from error
+        raise
+    except OverrideParseException as error:
+        raise SeedlabError(
+            f"{error.override} is not an override that Hydra can read ({error.message}); write "
+            "KEY=VALUE, and quote it for the shell if it has brackets, commas or blanks."
+        ) from error
+    except (
+        HydraException,
+        GrammarParseError,
+        InterpolationResolutionError,
+        MissingMandatoryValue,
+        ValidationError,
+    ) as error:
+        raise SeedlabError(str(error)) from error
+
+
+@contextmanager
+def _full_disk(studies: Path) -> Iterator[None]:
+    """Name the folder of studies where Hydra can't write its configuration: it does not."""
+    from seedlab.store.atomic_files import FULL, disk_full
+
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise disk_full(studies, "writing the study's configuration", error) from error
+        raise
+
+
+def _act(options: argparse.Namespace) -> int:
+    return run(options.overrides)
+
+
+VERB = CommandVerb("train runs; Hydra overrides follow (-m sweeps)", _act, unparsed=True)

@@ -1,0 +1,29 @@
+"""`seedlab save`: writes a run's model as a `save_pretrained` folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from seedlab.commands.verbs.verb import CommandVerb, add_study
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_study(parser)
+    parser.add_argument("run", metavar="RUN|best|median")
+    parser.add_argument("out", metavar="DIR", type=Path)
+
+
+def _save(options: argparse.Namespace) -> int:
+    from seedlab.reproduce.retrain import save
+    from seedlab.store.study import find_study
+
+    record = save(find_study(options.study, options.studies), options.run, options.out)
+    print(
+        f"run {record.run_id} (final {record.metric} {record.final_score:.4f}) in {options.out}, "
+        "bitwise equal to its record"
+    )
+    return 0
+
+
+VERB = CommandVerb("write a run's model as a save_pretrained folder", _save, _add_arguments)

@@ -1,0 +1,29 @@
+"""`seedlab status`: prints how far a study is."""
+
+from __future__ import annotations
+
+import argparse
+
+from seedlab.commands.verbs.verb import CommandVerb, add_study
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_study(parser)
+    parser.add_argument(
+        "--grid", choices=("best", "final"), help="print the init x order table of these scores"
+    )
+
+
+def _status(options: argparse.Namespace) -> int:
+    from seedlab.commands.study.score_table import score_grid
+    from seedlab.commands.study.status import format_status, status
+    from seedlab.store.study import find_study
+
+    study = find_study(options.study, options.studies)
+    print("\n".join(format_status(status(study))))
+    if options.grid:
+        print(f"\n{score_grid(study.records().values(), options.grid)}")
+    return 0
+
+
+VERB = CommandVerb("say how far a study is", _status, _add_arguments)

@@ -1,0 +1,170 @@
+"""The end of a command: refusals are one line, errors in seedlab are shown whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from seedlab.commands.cli import VERBS, main
+from seedlab.commands.endings import end
+from seedlab.errors import CorruptRunError, RunFailedError, SeedlabError, WorkerDiedError
+from tests.suites.command_line import SMALL
+
+TABLE = "task,init_seed,order_seed,score\n" + "".join(f"rte,{i},{i},0.{i}\n" for i in range(9))
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEEDLAB_DEBUG", raising=False)
+    Path("scores.csv").write_text(TABLE)
+    return tmp_path
+
+
+def raise_in_pandas(*_: object, **__: object) -> None:
+    """Raise the `ValueError` of pandas itself, as a wrong call in seedlab would."""
+    pd.concat([])
+
+
+REPORT = ["report", "--table", "scores.csv", "--metric", "acc", "--out", "out"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "patched"),
+    [
+        (REPORT, "analysis.report.write_report"),
+        (["plan", "--width", "1", "--sd", "1"], "analysis.report.plan_answers"),
+        (["status", "some"], "seedlab.store.study.find_study"),
+        (["run", *SMALL], "seedlab.application.app.check_run"),
+        (["run", "-m", *SMALL], "seedlab.application.app.check_run"),
+        (["demo"], "seedlab.config.overrides.rewrite"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_a_value_error_of_pandas_is_an_error_in_seedlab(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    patched: str,
+) -> None:
+    monkeypatch.setattr(patched, raise_in_pandas)
+    assert main(arguments) == 70
+    printed = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in printed
+    assert "in raise_in_pandas" in printed
+    assert "ValueError: No objects to concatenate" in printed
+    assert "this is an error in seedlab, not in your command. Please report it" in printed
+    assert f"command: seedlab {arguments[0]}" in printed
+    assert f"torch {torch.__version__.partition('+')[0]}" in printed
+    assert f"pandas {pd.__version__}" in printed
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_a_refusal_shows_its_traceback_on_request_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    refused = ["run", "seed.inti=3"]
+    monkeypatch.setenv("SEEDLAB_DEBUG", "0")
+    assert main(refused) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    if how == "variable":
+        monkeypatch.setenv("SEEDLAB_DEBUG", "1")
+    assert main(["--debug", *refused] if how == "flag" else refused) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("Traceback (most recent call last)")
+    assert "in _check_key" in printed
+    assert printed.splitlines()[-1] == line
+    assert "report it" not in printed
+
+
+def exit_code(error: BaseException, *, debug: bool = False) -> int:
+    return end(error, ["status", "some"], debug=debug)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (SeedlabError("a is 1; allowed: 2."), 2, "a is 1; allowed: 2."),
+        (CorruptRunError("record.json is missing"), 2, "record.json is missing"),
+        (RunFailedError("IndexError: 7"), 1, "IndexError: 7"),
+        (WorkerDiedError("its worker was killed"), 1, "its worker was killed"),
+        (MemoryError(), 1, "memory ran out (MemoryError); use a smaller engine.width"),
+        (torch.OutOfMemoryError("CUDA out of memory"), 1, "memory ran out (CUDA out of memory)"),
+        (MemoryError("a pack ran out; use a smaller engine.width."), 1, "seedlab: a pack ran out"),
+        (FileNotFoundError(2, "No such file or directory", "x.csv"), 2, "x.csv: No such file"),
+    ],
+)
+def test_what_is_no_error_in_seedlab_is_one_line(
+    capsys: pytest.CaptureFixture[str], error: Exception, code: int, text: str
+) -> None:
+    assert exit_code(error) == code
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("seedlab: ")
+    assert text in line
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), OSError(5, "Input/output error")])
+def test_all_other_errors_are_errors_in_seedlab(
+    capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    assert exit_code(error) == 70
+    assert "Please report it" in capsys.readouterr().err
+
+
+def test_notes_of_a_worker_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    error = KeyError("x")
+    error.add_note("the traceback in the worker")
+    assert exit_code(error) == 70
+    assert "the traceback in the worker" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["status", "some"], ["--debug", "status", "some"]])
+def test_ctrl_c_is_neither_a_refusal_nor_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("seedlab.store.study.find_study", interrupt)
+    assert main(arguments) == 130
+    printed = capsys.readouterr().err
+    assert ("Traceback" in printed) == ("--debug" in arguments)
+    assert "report it" not in printed
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("study=${nope}", "Interpolation key 'nope' not found"),
+        ("hydra.launcher.nope=1", "nope"),
+        ("recipe=[", "recipe=[ is not an override that Hydra can read (no viable"),
+        ("hydra.launcher.retries=-1", "hydra.launcher.retries is -1; it must be 0"),
+    ],
+)
+@pytest.mark.parametrize("flags", [[], ["-m"]])
+def test_a_configuration_that_hydra_refuses_is_a_refusal(
+    capsys: pytest.CaptureFixture[str], flags: list[str], override: str, text: str
+) -> None:
+    if "retries" in override and not flags:
+        pytest.skip("one run by itself has no launcher")
+    assert main(["run", *flags, *SMALL, override]) == 2
+    printed = capsys.readouterr().err
+    assert text in printed
+    assert "Traceback" not in printed
+
+
+def test_refusals_are_no_value_errors() -> None:
+    """So that `except ValueError` around a library's call can't swallow one."""
+    for kind in (SeedlabError, CorruptRunError, RunFailedError, WorkerDiedError):
+        assert not issubclass(kind, ValueError)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_a_help_text(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*([] if verb == "run" else [verb]), "--help"])
+    assert ended.value.code == 0
+    assert verb in capsys.readouterr().out
