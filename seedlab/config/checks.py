@@ -148,7 +148,7 @@ def _check_reader(task: TaskSpec) -> None:
 
 
 def _check_division(task: TaskSpec) -> None:
-    """Refuse settings of folds and of other validation sets that don't go together."""
+    """Refuse settings of folds and other validation sets that contradict each other."""
     if task.folds is not None and task.dev_split != "given":
         raise SeedlabError(
             f"task.folds={task.folds} and task.dev_split={task.dev_split} can't be combined: a fold of "
@@ -186,7 +186,7 @@ def check_engine(engine: EngineSpec) -> None:
             raise SeedlabError(f"engine.{key}={value} is out of range; it must be at least 1.")
     if engine.graphs and engine.device == "cpu":
         raise SeedlabError(
-            "engine.graphs=true records CUDA graphs, which engine.device=cpu has none of; use "
+            "engine.graphs=true records CUDA graphs, which engine.device=cpu does not have; use "
             "engine.graphs=false."
         )
     for key, asked in (

@@ -1,4 +1,4 @@
-"""What `seedlab run` does to its overrides before Hydra sees them."""
+"""The overrides of `seedlab run`, checked and completed before Hydra reads them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import QuotedString
+from hydra.core.override_parser.types import Override, QuotedString
+from hydra.errors import HydraException
 
 from seedlab.config.settings import known_keys
 from seedlab.errors import SeedlabError, nearest
@@ -25,15 +26,17 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     Parameters
     ----------
     arguments : sequence of str
-        Of the command line: flags and overrides.
+        Flags and overrides of the command line.
 
     Raises
     ------
     SeedlabError
+        An override can't be read, its key or its choice does not exist, the study's name can't be
+        derived, or a grid was asked for without ``-m``.
     """
     flags = [a for a in arguments if a.startswith("-") or "=" not in a]
     overrides = [a for a in arguments if a not in flags]
-    # Anything that is no override (a flag's value, say) is left to Hydra to judge.
+    # Hydra checks all other words, for instance the value of a flag.
     known = known_keys()
     values: dict[str, str] = {}
     rest: list[str] = []
@@ -54,32 +57,29 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
         raise SeedlabError(
             f"grid={grid} is a sweep, and without -m (--multirun) one run would be trained; add -m."
         )
-    asks = only_asks(flags)
-    if "study" not in values and "experiment" not in values and not asks:
-        rest.append(f"study={_default_study(values)}")
-    elif "study" not in values and asks and "experiment" not in values:
-        rest.append("study=unnamed")
+    if "study" not in values and "experiment" not in values:
+        rest.append(f"study={'unnamed' if only_asks(flags) else _default_study(values)}")
     return [*flags, *rest]
 
 
 def only_asks(arguments: Sequence[str]) -> bool:
-    """Say whether the command prints something about itself and writes nothing."""
+    """Return whether a flag asks Hydra to print something and to run nothing."""
     return bool({"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"} & {*arguments})
 
 
 def plain_value(arguments: Sequence[str], key: str) -> str | None:
-    """Return what an override sets a key to; None without one, for a sweep or an interpolation."""
+    """Return the text that an override gives a key; None without one, for a sweep or an interpolation."""
     given = [line for line in arguments if line.partition("=")[0].lstrip("+") == key]
     if not given:
         return None
-    override = OverridesParser.create().parse_override(given[-1])
+    override = _parse(given[-1])
     value = override.value()
     text = value.text if isinstance(value, QuotedString) else str(value)
     return None if override.is_sweep_override() or "${" in text else text
 
 
 def _default_study(values: dict[str, str]) -> str:
-    """Return TASK-MODEL; refuse to guess where either is swept."""
+    """Return TASK-MODEL as the study's name; refused where either is swept."""
     task = values.get("task.name") or values.get("task", "acceptability")
     model = values.get("model.name") or values.get("model", "embedded")
     path = values.get("model.path")
@@ -94,9 +94,20 @@ def _default_study(values: dict[str, str]) -> str:
     return f"{task}-{model.replace('/', '--')}"
 
 
+def _parse(line: str) -> Override:
+    """Return an override as Hydra reads it."""
+    try:
+        return OverridesParser.create().parse_override(line)
+    except HydraException as error:
+        raise SeedlabError(
+            f"{line} is not an override that Hydra can read ({error}); write KEY=VALUE, and quote it "
+            "for the shell if it has brackets, commas or blanks."
+        ) from error
+
+
 def _check_key(line: str, key: str, known: list[str]) -> None:
     """Refuse an override of a key that does not exist."""
-    OverridesParser.create().parse_override(line)
+    _parse(line)
     bare = key.lstrip("+~").split("@")[0]
     if bare.startswith(("hydra.", "hydra/")) or bare == "hydra" or key.startswith(("+", "~")):
         return
@@ -108,7 +119,17 @@ def _check_key(line: str, key: str, known: list[str]) -> None:
 
 
 def _check_option(group: str, value: str, own_files: bool) -> None:
-    """Refuse a choice that a group does not have; whoever brings own files is left to Hydra."""
+    """Refuse a choice that a group does not have.
+
+    Parameters
+    ----------
+    group : str
+        A folder of conf/, or any other key, for which nothing is checked.
+    value : str
+        One choice, or several with commas between.
+    own_files : bool
+        The user adds configuration files, so that only Hydra knows all choices.
+    """
     there = sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
     for name in value.split(",") if there and not own_files else []:
         if name not in there:
@@ -118,7 +139,7 @@ def _check_option(group: str, value: str, own_files: bool) -> None:
 
 
 def _experiment(value: str) -> str:
-    """Return the override that adds a ready study, if there is one of that name."""
+    """Return the override that adds the configuration of a study in `experiments/`."""
     folders = [Path("experiments"), experiments_folder()]
     files = sorted({p for folder in folders for p in folder.glob("*/*.yaml")})
     there = {p.parent.name if p.stem == "study" else f"{p.parent.name}/{p.stem}": p for p in files}

@@ -1,7 +1,7 @@
-"""`RunBracket`: runs that early stopping compares, and the moments at which it does.
+"""`RunBracket`: runs that early stopping compares, and the steps at which it compares them.
 
-Which cells are started, in which heats, when they are compared and what that costs. Who goes on
-is decided in `seedlab.early_stopping.promotion`.
+This module chooses the cells that are started, their brackets and rungs, and computes the cost.
+`seedlab.early_stopping.promotion` chooses the runs that are promoted.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class StepRung:
-    """A moment of decision.
+    """A step at which runs are compared.
 
     Parameters
     ----------
     step : int
         Updates made; an evaluation step.
     keep : int or None
-        How many runs go on; None: as many as the rule lets.
+        Number of promoted runs; None where the rule sets no number.
     """
 
     step: int
@@ -54,8 +54,8 @@ class RunBracket:
     def cost(self, total_steps: int) -> float | None:
         """Return the cost in full trainings; None where it is not known beforehand.
 
-        t f + p (1 - f) for t runs that are compared once, after a share f of training, and
-        of which p go on.
+        It is t f + p (1 - f) where t runs are compared once, after a share f of training, and
+        p of them are promoted.
         """
         running, since, steps = len(self.runs), 0, 0
         for rung in self.rungs:
@@ -69,11 +69,11 @@ class RunBracket:
 def sample_runs(runs: Sequence[RunSpec], policy: EarlyStoppingSpec) -> tuple[RunSpec, ...]:
     """Return the runs that are started, in the order of `runs`.
 
-    All of them, where `policy.started` is not below their number. Otherwise a seeded draw that
-    fills whole columns (order seeds) first: columns are put in the order of a hash of the
-    policy's seed and their own, and the last one gets the runs whose hash comes first. A
-    column's runs share their batches, so few whole columns cost less than many short ones; but
-    they share their order seed, too, so this is no draw of independent cells.
+    These are all runs, unless `policy.started` is below their number. Then a seeded draw fills
+    whole columns (order seeds) first. Columns are ordered by a hash of the policy's seed and
+    their own, and the last column gets the runs with the lowest hashes. Runs of a column share
+    their batches, so few whole columns cost less than many short ones. They share their order
+    seed, too, so the cells are not drawn independently.
 
     Raises
     ------
@@ -105,15 +105,15 @@ def sample_runs(runs: Sequence[RunSpec], policy: EarlyStoppingSpec) -> tuple[Run
 def make_brackets(
     runs: Sequence[RunSpec], policy: EarlyStoppingSpec, plan: StepPlan
 ) -> tuple[RunBracket, ...]:
-    """Return the heats of the runs that are started.
+    """Return the brackets of the runs that are started.
 
     Parameters
     ----------
     runs : sequence of RunSpec
-        From `draw`; they differ in their seeds alone.
+        From `sample_runs`; they differ in their seeds alone.
     policy : EarlyStoppingSpec
     plan : StepPlan
-        The steps and evaluations of every one of them.
+        Steps and evaluations, the same for all of them.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def make_brackets(
 def _comparing(
     brackets: tuple[RunBracket, ...], policy: EarlyStoppingSpec
 ) -> tuple[RunBracket, ...]:
-    """Return the heats, or refuse them where none has a rung."""
+    """Return the brackets, or refuse them where none has a rung."""
     if any(bracket.rungs for bracket in brackets):
         return brackets
     runs = sum(len(bracket.runs) for bracket in brackets)
@@ -174,7 +174,7 @@ def _comparing(
 def _hyperband(
     runs: Sequence[RunSpec], policy: EarlyStoppingSpec, plan: StepPlan
 ) -> tuple[RunBracket, ...]:
-    """Return the brackets of Hyperband; each has its share of the runs, by a seeded draw."""
+    """Return the brackets of Hyperband; a seeded draw gives each its share of the runs."""
     schedules = hyperband_brackets(policy.fraction, policy.reduction)
     total = sum(schedule.started for schedule in schedules)
     ranked = _by_key(list(runs), [f"bracket/{run.run_id}" for run in runs], policy.seed)
@@ -189,10 +189,10 @@ def _hyperband(
                 f"early_stopping.fraction={policy.fraction:g}, and {len(runs)} runs are too few to "
                 "have one in each; start more, or set a larger fraction."
             )
-        mine = {run.run_id for run in ranked[:size]}
+        members = {run.run_id for run in ranked[:size]}
         ranked = ranked[size:]
         first = schedule.rungs[0].fraction if schedule.rungs else 1.0
-        part = [run for run in runs if run.run_id in mine]
+        part = [run for run in runs if run.run_id in members]
         brackets.append(_halving(f"bracket-{number}", part, first, policy.reduction, plan))
     return tuple(brackets)
 
@@ -219,7 +219,7 @@ def _between(plan: StepPlan) -> list[int]:
 
 
 def _evaluation(fraction: float, plan: StepPlan) -> int:
-    """Return the last evaluation step that is not after a share of training."""
+    """Return the last evaluation step within a share of training."""
     # The tolerance keeps .3 * 10 from being less than 3.
     latest = fraction * plan.total_steps + 1e-9
     steps = [step for step in _between(plan) if step <= latest]
@@ -237,7 +237,7 @@ def _evaluation(fraction: float, plan: StepPlan) -> int:
 
 
 def _first_idle(patience: int, plan: StepPlan) -> int:
-    """Return the first step at which a run can have been idle for so many evaluations."""
+    """Return the first step at which a run can have gone `patience` evaluations without improving."""
     steps = [step for step in plan.evaluation_steps if step < plan.total_steps]
     if len(steps) <= patience:
         raise SeedlabError(

@@ -1,7 +1,7 @@
 """`Cohort`: the runs of one setting under early stopping, from the draw of cells to the outcome.
 
-It remembers nothing: every question is answered from the runs on record and the decisions on
-file, so a launch that was killed goes on where it was.
+A cohort keeps no state. Every answer follows from the runs on record and the decisions on file, so
+a launch continues where a killed one was.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from seedlab.early_stopping import texts as texts
+from seedlab.early_stopping import texts
 from seedlab.early_stopping.brackets import RunBracket, StepRung, make_brackets, sample_runs
+from seedlab.early_stopping.decision_files import (
+    PROMOTED,
+    decision_content,
+    decision_key,
+    plan_content,
+)
 from seedlab.early_stopping.deferral import deferred_decision, missing_at
 from seedlab.early_stopping.outcome import count_outcome
-from seedlab.early_stopping.promotion import Curve, best_of, decide, ranking
+from seedlab.early_stopping.promotion import Curve, decide, ranking
 from seedlab.fields import identity_of
 from seedlab.inputs.content import load_encoded
 from seedlab.spec.early_stopping import EarlyStoppingSpec
@@ -43,7 +49,7 @@ class Cohort:
     study : pathlib.Path
         The study's folder.
     cells : sequence of RunSpec
-        All that the batch asks for.
+        All runs that the batch asks for.
     policy : EarlyStoppingSpec
     engine : EngineSpec
     every : int or None
@@ -52,11 +58,10 @@ class Cohort:
     Attributes
     ----------
     started : tuple of RunSpec
-        Those that are started.
-    heats : tuple of RunBracket
+        Runs that are started.
+    brackets : tuple of RunBracket
     total_steps : int
-        Of a full training.
-    every : int or None
+        Updates of a full training.
     """
 
     def __init__(
@@ -87,26 +92,10 @@ class Cohort:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def begin(self) -> None:
-        """Put on file what is going to be done, before it is."""
-        cells = [
-            {"run": run.run_id, "init": run.seeds.init, "order": run.seeds.order}
-            for run in self.started
-        ]
-        content = {
-            "policy": dataclasses.asdict(self.policy),
-            "cells": len(self.cells),
-            "started": cells,
-            "total_steps": self.total_steps,
-            "heats": [
-                {
-                    "name": bracket.name,
-                    "runs": len(bracket.runs),
-                    "rungs": [dataclasses.asdict(rung) for rung in bracket.rungs],
-                    "cost": bracket.cost(self.total_steps),
-                }
-                for bracket in self.brackets
-            ],
-        }
+        """Write the plan to the study, before any run starts."""
+        content = plan_content(
+            self.policy, len(self.cells), self.started, self.brackets, self.total_steps
+        )
         self._decisions.write("plan", content)
 
     def packs(self, failed: Collection[str], threads: int | None, workers: int) -> list[Pack]:
@@ -115,17 +104,18 @@ class Cohort:
         Parameters
         ----------
         failed : collection of run ids
-            Runs that could not be trained; a mapping to their errors, where they are known. Within
-            this launch nobody waits for them. They lose, or put the comparison off: see `held`.
+            Runs that could not be trained; a mapping to their errors, where they are known. This
+            launch does not wait for them: they rank last, or the decision is deferred (see
+            `deferral.deferred_decision`).
         threads : int or None
             CPU threads per worker, to be recorded.
         workers : int
-            How many there are.
+            Number of workers.
 
         Returns
         -------
         list of Pack
-            Empty when all is trained that is going to be.
+            Empty when every promoted run has reached its end.
         """
         records = self._store.records()
         engine = dataclasses.replace(self._engine, threads=threads)
@@ -136,7 +126,7 @@ class Cohort:
         ]
 
     def deferred(self, failed: Mapping[str, BaseException]) -> list[str]:
-        """Return which comparisons are put off, and why: a sentence for each."""
+        """Return the decisions that are deferred and the cause of each: a sentence per decision."""
         records = self._store.records()
         found: list[str] = []
         for bracket in self.brackets:
@@ -145,20 +135,25 @@ class Cohort:
                 decision = self.decided(bracket, rung)
                 if decision is None:
                     deferral = deferred_decision(rung.step, alive, records, failed)
-                    found += [deferral.words(self._store.name)] if deferral else []
+                    found += [deferral.text(self._store.name)] if deferral else []
                     break
-                going = set(decision["goes_on"])
-                alive = [run for run in alive if run.run_id in going]
+                promoted = set(decision[PROMOTED])
+                alive = [run for run in alive if run.run_id in promoted]
         return found
 
     def decided(self, bracket: RunBracket, rung: StepRung) -> dict[str, Any] | None:
         """Return the decision at a rung, if it has been made."""
-        return self._decisions.read(_key(bracket, rung))
+        return self._decisions.read(decision_key(bracket, rung))
 
     def reports(self, score: str) -> dict[str, float | None]:
-        """Return what every job is to report: best so far where stopped, None where not begun.
+        """Return the score that each run's job reports, by run id.
 
-        Runs that are neither on record nor left out are missing: they failed.
+        It is the best so far for a stopped run and None for one that is not started. Runs that
+        failed are missing.
+
+        Parameters
+        ----------
+        score : {"best", "final"}
         """
         records = self._store.records()
         started = {run.run_id for run in self.started}
@@ -169,7 +164,7 @@ class Cohort:
         }
 
     def outcome(self) -> dict[str, Any]:
-        """Return the outcome (see `seedlab.early_stopping.outcome`), and put it on file."""
+        """Return the outcome (see `seedlab.early_stopping.outcome`) and write it to the study."""
         content = count_outcome(
             self.started,
             self._store.records(),
@@ -194,7 +189,7 @@ class Cohort:
         )
 
     def outcome_text(self) -> str:
-        """Return what came of it, and put it on file."""
+        """Return the outcome as text, and write it to the study."""
         return texts.outcome_text(self.policy.policy, self.outcome())
 
     def _packs(
@@ -212,7 +207,8 @@ class Cohort:
             missing = missing_at(rung.step, alive, records)
             waiting = [run for run in missing if run.run_id not in failed]
             decision = self.decided(bracket, rung)
-            # After the decision a run that had failed is still owed its row, and no checkpoint.
+            # After the decision a run that had failed is still trained up to the rung, for its
+            # row in the tables. It keeps no checkpoint.
             keep = rung.keep if decision is None else 0
             stage = Stage(self.every, rung.step, keep, names, self.policy.seed)
             if decision is None and waiting:
@@ -226,9 +222,9 @@ class Cohort:
                 if deferred_decision(rung.step, alive, records, failed):
                     return late
                 decision = self._decide(bracket, rung, alive, records)
-            going = set(decision["goes_on"])
-            late += form_packs([r for r in waiting if r.run_id not in going], engine, stage)
-            alive = [run for run in alive if run.run_id in going]
+            promoted = set(decision[PROMOTED])
+            late += form_packs([r for r in waiting if r.run_id not in promoted], engine, stage)
+            alive = [run for run in alive if run.run_id in promoted]
         left = [
             run
             for run in alive
@@ -246,37 +242,30 @@ class Cohort:
         alive: Sequence[RunSpec],
         records: Mapping[str, Record],
     ) -> dict[str, Any]:
-        """Make a decision, put it on file, and drop the checkpoints that it makes useless."""
+        """Make a decision, write it, and drop the checkpoints of the runs it stops."""
         curves = {run.run_id: self._curve(records.get(run.run_id), rung) for run in bracket.runs}
         names = [run.run_id for run in alive]
-        going = decide(self.policy, rung, names, curves, higher_is_better=self._higher)
+        promoted = decide(self.policy, rung, names, curves, higher_is_better=self._higher)
         order = ranking(
             {name: curves[name] for name in names}, self.policy.seed, higher_is_better=self._higher
         )
-        cells = {run.run_id: run.seeds for run in alive}
-        content = {
-            "heat": bracket.name,
-            "step": rung.step,
-            "fraction": rung.step / self.total_steps,
-            "keep": rung.keep,
-            "goes_on": [name for name in order if name in going],
-            "ranking": [
-                {
-                    "run": name,
-                    "init": cells[name].init,
-                    "order": cells[name].order,
-                    "best_so_far": best_of(curves[name], higher_is_better=self._higher),
-                    "failed": curves[name].failed,
-                }
-                for name in order
-            ],
-        }
-        decision = self._decisions.write(_key(bracket, rung), content)
-        stays = set(decision["goes_on"])
-        Checkpoints(self.study).drop(set(names) - stays)
+        runs = {run.run_id: run for run in alive}
+        content = decision_content(
+            bracket,
+            rung,
+            [runs[name] for name in order],
+            promoted,
+            curves,
+            self.total_steps,
+            higher_is_better=self._higher,
+        )
+        # Another launch may have decided meanwhile; then its decision is returned.
+        decision = self._decisions.write(decision_key(bracket, rung), content)
+        kept = set(decision[PROMOTED])
+        Checkpoints(self.study).drop(set(names) - kept)
         log.info(
-            f"early stopping after step {rung.step} of {self.total_steps}: {len(stays)} of "
-            f"{len(names)} runs go on"
+            f"early stopping after step {rung.step} of {self.total_steps}: {len(kept)} of "
+            f"{len(names)} runs are promoted"
         )
         return decision
 
@@ -286,7 +275,3 @@ class Cohort:
         scores = self._store.curve(record, rung.step)
         over = record.status == "diverged" and rung.step not in scores
         return Curve(scores, over or not record.has_reached(rung.step))
-
-
-def _key(bracket: RunBracket, rung: StepRung) -> str:
-    return f"{bracket.name}-step-{rung.step}"

@@ -1,4 +1,4 @@
-"""`DeferredDecision`: a comparison that is put off, because runs are missing that did not lose."""
+"""`DeferredDecision`: a decision that waits for runs which an infrastructure failure stopped."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from seedlab.store.record import Record
 
 @dataclass(frozen=True)
 class DeferredDecision:
-    """A comparison that is put off.
+    """A decision that is deferred.
 
     Parameters
     ----------
     step : int
-        Where the runs would be compared.
+        Step of the comparison.
     missing : tuple of RunSpec
-        Those that could not be trained.
+        Runs that could not be trained.
     among : int
-        How many were to be compared.
+        Number of runs to compare.
     first : RunSpec
-        The one whose failure put it off.
+        A run whose failure deferred the decision.
     cause : str
-        What happened to it.
+        Error of that run.
     """
 
     step: int
@@ -34,14 +34,14 @@ class DeferredDecision:
     first: RunSpec
     cause: str
 
-    def words(self, study: str) -> str:
-        """Return what is put off, why, and what to do, in one line."""
+    def text(self, study: str) -> str:
+        """Return the decision, the cause of the deferral and the remedy in one line."""
         seeds = self.first.seeds
         return (
-            f"early stopping: the comparison at step {self.step} of study '{study}' is put off, "
+            f"early stopping: the comparison at step {self.step} of study '{study}' is deferred, "
             f"because {len(self.missing)} of {self.among} runs could not be trained (init "
             f"{seeds.init} order {seeds.order}: {self.cause}). Nothing is decided; remedy the cause, "
-            "and the same command goes on."
+            "and the same command continues."
         )
 
 
@@ -57,20 +57,21 @@ def missing_at(step: int, alive: Sequence[RunSpec], records: Mapping[str, Record
 def deferred_decision(
     step: int, alive: Sequence[RunSpec], records: Mapping[str, Record], failed: Collection[str]
 ) -> DeferredDecision | None:
-    """Return why the comparison of runs that are there or failed is put off; None where it is not.
+    """Return the deferral of a decision; None where the decision can be made.
 
-    A decision is for good. Runs that are missing at it lose, so it is not made when one is missing
-    for a passing reason (`is_passing`), nor when all are, which tells nothing about any of them.
+    A decision is final, and missing runs rank last in it. So it is deferred when a run is missing
+    because of a passing failure (`is_passing`): infrastructure failures do not eliminate a run. It
+    is deferred, too, when all runs are missing, because then nothing is known of any.
 
     Parameters
     ----------
     step : int
     alive : sequence of RunSpec
-        Those that are compared.
+        Runs to compare.
     records : mapping of run id to Record
     failed : collection of run ids
-        Runs that could not be trained; a mapping to their errors, where they are known. Without
-        its error a run failed by itself.
+        Runs that could not be trained; a mapping to their errors, where they are known. A run
+        without a known error counts as failed by itself.
     """
     missing = [run for run in missing_at(step, alive, records) if run.run_id in failed]
     errors = failed if isinstance(failed, Mapping) else {}
@@ -78,22 +79,22 @@ def deferred_decision(
     if not missing or not (passing or len(missing) == len(alive)):
         return None
     first = (passing or missing)[0]
-    cause = _said(errors.get(first.run_id))
+    cause = _error_text(errors.get(first.run_id))
     return DeferredDecision(step, tuple(missing), len(alive), first, cause)
 
 
 def is_passing(error: BaseException) -> bool:
-    """Return whether a failure says nothing about the run: trained again, it may well succeed.
+    """Return whether a failure comes from the infrastructure and not from the run.
 
-    Disks, memory and workers that died, and every refusal: runs that are compared differ in
-    their seeds alone, so what is refused (no space left, data that changed) is not one of them.
+    These are failures of disks and memory, dead workers, and all refusals. Compared runs differ in
+    their seeds alone, so a refusal (no space left, changed data) is never the fault of one run.
     """
     if isinstance(error, SeedlabError):
         return not isinstance(error, RunFailedError)
     return isinstance(error, OSError) or is_out_of_memory(error)
 
 
-def _said(error: BaseException | None) -> str:
+def _error_text(error: BaseException | None) -> str:
     if error is None:
         return "failed"
     text = str(error).strip().partition("\n")[0]

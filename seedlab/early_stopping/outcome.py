@@ -28,29 +28,29 @@ def count_outcome(
     started : sequence of RunSpec
         The runs that were started.
     records : mapping of run id to Record
-        Those on record; a started run without a record failed.
+        Runs on record; a started run without a record failed.
     brackets : sequence of RunBracket
-        They say the expected cost.
+        The expected cost is theirs.
     total_steps : int
         Updates of a full training.
     higher_is_better : bool
-        Of the deciding metric.
+        Direction of the deciding metric.
     """
-    mine = [records[run.run_id] for run in started if run.run_id in records]
+    recorded = [records[run.run_id] for run in started if run.run_id in records]
     expected = [bracket.cost(total_steps) for bracket in brackets]
     known = [cost for cost in expected if cost is not None]
     pick = max if higher_is_better else min
-    scored = [record for record in mine if math.isfinite(record.best_score)]
+    scored = [record for record in recorded if math.isfinite(record.best_score)]
     best = pick(scored, key=lambda r: r.best_score) if scored else None
-    diverged = sum(record.status == "diverged" for record in mine)
+    diverged = sum(record.status == "diverged" for record in recorded)
     return {
         "started": len(started),
-        "to_the_end": sum(record.is_over for record in mine),
-        "stopped": sum(not record.is_over for record in mine),
-        "failed": diverged + len(started) - len(mine),
-        "cost": sum(record.steps for record in mine) / total_steps,
+        "to_the_end": sum(record.is_over for record in recorded),
+        "stopped": sum(not record.is_over for record in recorded),
+        "failed": diverged + len(started) - len(recorded),
+        "cost": sum(record.steps for record in recorded) / total_steps,
         "expected_cost": sum(known) if len(known) == len(expected) else None,
-        "seconds": sum(record.seconds for record in mine),
+        "seconds": sum(record.seconds for record in recorded),
         "best_run": best.run_id if best else None,
         "best_score": best.best_score if best else None,
     }

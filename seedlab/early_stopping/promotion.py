@@ -1,6 +1,6 @@
-"""Who goes on after a rung: scores of live runs, put before the rules of `analysis.rules.policies`.
+"""Promotion: the runs that continue after a rung, by the rules of `analysis.rules.policies`.
 
-Pure functions: the same scores give the same decision, whoever asks and when.
+All functions are pure: the same scores give the same decision in every process at any time.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from seedlab.spec.early_stopping import EarlyStoppingSpec
 
 @dataclass(frozen=True)
 class Curve:
-    """What is known of a run at a rung.
+    """The validation scores of a run up to a rung.
 
     Parameters
     ----------
     scores : mapping of step to float
-        On the validation set up to the rung; NaN where a score did not exist.
+        Scores on the validation set; NaN where a score is undefined.
     failed : bool
-        It diverged before the rung or could not be trained at all; it loses to every other.
+        The run diverged before the rung or could not be trained. It ranks below all others.
     """
 
     scores: Mapping[int, float]
@@ -33,7 +33,7 @@ class Curve:
 
 
 def best_of(curve: Curve, *, higher_is_better: bool) -> float | None:
-    """Return the best score of a curve; None where there is none."""
+    """Return the best score of a curve; None for a curve without scores."""
     values = [value for value in curve.scores.values() if not math.isnan(value)]
     if not values:
         return None
@@ -48,30 +48,30 @@ def decide(
     *,
     higher_is_better: bool,
 ) -> set[str]:
-    """Return the runs that go on after a rung.
+    """Return the runs that are promoted at a rung.
 
     Parameters
     ----------
     policy : EarlyStoppingSpec
     rung : StepRung
     alive : sequence of run ids
-        Those that passed all rungs before.
+        Runs that were promoted at all rungs before.
     curves : mapping of run id to Curve
-        Of all runs of the heat.
+        Curves of all runs of the bracket.
     higher_is_better : bool
 
     Notes
     -----
-    A rung that says how many go on keeps the best by their best score so far, of which ties are
-    broken by a hash of `policy.seed` and the run's id, and failed runs come last
-    (`analysis.rules.policies.keep_best`).
+    A rung with a number of promoted runs keeps the best by their best score so far
+    (`analysis.rules.policies.keep_best`). A hash of `policy.seed` and the run's id breaks ties.
+    Failed runs rank last.
 
-    *Median*: a run stops when its best score so far is strictly below the median of the scores
-    of all runs of the heat at this evaluation, where a run that was stopped before stands at its
-    last score (`analysis.rules.policies.median_rule`, whose finished runs are these). Without the
-    stopped ones the median would rise with every decision, until `policy.least` were left.
+    *Median* (`analysis.rules.policies.median_rule`): a run stops when its best score so far is
+    strictly below the median score of all runs of the bracket at this evaluation. A run that was
+    stopped before counts with its last score. Without the stopped runs the median would rise with
+    every decision, until `policy.least` runs were left.
 
-    *Patience*: `analysis.rules.policies.patience_rule`, every run by itself.
+    *Patience* (`analysis.rules.policies.patience_rule`) looks at each run by itself.
     """
     sign = 1.0 if higher_is_better else -1.0
     if rung.keep is not None:
@@ -84,23 +84,23 @@ def decide(
     }
     if not healthy or not steps:
         return set(healthy)
-    mine = np.array([scores[run] for run in healthy])
+    live = np.array([scores[run] for run in healthy])
     if policy.policy == "patience":
-        goes_on = patience_rule(mine, policy.patience, improvement=policy.improvement)
+        promoted = patience_rule(live, policy.patience, improvement=policy.improvement)
     else:
         last = [_last(values) for values in scores.values()]
-        goes_on = median_rule(best_so_far(mine)[:, -1], last, least=policy.least)
-    return {run for run, stays in zip(healthy, goes_on, strict=True) if stays}
+        promoted = median_rule(best_so_far(live)[:, -1], last, least=policy.least)
+    return {run for run, kept in zip(healthy, promoted, strict=True) if kept}
 
 
 def top(keep: int, curves: Mapping[str, Curve], seed: int, sign: float) -> set[str]:
     """Return the best runs by their best score so far; `sign` is -1 where lower is better.
 
-    Failed runs never go on: there is nothing to train.
+    Failed runs are never promoted, even if fewer than `keep` runs are left then.
     """
     runs = list(curves)
     kept = keep_best(_bests(curves, sign), keep, failed=_failed(curves), names=runs, seed=seed)
-    return {run for run, stays in zip(runs, kept, strict=True) if stays and not curves[run].failed}
+    return {run for run, best in zip(runs, kept, strict=True) if best and not curves[run].failed}
 
 
 def ranking(curves: Mapping[str, Curve], seed: int, *, higher_is_better: bool) -> list[str]:
@@ -118,14 +118,14 @@ def ranking(curves: Mapping[str, Curve], seed: int, *, higher_is_better: bool) -
 def may_be_promoted(
     keep: int | None, bests: Mapping[str, float | None], seed: int, *, higher_is_better: bool
 ) -> Collection[str]:
-    """Return the runs that may still go on, whatever the scores of runs that come later.
+    """Return the runs that may still be promoted, whatever scores the other runs will have.
 
-    Ranks are a fixed order of all runs: who has `keep` runs before him now can't come back.
+    Ranks are a fixed order of all runs. A run with `keep` runs before it can only fall back.
 
     Parameters
     ----------
     keep : int or None
-        How many go on; None: it can't be told before all are there.
+        Number of promoted runs. With None every run may still be promoted.
     bests : mapping of run id to float or None
         Best scores so far of the runs that have reached the rung.
     seed : int
@@ -147,5 +147,5 @@ def _failed(curves: Mapping[str, Curve]) -> list[bool]:
 
 
 def _last(values: Sequence[float]) -> float:
-    """Return the last score that there is."""
+    """Return the last score that is not NaN; NaN if all are."""
     return next((value for value in reversed(values) if not math.isnan(value)), math.nan)

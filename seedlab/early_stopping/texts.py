@@ -1,4 +1,4 @@
-"""Early stopping in words: the plan, its cost and disk use, and the outcome."""
+"""Texts of early stopping: the plan with its cost and disk use, and the outcome."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def plan_text(
     every : int or None
         Updates between two checkpoints, besides those at the rungs.
     workers : int
-        Packs that are trained at a time.
+        Number of packs in training at a time.
     """
     t = len(started)
     orders = {run.seeds.order for run in started}
@@ -77,7 +77,7 @@ def plan_text(
 
 
 def outcome_text(policy: str, outcome: Mapping[str, Any]) -> str:
-    """Return the outcome of a cohort (see `Cohort.outcome`) in a few sentences."""
+    """Return the outcome of a cohort (see `count_outcome`) as text."""
     expected = outcome["expected_cost"]
     text = (
         f"early stopping ({policy}): {outcome['started']} runs started, "
@@ -108,43 +108,39 @@ def _bracket_text(bracket: RunBracket, total_steps: int) -> str:
         f"{rung.keep} after step {rung.step} ({rung.step / total_steps:.1%})"
         for rung in bracket.rungs
     )
-    return f"rungs    {name}of {len(bracket.runs)} runs go on: {rungs}"
+    return f"rungs    {name}promoted of {len(bracket.runs)} runs: {rungs}"
 
 
 def _free(study: Path, needed: int) -> str:
     there = next(place for place in (study, *study.absolute().parents) if place.exists())
     free = shutil.disk_usage(there).free
     if free < needed:
-        return (
-            f"; only {free / _MEGABYTE:.0f} MB are free: runs that can't be kept start over when "
-            "they go on"
-        )
+        return f"; only {free / _MEGABYTE:.0f} MB are free: promoted runs without a checkpoint start over"
     return ""
 
 
 _VECTORS = 3
-"""weights and two moments"""
-
-
+"""Numbers per parameter in a checkpoint: the weight and Adam's two moments."""
 _ITEM = {"float64": 8}
+"""Bytes of a number, where they are not 4."""
 
 
 def checkpoint_bytes(run: RunSpec) -> int:
-    """Return about how large a checkpoint of a run is, at most.
+    """Return an upper estimate of the size of a run's checkpoint in bytes.
 
-    Three numbers for every parameter of the pre-trained model, four where weights are averaged,
-    in the precision of the master weights. What is frozen or out of the task's reach is not
-    subtracted; the new head and the curves are a fraction of a per cent.
+    It counts three numbers for each parameter of the pre-trained model, four with weight
+    averaging, in the precision of the master weights. Frozen parameters and unused embedding rows
+    are counted, too. The new head and the curves are not; they are a fraction of a per cent.
     """
     vectors = _VECTORS + (run.recipe.averaging.start_epoch is not None)
     return vectors * _ITEM.get(run.model.dtype, 4) * _parameters(run.model)
 
 
 def most_checkpoints(brackets: Sequence[RunBracket], workers: int, every: int | None) -> int:
-    """Return how many checkpoints there are at a time, at most.
+    """Return the largest number of checkpoints that exist at a time.
 
-    The runs that may go on, and one more for every worker, which it is writing. With
-    checkpoints on the way every run in work may have one.
+    These are the checkpoints of runs that may be promoted, and one that each worker is writing.
+    With checkpoints between the rungs (`every`) each run may have one.
     """
     most = 0
     for bracket in brackets:

@@ -1,16 +1,11 @@
-"""Content: the task and weights that a run's names and paths stand for, and their hashes."""
+"""The content behind a run's names and paths: the encoded task, and hashes of task and weights."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 from seedlab.errors import SeedlabError
-from seedlab.models.checkpoint_folder import (
-    locate,
-    max_positions,
-    read_config,
-    weights_hash,
-)
+from seedlab.models.checkpoint_folder import locate, max_positions, read_config, weights_hash
 from seedlab.paths import cache_folder
 from seedlab.spec.recipe import TruncationSpec
 from seedlab.spec.run import ModelSpec, TaskSpec
@@ -27,7 +22,7 @@ def load_encoded(
     Raises
     ------
     seedlab.errors.SeedlabError
-        Everything that can be wrong with the data or with the checkpoint's files.
+        When the data or the checkpoint's files are missing, damaged or do not fit together.
     """
     folder = locate(model.name, model.path, model.allow_pickle)
     loaded = load_task(

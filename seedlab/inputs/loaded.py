@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_task_of(run: RunSpec) -> EncodedTask:
-    """Return the run's task, and check that it still is what the run was planned on."""
+    """Return the run's task, and refuse one that changed since the run was planned."""
     task = load_encoded(run.task, run.model, run.seeds.subsample, run.recipe.truncation)
     if run.data_hash and task.content_hash() != run.data_hash:
         raise SeedlabError(
@@ -62,12 +62,12 @@ def _weights(
 
 
 def prepare(engine: EngineSpec) -> str:
-    """Set the number of CPU threads and return the device that the engine's settings mean.
+    """Set the number of CPU threads and return the device of the engine's settings.
 
     Raises
     ------
     SeedlabError
-        When a CUDA device is asked for, or needed, and there is none.
+        When a CUDA device is asked for, or needed, and torch sees none.
     """
     import torch
 

@@ -1,1 +1,1 @@
-"""Repeating a recorded run bit for bit: verify, save, intermediate tasks."""
+"""Repeating a recorded run bit for bit: verify, save, intermediate tasks, loss surfaces."""

@@ -1,4 +1,4 @@
-"""Which run of a study `best`, `median` or a run id means."""
+"""The choice of a run: `best`, `median` or a run id."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from seedlab.store.study import StudyFolder
 
 
 def choose(study: StudyFolder, which: str) -> str:
-    """Return the run that `which` means.
+    """Return the id of the chosen run.
 
     Parameters
     ----------
     study : StudyFolder
     which : str
-        ``best`` or ``median`` by final score, since a run's final weights are what is saved (the
-        lower of two middle ones), or a run id or its beginning.
+        ``best``, ``median`` (the lower of two middle ones), a run id or the beginning of one. Runs
+        are ranked by their final score, because the final weights are saved.
 
     Raises
     ------
     SeedlabError
-        When there is no such run, or runs of several tasks or metrics compete.
+        When there is no such run, or the runs have several tasks or metrics.
     """
     if which not in ("best", "median"):
         return study.find_run(which)

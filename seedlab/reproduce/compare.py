@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,22 +11,19 @@ from seedlab.store.run_arrays import Arrays
 from seedlab.store.study import StoredRun
 from seedlab.training.result import RunResult
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
 class Verification:
-    """How a repeated run compares with its record.
+    """The comparison of a repeated run with its record.
 
     Parameters
     ----------
     equal : bool
         Every loss, gradient norm, evaluation and final logit has the same bits.
     first_step : int or None
-        Updates made when the first difference was seen; None when there is none.
+        Updates made at the first difference; None when there is none.
     what : str
-        The first difference, or what was compared.
+        Text of the first difference, or of the compared values.
     """
 
     equal: bool
@@ -65,7 +61,7 @@ def compare(stored: StoredRun, result: RunResult) -> Verification:
 
 
 def explain(record: Record, verification: Verification) -> str:
-    """Return a verification in words, with what differs from the recorded circumstances."""
+    """Return a verification as text, with the versions that changed since the run was recorded."""
     from seedlab.store.provenance import versions
 
     if verification.equal:
@@ -89,7 +85,7 @@ def explain(record: Record, verification: Verification) -> str:
 
 
 def _first_step(a: np.ndarray, b: np.ndarray, name: str) -> tuple[int, str] | None:
-    """Return the first step at which two traces differ."""
+    """Return the first step at which two histories differ."""
     n = min(len(a), len(b))
     different = np.flatnonzero(a[:n].view(np.int64) != b[:n].view(np.int64))
     if len(different):

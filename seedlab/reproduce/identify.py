@@ -8,11 +8,8 @@ from pathlib import Path
 
 from seedlab.config.recipe_checks import check_recipe_on_model, check_recipe_on_task
 from seedlab.inputs.content import hashes, load_encoded
-from seedlab.models.checkpoint_folder import (
-    layer_count,
-    locate,
-)
-from seedlab.reproduce.intermediate import begin_where_another_ended
+from seedlab.models.checkpoint_folder import layer_count, locate
+from seedlab.reproduce.intermediate import resolve_intermediate
 from seedlab.spec.run import ModelSpec, RunSpec
 
 
@@ -22,20 +19,20 @@ def _layer_count(model: ModelSpec) -> int | None:
 
 
 def with_hashes(run: RunSpec, studies: Path = Path("studies")) -> RunSpec:
-    """Return the run with its content hashes filled in: only now does it have its identity.
+    """Return the run with its content hashes, which complete its identity.
 
     Parameters
     ----------
     run : RunSpec
     studies : pathlib.Path
-        Where studies lie, should the run begin where one of another study ended.
+        The folder of studies, for runs with an intermediate task.
 
     Raises
     ------
     seedlab.errors.SeedlabError
         See `load_encoded`, `seedlab.reproduce.intermediate` and `seedlab.config.recipe_checks`.
     """
-    run = begin_where_another_ended(run, studies)
+    run = resolve_intermediate(run, studies)
     task = load_encoded(run.task, run.model, run.seeds.subsample, run.recipe.truncation)
     check_recipe_on_task(run.recipe, task)
     if (layers := _layer_count(run.model)) is not None:

@@ -1,4 +1,4 @@
-"""The intermediate task (STILTs): a run that starts where a run of another study ended."""
+"""The intermediate task (STILTs): a run that starts from the final encoder of another run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from seedlab.errors import SeedlabError
 from seedlab.models.checkpoint_folder import locate, weights_hash
 from seedlab.paths import cache_folder
+from seedlab.reproduce.choose_run import choose
 from seedlab.reproduce.retrain import intermediate_checkpoint
 from seedlab.spec.recipe import IntermediateSpec
 from seedlab.spec.run import RunSpec
@@ -19,7 +20,7 @@ from seedlab.store.study import StudyFolder, find_study
 log = logging.getLogger(__name__)
 
 
-def begin_where_another_ended(run: RunSpec, studies: Path) -> RunSpec:
+def resolve_intermediate(run: RunSpec, studies: Path) -> RunSpec:
     """Return the run with the checkpoint of its intermediate task as its model.
 
     Parameters
@@ -27,19 +28,19 @@ def begin_where_another_ended(run: RunSpec, studies: Path) -> RunSpec:
     run : RunSpec
         Returned as it is where `recipe.intermediate` names no study.
     studies : pathlib.Path
-        Where studies lie.
+        The folder of studies.
 
     Returns
     -------
     RunSpec
-        `model.path` is the checkpoint's folder; `recipe.intermediate` names the study's
-        folder and the id of the run, so that a record says where it began.
+        `model.path` is the checkpoint's folder. `recipe.intermediate` names the study's folder and
+        the run's id, so that records hold the origin.
 
     Raises
     ------
     SeedlabError
-        When there is no such study or run, the run did not end as it should, was trained from
-        another model, or can't be repeated bit for bit.
+        When there is no such study or run, the run is not finished, was trained from another
+        model, or can't be repeated bit for bit.
     """
     wanted = run.recipe.intermediate
     if wanted.study is None:
@@ -61,18 +62,15 @@ def begin_where_another_ended(run: RunSpec, studies: Path) -> RunSpec:
 
 
 def _record(study: StudyFolder, which: str) -> Record:
-    """Return the record of the run that `which` means."""
+    """Return the record of the chosen run."""
     runs = study.folder / "runs"
-    # Every run of a grid asks, and to choose means to read every record; a new run in the
-    # study is a new entry in that folder.
+    # Every run of a grid asks, and a choice reads all records. A new run changes the time of
+    # this folder.
     return _chosen(study.folder, which, runs.stat().st_mtime_ns if runs.is_dir() else 0)
 
 
 @lru_cache(maxsize=8)
 def _chosen(folder: Path, which: str, changed: int) -> Record:
-    # It trains and saves, and reaches this module by way of the task's content.
-    from seedlab.reproduce.choose_run import choose
-
     study = StudyFolder(folder)
     return study.read(choose(study, which)).record
 
@@ -82,7 +80,7 @@ def _check_ended(record: Record, setting: str) -> None:
         return
     what = "was stopped before its end" if not record.is_over else "diverged"
     raise SeedlabError(
-        f"{setting}: run {record.run_id} {what}, so that there is no encoder to start from; name "
+        f"{setting}: run {record.run_id} {what}, so it has no encoder to start from; name "
         "another with recipe.intermediate.run=ID (or =best)."
     )
 
@@ -93,7 +91,7 @@ def _check_model(record: Record, run: RunSpec, setting: str) -> None:
     own = weights_hash(
         locate(run.model.name, run.model.path, run.model.allow_pickle), cache_folder()
     )
-    # A run that had an intermediate task itself has the weights of that; then the name decides.
+    # A run with an intermediate task has the weights of that task. Then the name decides.
     chained = began.recipe.intermediate.study is not None and began.model.name == run.model.name
     if began.weights_hash != own and not chained:
         raise SeedlabError(

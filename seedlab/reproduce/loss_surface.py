@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from seedlab.errors import SeedlabError
 from seedlab.inputs.loaded import load_task_of, load_weights_of, prepare
 from seedlab.randomness.streams import permutation
-from seedlab.reproduce.retrain import trained_again
+from seedlab.reproduce.retrain import retrain
 from seedlab.reproduce.weight_plane import CORNERS, Plane, Point, losses_on, weights_of
 from seedlab.spec.pack import EngineSpec
 from seedlab.spec.run import RunSpec
@@ -55,18 +55,18 @@ def surface(
     low, high : float
         Their range, which must hold 0 and 1. The values nearest to 0 and 1 are moved there.
     examples : int, optional
-        Take so many training examples, drawn by a fixed permutation; all by default.
+        Number of training examples, drawn by a fixed permutation; all by default.
     start : {"failed", "successful"}
-        Whose start is p. The encoder is the pre-trained one in both; head, pooler and
+        The run whose start is p. Both runs start from the pre-trained encoder. Head, pooler and
         re-initialised layers are drawn by a run's own init seed.
     progress : callable
-        Told (points done, points in all) after every point.
+        Called with (points done, all points) after every point.
 
     Returns
     -------
     DataFrame
-        ``failed, successful, start, examples, a, b, point, loss``, a row per point; ``point`` says
-        which rows are the start and the two ends, and is empty elsewhere. A loss may be NaN.
+        ``failed, successful, start, examples, a, b, point, loss``, a row per point. ``point`` names
+        the start and the two ends, and is empty elsewhere. A loss may be NaN.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def grid_axis(grid: int, low: float, high: float) -> npt.NDArray[np.float64]:
 
 
 def choose_examples(split: Split, n: int | None) -> npt.NDArray[np.int64]:
-    """Return the places of so many examples, all by default; a smaller choice is part of a larger."""
+    """Return the places of n examples, all by default; a smaller choice is part of a larger."""
     if n is None:
         return np.arange(len(split))
     if not 1 <= n <= len(split):
@@ -142,11 +142,9 @@ def choose_examples(split: Split, n: int | None) -> npt.NDArray[np.int64]:
 
 
 def check_out(path: Path) -> None:
-    """Refuse a place that a table can't be written to, before any work."""
+    """Refuse a file name without a known ending, before any work."""
     if path.suffix not in SUFFIXES:
-        raise SeedlabError(
-            f"'{path.name}' ends with neither of {' or '.join(SUFFIXES)}; name a file that does."
-        )
+        raise SeedlabError(f"'{path.name}' has an unknown ending; allowed: {', '.join(SUFFIXES)}.")
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
@@ -175,12 +173,12 @@ def _check_pair(failed: RunSpec, successful: RunSpec) -> None:
 
 
 def _end(stored: StoredRun) -> Point:
-    """Train a run again and return the weights it ends with."""
-    return weights_of(trained_again(stored).model)
+    """Train a run again and return its final weights."""
+    return weights_of(retrain(stored).model)
 
 
 def _start(run: RunSpec, task: EncodedTask, device: str) -> tuple[PreTrainedModel, Point]:
-    """Return a run's model and the weights it began with."""
+    """Return a run's model and its weights before the first update."""
     weights = load_weights_of(run, task, prepare(EngineSpec(device=device)))
     plan = make_plan(run.recipe, run.evaluation, len(task.splits["train"]))
     fresh = plan_parameters(run, plan, weights.model, weights.new).fresh

@@ -27,7 +27,7 @@ class Plane:
     Parameters
     ----------
     start, failed, successful : mapping of parameter name to tensor
-        Of the same names, shapes and device.
+        The same names, shapes and device in all three.
     """
 
     start: Point
@@ -56,7 +56,7 @@ def losses_on(
     dtype: str = "float32",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> npt.NDArray[np.float64]:
-    """Return the (a, b) mean losses on a plane; the model has its own weights again afterwards.
+    """Return the mean losses on a plane, shape (a, b). The model gets its own weights back.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def losses_on(
         Values of a and of b.
     batch_size : int
     dtype : str
-        As `model.dtype`.
+        The value of `model.dtype`.
     progress : callable
     """
     found = np.empty((len(axis), len(axis)))
@@ -92,7 +92,7 @@ def mean_loss(
 ) -> float:
     """Return the mean loss of a model (in evaluation mode) over some training examples."""
     split, total = task.splits["train"], 0.0
-    # Those of like length together, so that little is padding.
+    # Examples of similar length form a batch, so that little is padding.
     order = examples[np.argsort(split.lengths[examples], kind="stable")]
     with torch.autocast(model.device.type, torch.bfloat16, enabled=dtype == "bfloat16"):
         for first in range(0, len(order), batch_size):
@@ -122,7 +122,7 @@ def _place(model: PreTrainedModel, point: Mapping[str, torch.Tensor]) -> None:
 
 @contextmanager
 def _borrowed(model: PreTrainedModel) -> Iterator[None]:
-    """Give the model back as it was: weights, and training or evaluation mode."""
+    """Restore the model's weights and its training or evaluation mode at the end."""
     before, training = weights_of(model), model.training
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""`Rounds`: trains replicates of several settings in one launch, and reads their scores."""
+"""`Rounds`: trains replicates of several settings in one launch and reads their scores."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from seedlab.store.record import Record
 from seedlab.store.study import StudyFolder
 
 Wanted = Mapping[int, tuple[Sequence[str], range]]
-"""By trial number: a setting as overrides, and which of its replicates."""
+"""The work of a round by trial number: a setting as overrides, and a range of its replicates."""
 
 
 @dataclass(frozen=True)
 class Replicate:
-    """One run of a setting: its score, and whether it failed (None: nobody can tell)."""
+    """One run of a setting: its score, and whether it failed (None where the store does not know)."""
 
     score: float
     failed: bool | None
@@ -33,9 +33,9 @@ class Replicate:
 class Rounds:
     """Launches the jobs of a search.
 
-    Replicate r of every setting has the seeds init=r and order=r. New seeds in both streams
-    make replicates independent, which runs of a grid are not; the same seeds in every
-    setting make comparisons paired, and runs of one order seed share packs.
+    Replicate r of every setting has the seeds init=r and order=r. Both seeds change, so that
+    replicates are independent; runs of a grid are not. All settings have the same seeds, so that
+    comparisons are paired and runs of one order seed share packs.
 
     Parameters
     ----------
@@ -58,22 +58,22 @@ class Rounds:
         self._launched = 0
 
     def direction(self, overrides: Sequence[str]) -> str | None:
-        """Return the direction of the metric, and check one setting on the way.
+        """Return the direction of the metric, after checking one setting.
 
         Parameters
         ----------
         overrides : sequence of str
-            Of the setting.
+            Overrides of the setting.
 
         Returns
         -------
         str or None
-            maximize or minimize; None for an application that is not seedlab's own.
+            ``maximize`` or ``minimize``; None for another application than seedlab's own.
 
         Raises
         ------
         SeedlabError
-            When the setting is refused, or its policy stops some seeds for the sake of others.
+            When the setting is refused, or its early stopping compares seeds with each other.
         """
         if self._adapter is None:
             return None
@@ -89,7 +89,7 @@ class Rounds:
             raise SeedlabError(
                 f"early_stopping={policy} stops seeds because others are better, and a search compares "
                 "settings by all their seeds: a setting would be judged by its lucky ones. Allowed in a "
-                "search: early_stopping=none or patience; which settings get more seeds is decided by "
+                "search: early_stopping=none or patience. To give weak settings fewer seeds, use "
                 "hydra.sweeper.pruner."
             )
         from seedlab.inputs.loaded import load_task_of
@@ -112,7 +112,7 @@ class Rounds:
         Returns
         -------
         mapping of trial number to list of Replicate
-            None where a run crashed, or gave no finite number.
+            None where a run crashed or its score is not finite.
         """
         jobs = _jobs(wanted)
         batch = [list(job) for job in jobs]
@@ -137,7 +137,7 @@ class Rounds:
         return {item.job.position: (item.plan.study, item.job.run_id) for item in planned}
 
     def _records(self, runs: Mapping[int, tuple[Path, str]]) -> dict[int, Record]:
-        """Return what seedlab's store knows of the jobs' runs; another store, nothing."""
+        """Return the records of the jobs' runs; none for another application."""
         known = {
             study: StudyFolder(study).records() for study in {study for study, _ in runs.values()}
         }
@@ -151,7 +151,7 @@ class Rounds:
 def _jobs(wanted: Wanted) -> dict[tuple[str, ...], int]:
     """Return the jobs with their places in the batch.
 
-    Two settings may be the same one (choices, whole numbers): its runs are trained once.
+    Two trials may have the same setting (choices, whole numbers). Its runs are trained once.
     """
     jobs: dict[tuple[str, ...], int] = {}
     for replicate in sorted({r for _, replicates in wanted.values() for r in replicates}):

@@ -1,4 +1,4 @@
-"""`search`: what ``hydra/sweeper=seedlab_optuna`` does: races settings over seeds, in rounds."""
+"""`search`: the sweeper ``hydra/sweeper=seedlab_optuna``, which races settings over seeds."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def search(
 ) -> dict[str, Any] | None:
     """Search for the best setting.
 
-    Settings are proposed a batch at a time. A batch is trained in rounds: all its settings
-    with the same seeds, in one launch; then the results are put in the storage, and the
-    pruner says who gets no more seeds. Nothing is reported while a round runs.
+    Settings are proposed in batches. A batch is trained in rounds. A round is one launch that
+    trains all its settings with the same seeds. Then the results are stored, and the pruner drops
+    settings. Nothing is stored while a round runs.
 
     Parameters
     ----------
@@ -68,25 +68,25 @@ def search(
         lock.acquire(timeout=0)
     except Timeout as error:
         raise SeedlabError(
-            f"another process searches in {folder} now; wait for it, or end it and repeat the command."
+            f"another process is searching in {folder}; wait for it, or end it and repeat the command."
         ) from error
     with lock:
         minimised = _metric_minimised(settings, space, rounds)
         identity = settings.identity() | space.identity()
         kept = None if dry else folder
         with open_study(settings, space.distributions, identity, kept, minimised) as study:
-            cohort = _Race(settings, space, rounds, study, minimised)
+            race = _Race(settings, space, rounds, study, minimised)
             if dry:
-                cohort.show_first_round()
+                race.show_first_round()
                 return None
-            cohort.run()
+            race.run()
             _say(summary(study, settings, space, folder))
             best = study.best_trials
             return dict(best[0].params) if best else None
 
 
 class _Race:
-    """The rounds of a search."""
+    """The rounds of a search, in which settings are eliminated by a statistical test."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class _Race:
         self._minimised = minimised
 
     def show_first_round(self) -> None:
-        """Print what would be tried first, and have the launcher describe it."""
+        """Print the first settings, and have the launcher describe their runs."""
         trials = self._batch()
         for trial in trials:
             _say(f"trial {trial.number}: {' '.join(self._space.overrides(trial.params))}")
@@ -114,48 +114,49 @@ class _Race:
         """Train until all trials are decided."""
         if self._settings.pruner != "none" and not self._settings.looks:
             log.info("every setting gets all its seeds: %s", self._settings.why_no_looks)
-        while racing := self._batch():
-            racing = self._caught_up(racing)
-            while racing:
-                racing = self._round(racing)
+        while undecided := self._batch():
+            undecided = self._catch_up(undecided)
+            while undecided:
+                undecided = self._round(undecided)
 
     def _batch(self) -> list[Trial]:
-        """Return the trials of the batch that is not over yet, or of the next one.
+        """Return the undecided trials of the current batch, or those of the next one.
 
-        Batches go by the trials' numbers, and all of a batch is proposed before any of it
-        is trained, so that a search that was killed proposes what it would have proposed.
+        Trials belong to batches by their numbers. A whole batch is proposed before any of it is
+        trained, so that a killed search continues with the same proposals.
         """
-        racing, begun = self._study.racing(), len(self._study.trials)
+        undecided, begun = self._study.undecided(), len(self._study.trials)
         size = self._settings.trials_at_once
-        missing = -begun % size if racing or begun % size else size
-        if any(self._study.seen(trial)[0] for trial in racing):
+        missing = -begun % size if undecided or begun % size else size
+        if any(self._study.seen(trial)[0] for trial in undecided):
             missing = 0
         for _ in range(min(missing, self._settings.trials - begun)):
-            racing.append(self._study.propose())
-        return racing
+            undecided.append(self._study.propose())
+        return undecided
 
-    def _caught_up(self, racing: Sequence[Trial]) -> list[Trial]:
-        """Do what a search that was killed after a round has left undone."""
+    def _catch_up(self, undecided: Sequence[Trial]) -> list[Trial]:
+        """Repeat the reports and decisions of the last round, which a killed search may lack."""
         counts = set()
-        for trial in racing:
+        for trial in undecided:
             scores, failed = self._study.seen(trial)
             counts.add(len(scores))
             if scores:
                 self._study.report(trial, scores, failed, self._minimised)
-        # Where some have not reported yet, their round is repeated first.
-        return self._study.decide(racing) if len(counts) == 1 and 0 not in counts else list(racing)
+        # Where some trials have not reported yet, their round is repeated first.
+        complete = len(counts) == 1 and 0 not in counts
+        return self._study.decide(undecided) if complete else list(undecided)
 
-    def _round(self, racing: Sequence[Trial]) -> list[Trial]:
-        """Train one round, report it, and return the trials that go on."""
-        seen = {trial.number: self._study.seen(trial) for trial in racing}
+    def _round(self, undecided: Sequence[Trial]) -> list[Trial]:
+        """Train and report one round, and return the trials that are still undecided."""
+        seen = {trial.number: self._study.seen(trial) for trial in undecided}
         fewest = min(len(scores) for scores, _ in seen.values())
         until = next(stop for stop in self._settings.stops if stop > fewest)
-        log.info("%d settings, %d of at most %d seeds", len(racing), until, self._settings.seeds)
+        log.info("%d settings, %d of at most %d seeds", len(undecided), until, self._settings.seeds)
         found = self._rounds.train(
-            {t.number: (self._setting(t), range(len(seen[t.number][0]), until)) for t in racing}
+            {t.number: (self._setting(t), range(len(seen[t.number][0]), until)) for t in undecided}
         )
-        alive = []
-        for trial in racing:
+        trained = []
+        for trial in undecided:
             new = found[trial.number]
             if new is None:
                 self._study.fail(trial)
@@ -163,23 +164,21 @@ class _Race:
             scores, failed = seen[trial.number]
             scores, failed = [*scores, *(r.score for r in new)], [*failed, *(r.failed for r in new)]
             self._study.report(trial, scores, failed, self._minimised)
-            alive.append(trial)
-        return self._study.decide(alive)
+            trained.append(trial)
+        return self._study.decide(trained)
 
     def _setting(self, trial: Trial) -> list[str]:
         return [*self._space.fixed, *self._space.overrides(trial.params)]
 
 
 def _metric_minimised(settings: SearchSettings, space: SearchSpace, rounds: Rounds) -> bool:
-    """Return whether lower scores are better; checks a setting in the middle of the space."""
-    given, own = (
-        settings.direction,
-        rounds.direction([*space.fixed, *space.overrides(space.middle)]),
-    )
+    """Return whether lower scores are better, after checking a setting in the middle of the space."""
+    given = settings.direction
+    own = rounds.direction([*space.fixed, *space.overrides(space.middle)])
     if own is None and any(objective.kind == "failure_rate" for objective in settings.objectives):
         raise SeedlabError(
             "hydra.sweeper.objective=failure_rate needs to know which runs failed, and only "
-            "seedlab's own tasks say so; use mean, or have the task function return 1 for a failed "
+            "seedlab's own tasks record that; use mean, or have the task function return 1 for a failed "
             "run and 0 for another, with hydra.sweeper.direction=minimize."
         )
     if own is not None and given not in (None, own):

@@ -39,18 +39,18 @@ class SearchSettings:
     def looks(self) -> tuple[int, ...]:
         """Numbers of replicates after which settings may be dropped.
 
-        Empty where nobody can decide: no pruner, two objectives, or one that is not the
-        mean of a number per run.
+        Empty without a pruner, with two objectives, and with an objective that is not the mean of
+        a number per run: no test applies to them.
         """
         if self.pruner == "none" or len(self.objectives) > 1 or not self.objectives[0].is_mean:
             return ()
-        # Wilcoxon's test can't decide from one seed; when it may, is its own business.
+        # Wilcoxon's test can't decide from one seed. Optuna's pruner checks the rest itself.
         first = 2 if self.pruner == "wilcoxon" else FIRST_LOOK
         return planned_looks(self.seeds, self.seeds_per_round, first)
 
     @property
     def why_no_looks(self) -> str:
-        """Why nothing can be decided early, although it was asked for."""
+        """Reason why no setting can be dropped early, although a pruner was asked for."""
         if len(self.objectives) > 1 or not self.objectives[0].is_mean:
             return "only the mean and the failure rate can be decided on paired seeds"
         return f"{self.seeds} are too few to decide earlier (the first look is at {FIRST_LOOK})"
@@ -61,9 +61,9 @@ class SearchSettings:
         return (*self.looks, self.seeds)
 
     def identity(self) -> dict[str, Any]:
-        """Return the values that may not change while a search goes on: all but its length and place.
+        """Return the values that must not change when a search continues: all but length and place.
 
-        Fields marked with `later` are left out at their default, so that older searches go on.
+        Fields marked with `later` are left out at their default, so that older searches continue.
         """
         kept = {
             name: value

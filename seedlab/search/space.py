@@ -1,7 +1,7 @@
-"""`SearchSpace`: what is searched over, read from overrides in Hydra's own grammar.
+"""`SearchSpace`: the keys that a search varies, read from overrides in Hydra's own grammar.
 
-``interval(a,b)``, ``tag(log,interval(a,b))``, ``int(interval(a,b))``, ``range(...)`` and
-``choice(...)`` or ``a,b,c``. Never a seed.
+The sweeps are ``interval(a,b)``, ``tag(log,interval(a,b))``, ``int(interval(a,b))``,
+``range(...)`` and ``choice(...)`` or ``a,b,c``. A seed is never searched.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from optuna.distributions import (
 from seedlab.errors import SeedlabError
 
 _REPLICATE_SEEDS = ("seed.init", "seed.order")
-# What says where and how, not what, is trained: it may change while a search goes on.
+# Keys that change the place and the way of training, not its result: they may change when a
+# search continues.
 _ELSEWHERE = ("study", "studies_dir", "dry", "engine")
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The overrides of a search: those that all its jobs share, and those it varies.
+    """The overrides of a search: those that all jobs share, and those that it varies.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ class SearchSpace:
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """Return a setting as overrides; numbers with all their digits."""
-        # Choices are kept as text, quotes included, so that Hydra reads what the user wrote.
+        # Choices stay text with their quotes, so that Hydra reads them as the user wrote them.
         return [
             f"{key}={params[key] if isinstance(params[key], str) else repr(params[key])}"
             for key in self.distributions
@@ -56,7 +57,7 @@ class SearchSpace:
         return {key: _middle(distribution) for key, distribution in self.distributions.items()}
 
     def identity(self) -> dict[str, Any]:
-        """Return what may not change while a search goes on."""
+        """Return the values that must not change when a search continues."""
         shared = [line for line in self.fixed if not _says_where(line)]
         return {"space": dict(self.texts), "fixed": sorted(shared)}
 
@@ -73,8 +74,7 @@ def read_search_space(params: Mapping[str, str], arguments: Sequence[str]) -> Se
     Raises
     ------
     SeedlabError
-        When a seed is searched or fixed, a sweep is of another kind, or nothing is
-        searched.
+        When a seed is searched or fixed, a sweep is of another kind, or there is none.
     """
     parser = OverridesParser.create()
     lines = [*(f"{key}={value}" for key, value in params.items()), *arguments]
@@ -102,7 +102,7 @@ def read_search_space(params: Mapping[str, str], arguments: Sequence[str]) -> Se
 
 def _says_where(line: str) -> bool:
     key = line.lstrip("+~").partition("=")[0]
-    # Which score counts is no matter of how it is computed.
+    # engine.score chooses the reported score, so it does change the result.
     return key != "engine.score" and key.split(".")[0] in _ELSEWHERE
 
 
@@ -126,8 +126,8 @@ def _distribution(key: str, override: Override) -> BaseDistribution:
     line = override.input_line
     if isinstance(sweep, IntervalSweep | RangeSweep) and sweep.tags - {"log"}:
         raise SeedlabError(
-            f"{line} has the tag {', '.join(sorted(sweep.tags - {'log'}))}; the only tag that is "
-            "known here is log, as in tag(log,interval(1e-5,1e-3))."
+            f"{line} has the tag {', '.join(sorted(sweep.tags - {'log'}))}; allowed: the tag log, as in "
+            "tag(log,interval(1e-5,1e-3))."
         )
     try:
         if isinstance(sweep, ChoiceSweep):

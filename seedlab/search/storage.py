@@ -1,4 +1,4 @@
-"""Where a search keeps its trials: its Optuna storage, opened, checked and closed again."""
+"""The Optuna storage of a search: opening, checking and closing it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from seedlab.search.trials import SearchStudy
 Direction = Literal["minimize", "maximize"]
 
 IDENTITY = "search"
-"""User attribute of a study: what may not change while the search goes on."""
+"""User attribute of a study: the values that must not change when the search continues."""
 
 
 @contextlib.contextmanager
@@ -33,16 +33,16 @@ def open_study(
     folder: Path | None,
     metric_minimised: bool,
 ) -> Iterator[SearchStudy]:
-    """Open the study of a search, or begin it.
+    """Open the study of a search, new or begun before.
 
     Parameters
     ----------
     settings : SearchSettings
     distributions : mapping of key to optuna distribution
     identity : mapping
-        What may not differ from when the search was begun, as JSON holds it.
+        Values that must equal those of the begun search, as JSON holds them.
     folder : Path or None
-        The study's; None keeps nothing (for a dry run).
+        The study's folder; None stores nothing (for a dry run).
     metric_minimised : bool
         Whether a lower score is better.
 
@@ -73,13 +73,13 @@ def open_study(
             changes = "; ".join(f"{k}: {begun.get(k)} then, {described.get(k)} now" for k in odd)
             raise SeedlabError(
                 f"the search '{name}' was begun with other values ({changes}). Repeat its command to "
-                "go on with it (trials may be raised), or begin another one with study=NAME."
+                "continue it (trials may be raised), or begin another one with study=NAME."
             )
         yield SearchStudy(study, settings, distributions)
 
 
 def storage_url(storage: str, folder: Path) -> str:
-    """Return what `optuna-dashboard` wants to be given: a URL, or a journal file's path."""
+    """Return the argument of `optuna-dashboard`: a URL, or the path of a journal file."""
     if storage == "sqlite":
         return f"sqlite:///{folder / 'optuna.db'}"
     return str(folder / "optuna.log") if storage == "journal" else storage
@@ -105,7 +105,7 @@ def _pruner(settings: SearchSettings) -> BasePruner:
         return NopPruner()
     if settings.pruner == "wilcoxon":
         with warnings.catch_warnings():
-            # That it may change is for us to follow, not for the user to read.
+            # Optuna warns that the pruner may change. Users can do nothing about it.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return WilcoxonPruner(p_threshold=settings.alpha)
     return SequentialPruner(
@@ -118,7 +118,7 @@ def _pruner(settings: SearchSettings) -> BasePruner:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna's messages on every study and trial, off while a search runs."""
+    """Silence Optuna's messages on studies and trials."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

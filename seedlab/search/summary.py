@@ -1,4 +1,4 @@
-"""`summary`: what a search found, as text."""
+"""`summary`: the result of a search as text."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _STATES = {
 
 
 def summary(study: SearchStudy, settings: SearchSettings, space: SearchSpace, folder: Path) -> str:
-    """Return a table of the trials, best first, the best setting, and where to look.
+    """Return a table of the trials (best first), the best settings and the storage's address.
 
     Parameters
     ----------
     study : SearchStudy
-        All its trials are decided.
+        A study whose trials are all decided.
     settings : SearchSettings
     space : SearchSpace
     folder : Path
-        The study's.
+        The study's folder.
     """
     best = study.best_trials
     labels = _labels(space.distributions)
@@ -69,7 +69,7 @@ def summary(study: SearchStudy, settings: SearchSettings, space: SearchSpace, fo
 
 
 def _ranked(study: SearchStudy) -> list[FrozenTrial]:
-    """Return the trials: complete before dropped before failed, best first."""
+    """Return the trials in the order complete, dropped, failed, best first within each."""
     sign = 1.0 if study.minimised else -1.0
     states = list(_STATES)
 

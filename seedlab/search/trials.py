@@ -1,7 +1,7 @@
-"""`SearchStudy`: a search's Optuna study: its proposals, what trials have shown, who is dropped.
+"""`SearchStudy`: the Optuna study of a search, with its proposals, scores and decisions.
 
-It trains nothing and composes nothing. All that a killed search needs to go on is in
-the study's storage, whose writes are ordered so that it can be killed between any two.
+It trains nothing and composes nothing. The study's storage holds the whole state of a search. Its
+writes are ordered so that a search can be killed between any two and continue.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from seedlab.errors import SeedlabError
 from seedlab.search.settings import SearchSettings
 
 SCORES, FAILED, VALUES = "scores", "failed", "values"
-"""User attributes of a trial: its replicates' scores, which of them failed (None: nobody
-knows), and its objectives so far."""
+"""User attributes of a trial: its replicates' scores, their failures (None where the store does
+not know), and its objectives so far."""
 
 
 class SearchStudy:
@@ -63,12 +63,12 @@ class SearchStudy:
 
     @property
     def minimised(self) -> bool:
-        """Whether the first objective is to be small."""
+        """Whether a lower value of the first objective is better."""
         return self._study.directions[0] == StudyDirection.MINIMIZE
 
-    def racing(self) -> list[Trial]:
-        """Return the trials that are not decided yet, those of a killed search included."""
-        # Where it was killed between a proposal and its start, the proposal waits.
+    def undecided(self) -> list[Trial]:
+        """Return the undecided trials, those of a killed search included."""
+        # A search that was killed between a proposal and its start leaves a waiting trial.
         while any(trial.state == TrialState.WAITING for trial in self.trials):
             self._study.ask(self._distributions)
         running = [trial for trial in self.trials if trial.state == TrialState.RUNNING]
@@ -77,9 +77,8 @@ class SearchStudy:
     def propose(self) -> Trial:
         """Return a new trial.
 
-        The sampler is asked in a copy of the study, seeded by the trial's number, and the
-        proposal is put in the storage in one write: a search that was killed
-        proposes what it would have proposed.
+        The sampler is asked in a copy of the study, seeded by the trial's number. The proposal is
+        stored in one write, so that a killed search continues with the same proposals.
         """
         number = len(self.trials)
         digest = hashlib.sha256(f"search/{self._settings.sampler_seed}/{number}".encode()).digest()
@@ -93,7 +92,7 @@ class SearchStudy:
         return self._study.ask(self._distributions)
 
     def seen(self, trial: Trial) -> tuple[list[float], list[bool | None]]:
-        """Return the scores of a trial's replicates and which of them failed."""
+        """Return the scores of a trial's replicates and their failures, as last reported."""
         attributes = self.trials[trial.number].user_attrs
         scores = list(attributes.get(SCORES, []))
         return scores, list(attributes.get(FAILED, []))[: len(scores)]
@@ -101,15 +100,15 @@ class SearchStudy:
     def report(
         self, trial: Trial, scores: Sequence[float], failed: Sequence[bool | None], minimised: bool
     ) -> None:
-        """Put on record what a trial's replicates showed so far, after a round.
+        """Store the scores of a trial's replicates after a round.
 
-        A second call with the same values does what a killed first one has left undone.
+        A second call with the same values completes a first one that was killed.
 
         Parameters
         ----------
         trial : Trial
         scores : sequence of floats
-            Of replicates 0, 1, and so on; those of earlier rounds included.
+            Scores of replicates 0, 1, and so on, earlier rounds included.
         failed : sequence of bools or None
         minimised : bool
             Whether a lower score is better.
@@ -128,7 +127,7 @@ class SearchStudy:
             raise SeedlabError(f"hydra.sweeper.objective: {error}") from error
         trial.set_user_attr(FAILED, list(failed))
         trial.set_user_attr(VALUES, values)
-        # Last of the three: they are there when this says how many replicates there are.
+        # The scores come last: their number says how many replicates the other two hold.
         trial.set_user_attr(SCORES, list(scores))
         if len(objectives) == 1:
             known = self.trials[trial.number].intermediate_values
@@ -136,14 +135,13 @@ class SearchStudy:
                 if replicate not in known:
                     trial.report(value, replicate)
 
-    def decide(self, racing: Sequence[Trial]) -> list[Trial]:
-        """Tell the trials that are over, and return those that go on.
+    def decide(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Decide trials that have reported the same replicates; return the undecided ones.
 
-        All racing trials have reported the same replicates. Those with all their seeds are
-        complete; of the others the pruner drops those that have lost.
+        Trials with all their seeds are complete. The pruner drops some of the others.
         """
         left = []
-        for trial in racing:
+        for trial in trials:
             replicates = len(self.seen(trial)[0])
             if replicates >= self._settings.seeds:
                 self._study.tell(trial, self.trials[trial.number].user_attrs[VALUES])
@@ -154,14 +152,15 @@ class SearchStudy:
         return left
 
     def fail(self, trial: Trial) -> None:
-        """Tell a trial as failed: one of its runs crashed."""
+        """Mark a trial as failed: one of its runs crashed."""
         self._study.tell(trial, state=TrialState.FAIL)
 
     def _live(self, frozen: FrozenTrial) -> Trial:
-        """Return a trial of the storage to go on with, its parameters complete."""
+        """Return a stored trial that can report, with all its parameters."""
         trial = live_trial(self._study, frozen)
         for key, distribution in self._distributions.items():
-            # From the proposal: a search may be killed between the writes of two parameters.
+            # The values come from the proposal. A search may have been killed between the writes
+            # of two parameters.
             match distribution:
                 case FloatDistribution(low=low, high=high, step=step, log=log):
                     trial.suggest_float(key, low, high, step=step, log=log)
@@ -173,10 +172,10 @@ class SearchStudy:
 
 
 def _as_sampled(trial: FrozenTrial) -> FrozenTrial:
-    """Return a trial as the sampler is to see it.
+    """Return a trial as the sampler gets it.
 
-    A dropped one counts with its objective over the seeds that it had: Optuna would take its
-    last report, which is one seed's.
+    A dropped trial counts with its objective over its seeds. Optuna would take the last report,
+    which is the score of one seed.
     """
     if trial.state == TrialState.PRUNED:
         return create_trial(

@@ -22,7 +22,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
 
 @pytest.fixture(scope="session")
 def expected(whole: StudyFolder) -> list[str]:
-    """Who goes on, by a sort in plain Python over the full grid's curves, ties by their hash."""
+    """The promoted runs, by a sort in plain Python over the full grid's curves, ties by their hash."""
     bests = {
         run_id: max(whole.curve(record, STEP).values())
         for run_id, record in whole.records().items()

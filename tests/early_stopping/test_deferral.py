@@ -1,4 +1,4 @@
-"""Early stopping puts a comparison off, or refuses it, rather than decide what nobody meant."""
+"""Decisions that infrastructure failures defer, and comparisons that are refused."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def ids(packs: list[Pack]) -> set[str]:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_passing_failure_puts_the_comparison_off(error: Exception, tmp_path: Path) -> None:
+def test_an_infrastructure_failure_defers_the_decision(error: Exception, tmp_path: Path) -> None:
     """No decision is on file, the next command makes the one that would have been made."""
     cohort = make(tmp_path / "study")
     victim = cohort.started[1]
@@ -61,9 +61,9 @@ def test_a_passing_failure_puts_the_comparison_off(error: Exception, tmp_path: P
     failed = {victim.run_id: error}
     assert cohort.packs(failed, 1, 1) == []
     (line,) = cohort.deferred(failed)
-    assert f"the comparison at step {STEP} of study 'study' is put off" in line
+    assert f"the comparison at step {STEP} of study 'study' is deferred" in line
     assert "1 of 4 runs could not be trained (init 0 order 1: " in line
-    assert "the same command goes on" in line
+    assert "the same command continues" in line
     assert "\n" not in line
     assert cohort.decided(cohort.brackets[0], cohort.brackets[0].rungs[0]) is None
     assert cohort.deferred({}) == []
@@ -77,7 +77,7 @@ def test_a_passing_failure_puts_the_comparison_off(error: Exception, tmp_path: P
 
 
 @pytest.mark.parametrize("error", [RunFailedError("loss of nothing"), ZeroDivisionError()])
-def test_a_failure_of_the_run_itself_loses(error: Exception, tmp_path: Path) -> None:
+def test_a_failure_of_the_run_itself_eliminates_it(error: Exception, tmp_path: Path) -> None:
     cohort = make(tmp_path / "study")
     victim = cohort.started[1]
     train_but(cohort, [victim], cohort.packs((), 1, 1))
@@ -98,7 +98,7 @@ def test_where_no_run_came_to_the_rung_nothing_is_decided(tmp_path: Path) -> Non
     assert ids(cohort.packs((), 1, 1)) == set(failed)
 
 
-def test_a_run_that_fails_between_two_rungs_loses_at_the_second(tmp_path: Path) -> None:
+def test_a_run_that_fails_between_two_rungs_is_eliminated_at_the_second(tmp_path: Path) -> None:
     """Its scores up to the first one do not carry it through."""
     cohort = make(tmp_path / "s", EarlyStoppingSpec("median", fraction=0.25, least=2))
     train(cohort.study, cohort.packs((), 1, 1))
@@ -117,7 +117,7 @@ def test_a_run_that_fails_between_two_rungs_loses_at_the_second(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_a_launch_ends_with_what_is_put_off_and_other_races_go_on(
+def test_a_launch_ends_with_its_deferred_decisions_and_other_cohorts_continue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -129,7 +129,7 @@ def test_a_launch_ends_with_what_is_put_off_and_other_races_go_on(
     assert main(command) != 0
     said = capfd.readouterr().err
     assert "8 runs failed" in said
-    assert said.count("the comparison at step 3 of study 's' is put off, because 4 of 4") == 2
+    assert said.count("the comparison at step 3 of study 's' is deferred, because 4 of 4") == 2
     assert not list(study.folder.glob("decisions/*/all-step-*"))
     (study.folder / "tmp").unlink()
     # And now for one run alone.
@@ -139,12 +139,12 @@ def test_a_launch_ends_with_what_is_put_off_and_other_races_go_on(
     assert main(command) != 0
     said = capfd.readouterr().err
     assert "1 run failed" in said
-    assert said.count("is put off, because 1 of 4 runs could not be trained") == 1
+    assert said.count("is deferred, because 1 of 4 runs could not be trained") == 1
     assert len(list(study.folder.glob("decisions/*/all-step-*"))) == 1
     assert len(list(study.folder.glob("runs/*/record.json"))) == 2
     thorn.rmdir()
     assert main(command) == 0
-    assert "put off" not in capfd.readouterr().err
+    assert "deferred" not in capfd.readouterr().err
     assert len(list(study.folder.glob("runs/*/record.json"))) == 4
     assert len(list(study.folder.glob("decisions/*/all-step-*"))) == 2
 
@@ -171,7 +171,7 @@ def test_a_launch_ends_with_what_is_put_off_and_other_races_go_on(
     ],
     ids=["batches", "median", "successive_halving", "hyperband"],
 )
-def test_a_race_that_would_be_none_is_refused_before_training(
+def test_a_cohort_that_compares_nothing_is_refused_before_training(
     given: list[str],
     words: str,
     tmp_path: Path,

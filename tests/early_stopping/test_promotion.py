@@ -1,4 +1,4 @@
-"""Which cells are started, when they are compared, who goes on: pure functions."""
+"""Started cells, rungs and promotion, as pure functions."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ SCORES = st.lists(
 
 
 @given(scores=SCORES, keep=st.integers(1, 8), seed=st.integers(0, 3), up=st.booleans())
-def test_the_best_go_on_failed_and_nan_last(
+def test_the_best_are_promoted_failed_and_nan_last(
     scores: list[float | None], keep: int, seed: int, up: bool
 ) -> None:
     """Against a sort in plain Python; None is a run that failed."""
@@ -146,10 +146,10 @@ def test_the_best_go_on_failed_and_nan_last(
     keep=st.integers(1, 4),
     data=st.data(),
 )
-def test_who_has_no_chance_any_more_never_goes_on(
+def test_a_run_that_may_not_be_promoted_never_is(
     scores: list[float], keep: int, data: st.DataObject
 ) -> None:
-    """In whatever order runs reach the rung: all that go on were kept, and never more than p."""
+    """In every order of arrival: all promoted runs were kept, and never more than p."""
     bests = {f"run{k}": s for k, s in enumerate(scores)}
     curves = {run: Curve({1: s}) for run, s in bests.items()}
     going = decide(
@@ -166,7 +166,7 @@ def test_who_has_no_chance_any_more_never_goes_on(
 
 
 def test_the_median_counts_stopped_runs_at_their_last_score() -> None:
-    """Six runs; the lower half stops at the first rung, and at the second only who fell behind."""
+    """Six runs; the lower half stops at the first rung, and at the second the one that fell behind."""
     first = dict(zip("abcdef", (0.9, 0.8, 0.7, 0.3, 0.2, 0.1), strict=True))
     spec = policy("median", least=3)
     curves = {run: Curve({1: s}) for run, s in first.items()}

@@ -1,4 +1,4 @@
-"""Checkpoints of runs that may go on: few, enough after a kill, and not needed for a decision."""
+"""Checkpoints of runs that may be promoted: few, enough after a kill, not needed to decide."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class KilledError(BaseException):
     """Ends a training at once, as a kill does: nothing catches it."""
 
 
-def test_no_more_checkpoints_are_kept_than_runs_that_may_go_on(tmp_path: Path) -> None:
+def test_no_more_checkpoints_are_kept_than_runs_that_may_be_promoted(tmp_path: Path) -> None:
     cohort = Cohort(tmp_path / "study", cells(), POLICY, ENGINE)
     most = []
 
@@ -31,14 +31,14 @@ def test_no_more_checkpoints_are_kept_than_runs_that_may_go_on(tmp_path: Path) -
     for pack in cohort.packs((), 1, 2):
         execute(pack, cohort.study, look)
         assert len(Checkpoints(cohort.study).files()) <= 2
-    # Two may go on, and one may be in the midst of being written.
+    # Two runs may be promoted, and one checkpoint may be half written.
     assert 1 <= max(most) <= 3
 
 
 def test_checkpoints_on_the_way_lose_nothing_to_a_kill(
     whole: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed at step 7 with checkpoints every 3: goes on from 6, to the same bits."""
+    """Killed at step 7 with checkpoints every 3: continues from 6, to the same bits."""
     pack = Pack(tuple(cells(2, 1)), ENGINE, Stage(every=3))
     study = StudyFolder(tmp_path / "study")
 

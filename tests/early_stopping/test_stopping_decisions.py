@@ -1,4 +1,4 @@
-"""Who goes on is decided once, and the same whatever happens meanwhile."""
+"""A decision is made once, and it is the same whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_damaged_decision_is_made_again_and_is_the_same(
 
 
 def test_another_decision_is_made_for_a_wider_grid(tmp_path: Path) -> None:
-    """What is on record is used; who goes on is decided among all cells."""
+    """Runs on record are used, and all cells are compared."""
     study = tmp_path / "study"
     small = Cohort(study, cells(2), POLICY, ENGINE)
     drive(small)
@@ -52,7 +52,7 @@ def test_another_decision_is_made_for_a_wider_grid(tmp_path: Path) -> None:
     assert len(decided["ranking"]) == 6
 
 
-def test_a_run_that_can_not_be_trained_loses_and_nobody_waits_for_it(
+def test_a_run_that_can_not_be_trained_ranks_last_and_is_not_waited_for(
     expected: list[str], tmp_path: Path
 ) -> None:
     cohort = Cohort(tmp_path / "study", cells(), POLICY, ENGINE)
@@ -80,7 +80,7 @@ def test_a_run_that_can_not_be_trained_loses_and_nobody_waits_for_it(
 
 
 def test_a_diverged_run_ranks_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its loss becomes NaN after its best evaluation; it is over, and does not go on."""
+    """Its loss becomes NaN after its best evaluation; it is over, and is not promoted."""
     cohort = Cohort(tmp_path / "study", cells(), POLICY, ENGINE)
     study = StudyFolder(cohort.study)
     train(cohort.study, cohort.packs((), 1, 2))

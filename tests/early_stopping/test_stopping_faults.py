@@ -29,8 +29,8 @@ POLICY = ["early_stopping=start_many", "early_stopping.continued=2", "early_stop
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with the same race, undisturbed."""
-    folder = tmp_path_factory.mktemp("races")
+    """A folder with the same cohort, undisturbed."""
+    folder = tmp_path_factory.mktemp("cohorts")
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -77,7 +77,9 @@ def assert_as_if_undisturbed(study: StudyFolder) -> None:
 
 
 @pytest.mark.parametrize("moment", ["undecided", "decided"])
-def test_a_parent_killed_around_the_decision_goes_on_where_it_was(place: Path, moment: str) -> None:
+def test_a_parent_killed_around_the_decision_continues_where_it_was(
+    place: Path, moment: str
+) -> None:
     process = start(moment, f"study={moment}")
     output, _ = process.communicate(timeout=180)
     assert process.returncode == -signal.SIGKILL, output
@@ -122,7 +124,7 @@ def test_a_worker_killed_before_the_decision_loses_nothing(place: Path) -> None:
     assert_as_if_undisturbed(study)
 
 
-def test_two_parents_share_a_race(place: Path) -> None:
+def test_two_parents_share_a_cohort(place: Path) -> None:
     """Both end well and obey one decision."""
     parents = [start("never", "study=both") for _ in range(2)]
     outputs = [parent.communicate(timeout=240)[0] for parent in parents]
@@ -131,7 +133,7 @@ def test_two_parents_share_a_race(place: Path) -> None:
 
 
 def test_a_killed_worker_loses_no_more_than_since_its_checkpoint(place: Path) -> None:
-    """With train.checkpoint_every=4: the run goes on from there to the same bits."""
+    """With train.checkpoint_every=4: the run continues from there to the same bits."""
     arguments = ["train.checkpoint_every=4", "recipe.max_steps=40", "seed.init=0", "seed.order=0"]
     grid = [a for a in GRID if not a.startswith("recipe.max")]
     command = [sys.executable, "-m", "seedlab", "run", *grid, "study=kept", *arguments]

@@ -1,4 +1,4 @@
-"""What is planned of a race before and between its stages: packs, costs, refusals."""
+"""The plan of a cohort before and between its stages: packs, costs, refusals."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_a_saved_model_predicts_the_recorded_logits(
     shares = scored[[c for c in scored if c.startswith("p_")]]
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-5)
     assert main(["save", "small", "best", "best-model"]) == 2
-    assert "is there already and not empty" in capsys.readouterr().err
+    assert "exists and is not an empty folder" in capsys.readouterr().err
 
 
 def test_a_model_of_pairs_wants_both_texts(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

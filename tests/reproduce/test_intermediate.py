@@ -23,7 +23,7 @@ from seedlab.paths import cache_folder
 from seedlab.randomness.streams import normal
 from seedlab.reproduce import retrain
 from seedlab.reproduce.identify import with_hashes
-from seedlab.reproduce.intermediate import begin_where_another_ended
+from seedlab.reproduce.intermediate import resolve_intermediate
 from seedlab.spec.recipe import IntermediateSpec, OptimizerSpec, RecipeSpec
 from seedlab.spec.run import EvaluationSpec, ModelSpec, RunSpec, Seeds, TaskSpec
 from seedlab.store.study import StudyFolder, find_study
@@ -218,7 +218,7 @@ def test_refusal_of_another_model(place: Path, tmp_path: Path) -> None:
         SeedlabError,
         match=r"was trained from model 'embedded' \(weights .*this run's model is 'other'.*same one",
     ):
-        begin_where_another_ended(run, Path("studies"))
+        resolve_intermediate(run, Path("studies"))
 
 
 def test_a_third_stage_begins_where_the_second_ended(place: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_third_stage_begins_where_the_second_ended(place: Path) -> None:
 
 def test_without_an_intermediate_task_nothing_changes() -> None:
     run = RunSpec()
-    assert begin_where_another_ended(run, Path("nowhere")) is run
+    assert resolve_intermediate(run, Path("nowhere")) is run
 
 
 def test_the_saved_tokeniser_gives_the_same_data(place: Path) -> None:

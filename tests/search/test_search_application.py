@@ -46,7 +46,7 @@ def test_hydra_finds_the_sweeper(toy: Toy) -> None:
 
 
 @pytest.mark.slow
-def test_a_search_killed_with_kill_9_goes_on(tmp_path: Path) -> None:
+def test_a_search_killed_with_kill_9_continues(tmp_path: Path) -> None:
     """A real process, real workers, SQLite; killed in the second batch."""
     study = tmp_path / "study"
     study.mkdir()
@@ -76,7 +76,7 @@ def test_a_search_killed_with_kill_9_goes_on(tmp_path: Path) -> None:
     assert len(list((study / "runs").glob("*.json"))) == 30
     trials = read_sqlite(study)
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
-    # The same proposals as those of a search that nobody killed.
+    # The same proposals as those of an undisturbed search.
     whole = tmp_path / "whole" / "study"
     whole.parent.mkdir()
     whole.mkdir()

@@ -43,7 +43,7 @@ def test_where_and_how_it_is_trained_may_change(bench: Bench) -> None:
 def test_a_second_process_is_refused(bench: Bench) -> None:
     def inside() -> None:
         bench.before_run = lambda: None
-        with pytest.raises(SeedlabError, match="another process searches in"):
+        with pytest.raises(SeedlabError, match="another process is searching in"):
             bench.search()
 
     bench.before_run = inside

@@ -1,4 +1,4 @@
-"""A search that was killed, at any write or in a round, goes on as if nothing had been."""
+"""A search that was killed, at any write or in a round, continues to the same result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KILLED = {"trials": 6, "trials_at_once": 3, "seeds": 8, "startup_trials": 2}
 
 
 @pytest.mark.parametrize("part", range(5))
-def test_a_search_killed_at_a_write_goes_on_as_if_nothing_had_been(
+def test_a_search_killed_at_a_write_continues_to_the_same_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
     """At every fifth of the storage's writes."""
@@ -29,7 +29,7 @@ def test_a_search_killed_at_a_write_goes_on_as_if_nothing_had_been(
 
 
 @pytest.mark.slow
-def test_a_search_killed_at_any_write_goes_on_as_if_nothing_had_been(
+def test_a_search_killed_at_any_write_continues_to_the_same_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, writes = searched_whole(tmp_path, monkeypatch)

@@ -95,7 +95,7 @@ def test_the_rest_is_fixed_and_the_command_line_wins() -> None:
             r"seed.init is fixed, but replicates.*seed.init=r and seed.order=r",
         ),
         (["y=3"], "nothing to search"),
-        (["x=tag(fast,interval(0,1))"], "has the tag fast; the only tag that is known here is log"),
+        (["x=tag(fast,interval(0,1))"], "has the tag fast; allowed: the tag log"),
         (["x=interval(1,0)"], "is no range to search"),
         (["x=tag(log,interval(0,1))"], "is no range to search"),
         (["x=tag(log,range(0,1,0.1))"], "log scale has no steps"),

@@ -1,7 +1,4 @@
-"""The init x order table of scores, for a terminal.
-
-It shows the scores as they are and estimates nothing.
-"""
+"""The init x order table of scores, for a terminal; it estimates nothing."""
 
 from __future__ import annotations
 
@@ -20,20 +17,19 @@ def score_grid(records: Iterable[Record], score: str = "best", width: int = 80) 
     Parameters
     ----------
     records : iterable of Record
-        One table is made for every task, model and recipe among them.
+        Records of any tasks; each task, model and recipe has a table of its own.
     score : {"best", "final"}
         `Record.best_score` or `Record.final_score`.
     width : int
-        Columns of the terminal. Seeds that do not fit are left out of the table, the
-        first and the last are kept; the means are over all of them.
+        Columns of the terminal. If not all seeds fit, the first ones and the last are shown. The
+        means are over all seeds.
 
     Returns
     -------
     str
         Failed runs are marked ``*``, cells without a run ``-``. Early-stopped runs are marked
-        ``~`` and show their best score until then; with them there are no means, which would
-        be of runs that were chosen by their scores.
-        A cell with several runs (other seeds or settings differ) shows their mean.
+        ``~`` and show their best score so far. A table with them has no means, because the other
+        runs were selected by their scores. A cell with several runs shows their mean.
     """
     groups: dict[tuple[str, str, str, str], list[Record]] = {}
     for record in records:
@@ -51,7 +47,7 @@ def _table(runs: list[Record], score: str, width: int) -> str:
     inits = sorted({init for init, _ in cells})
     orders = sorted({order for _, order in cells})
     label = max(len("init\\order"), *(len(str(seed)) for seed in inits))
-    chosen = any(not run.is_over for run in runs)
+    selected = any(not run.is_over for run in runs)
     text = {place: _cell(held, score) for place, held in cells.items()}
     size = max(6, *(len(t) for t in text.values()), *(len(str(seed)) for seed in orders))
     shown_inits = _some(inits, 25)
@@ -62,7 +58,7 @@ def _table(runs: list[Record], score: str, width: int) -> str:
 
     def means(places: list[tuple[int, int]]) -> str:
         values = [_score(run, score) for place in places for run in cells.get(place, ())]
-        return f"{fmean(values):.3f}" + " " if values and not chosen else "- "
+        return f"{fmean(values):.3f}" + " " if values and not selected else "- "
 
     def row(init: int | None) -> str:
         if init is None:

@@ -1,6 +1,6 @@
-"""Where a study stands: cells planned, done, running, left; scores and time so far.
+"""The status of a study: its cells by state, their scores and the time they took.
 
-It reads records, the plan and claims; it judges nothing and changes nothing.
+It reads records, the plan and claims, and changes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from seedlab.store.study import StudyFolder
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """The scores of one task, model and recipe so far (early-stopped runs left out)."""
+    """The scores of one task, model and recipe so far, without early-stopped runs."""
 
     task: str
     model: str
@@ -25,45 +25,45 @@ class ScoreSummary:
     runs: int
     failed: int
     best: float
-    """best of `Record.best_score`"""
+    """Best value of `Record.best_score`."""
     median: float
-    """median of `Record.best_score`"""
+    """Median of `Record.best_score`."""
     median_final: float
-    """median of `Record.final_score`"""
+    """Median of `Record.final_score`."""
 
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """Where a study stands. Cells are counted once: done, running or left."""
+    """The status of a study; a cell is done, running or left."""
 
     name: str
     planned: int
-    """cells of the plan, and finished ones outside it"""
+    """Cells of the plan, and finished cells outside it."""
     done: int
-    """on record, whatever became of them"""
+    """Cells on record, in any state."""
     running: int
     left: int
     failed: int
-    """of the done that were not stopped: no better than the majority, or diverged"""
+    """Done cells that were not stopped and are no better than the majority, or diverged."""
     diverged: int
     stopped: int
-    """of the done: stopped early by a policy"""
+    """Done cells that a policy stopped early."""
     corrupt: int
-    """folders that were found damaged and set aside"""
+    """Damaged folders that were set aside."""
     workers: int
-    """processes that hold claims"""
+    """Processes that hold claims."""
     seconds_per_run: float | None
-    """median; None before the first run is done"""
+    """Median; None before the first run is done."""
     seconds_left: float | None
-    """cells not done times seconds per run, shared by the workers (one if none runs)"""
+    """Cells that are not done, times seconds per run, divided by the workers (one if none runs)."""
     scores: tuple[ScoreSummary, ...]
 
 
 def status(study: StudyFolder) -> StudyStatus:
-    """Return where a study stands now."""
-    # Claims before records: a run that ends in between is counted as done, not lost.
+    """Return the status of a study."""
+    # Claims are read before records, so that a run that ends in between counts as done.
     owners = study.owners()
-    # A stopped run that is being trained on is running.
+    # A stopped run that a worker has claimed is running again.
     records = {
         run_id: record
         for run_id, record in study.records().items()
@@ -135,8 +135,8 @@ def format_status(state: StudyStatus) -> list[str]:
     if state.seconds_per_run is not None:
         line = f"time: {duration(state.seconds_per_run)} per run (median)"
         if state.seconds_left:
-            who = "one worker" if state.workers < 2 else f"{state.workers} workers"
-            line += f", about {duration(state.seconds_left)} left with {who}"
+            workers = "one worker" if state.workers < 2 else f"{state.workers} workers"
+            line += f", about {duration(state.seconds_left)} left with {workers}"
         lines.append(line)
     if state.corrupt:
         lines.append(

@@ -54,7 +54,7 @@ def _refusals() -> Iterator[None]:
     Other errors of the two libraries stay what they are: reading a key that does not exist, for
     instance, is an error in the program and not in the configuration.
     """
-    from hydra.errors import HydraException, InstantiationException, OverrideParseException
+    from hydra.errors import HydraException, InstantiationException
     from omegaconf.errors import (
         GrammarParseError,
         InterpolationResolutionError,
@@ -69,11 +69,6 @@ def _refusals() -> Iterator[None]:
         if isinstance(error.__cause__, SeedlabError):
             raise error.__cause__ from error
         raise
-    except OverrideParseException as error:
-        raise SeedlabError(
-            f"{error.override} is not an override that Hydra can read ({error.message}); write "
-            "KEY=VALUE, and quote it for the shell if it has brackets, commas or blanks."
-        ) from error
     except (
         HydraException,
         GrammarParseError,
