@@ -155,7 +155,3 @@ class Checkpoints:
         for file in self.files():
             if file.run_id in dropped and file.path.name != keep:
                 file.path.unlink(missing_ok=True)
-
-    def bytes_on_disk(self) -> int:
-        """Return the size of all checkpoints in bytes."""
-        return sum(file.path.stat().st_size for file in self.files())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -60,6 +63,24 @@ def test_a_value_error_of_pandas_is_an_error_in_seedlab(
     assert f"command: seedlab {arguments[0]}" in printed
     assert f"torch {torch.__version__.partition('+')[0]}" in printed
     assert f"pandas {pd.__version__}" in printed
+
+
+def test_so_is_one_in_a_worker(place: Path) -> None:
+    (place / "sitecustomize.py").write_text(
+        "import pandas, seedlab.execution.run_pack as run_pack\n"
+        "run_pack.execute = lambda *arguments: pandas.concat([])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "seedlab", "run", "-m", "study=s", *SMALL, "seed.init=0,1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(place), *sys.path])},
+    )
+    assert done.returncode == 70
+    assert "2 runs failed:" in done.stderr
+    assert "in _clean_keys_and_objs" in done.stderr
+    assert "Please report it" in done.stderr
 
 
 @pytest.mark.parametrize("how", ["flag", "variable"])
