@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from analysis.errors import AnalysisError
 from analysis.rules.objectives import Objective, parse_objective
 from analysis.rules.sequential import FIRST_LOOK, Statistic, planned_looks
 from seedlab.errors import SeedlabError, nearest
@@ -127,7 +128,7 @@ def _objectives(given: Any) -> tuple[Objective, ...]:
         )
     try:
         return tuple(parse_objective(str(text)) for text in texts)
-    except ValueError as error:
+    except AnalysisError as error:
         raise SeedlabError(f"hydra.sweeper.objective: {error}") from error
 
 

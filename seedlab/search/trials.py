@@ -19,6 +19,7 @@ from optuna.distributions import (
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from analysis.errors import AnalysisError
 from seedlab.compat.optuna_private import live_trial
 from seedlab.errors import SeedlabError
 from seedlab.search.settings import SearchSettings
@@ -123,7 +124,7 @@ class SearchStudy:
                 for objective in objectives
             ]
             shown = objectives[0].per_run(scores, marks)
-        except ValueError as error:
+        except AnalysisError as error:
             raise SeedlabError(f"hydra.sweeper.objective: {error}") from error
         trial.set_user_attr(FAILED, list(failed))
         trial.set_user_attr(VALUES, values)

@@ -107,10 +107,9 @@ def _export(name: str, studies: str) -> Path:
 @contextmanager
 def analysis_refusals() -> Iterator[None]:
     """Turn the refusals of `analysis` into `SeedlabError`; other errors stay what they are."""
-    from analysis.data.study import TableError
-    from analysis.variance.henderson import DesignError
+    from analysis.errors import AnalysisError
 
     try:
         yield
-    except (TableError, DesignError) as error:
+    except AnalysisError as error:
         raise SeedlabError(str(error)) from error
