@@ -156,25 +156,30 @@ def test_ctrl_c_is_neither_a_refusal_nor_an_error(
     assert "report it" not in printed
 
 
+@pytest.mark.parametrize("flags", [[], ["-m"]])
 @pytest.mark.parametrize(
     ("override", "text"),
     [
         ("study=${nope}", "Interpolation key 'nope' not found"),
         ("hydra.launcher.nope=1", "nope"),
         ("recipe=[", "recipe=[ is not an override that Hydra can read (no viable"),
-        ("hydra.launcher.retries=-1", "hydra.launcher.retries is -1; it must be 0"),
     ],
 )
-@pytest.mark.parametrize("flags", [[], ["-m"]])
 def test_a_configuration_that_hydra_refuses_is_a_refusal(
     capsys: pytest.CaptureFixture[str], flags: list[str], override: str, text: str
 ) -> None:
-    if "retries" in override and not flags:
-        pytest.skip("one run by itself has no launcher")
     assert main(["run", *flags, *SMALL, override]) == 2
     printed = capsys.readouterr().err
     assert text in printed
     assert "Traceback" not in printed
+
+
+def test_settings_of_the_launcher_are_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["run", "-m", *SMALL, "hydra.launcher.retries=-1"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "hydra.launcher.retries is -1; it must be 0" in line
 
 
 def test_refusals_are_no_value_errors() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from seedlab.application import app as application
@@ -22,6 +23,12 @@ from seedlab.tasks.metrics import METRICS
 from seedlab.training.schedules import SCHEDULES
 
 assert application.main  # registers the defaults with Hydra
+
+
+@pytest.fixture(autouse=True)
+def _outside_of_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the configuration that a command left behind in this process."""
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
 
 
 def composed(*overrides: str) -> DictConfig:
