@@ -16,7 +16,7 @@ from seedlab.config.checks import check_engine, check_run
 from seedlab.config.settings import defaults, read_settings
 from seedlab.errors import SeedlabError
 from seedlab.execution.events import Event, Outcome
-from seedlab.launch.jobs.application import CohortProtocol, RunRequest, trained_in_packs
+from seedlab.launch.jobs.application import RunRequest, StagedRuns, trained_in_packs
 from seedlab.paths import conf_folder
 from seedlab.reproduce.identify import with_hashes
 from seedlab.spec.early_stopping import EarlyStoppingSpec, check_early_stopping, check_train
@@ -58,7 +58,7 @@ class SeedlabAdapter:
             settings.early_stopping,
         )
 
-    def cohorts(self, plans: Sequence[RunRequest]) -> Sequence[CohortProtocol]:
+    def cohorts(self, plans: Sequence[RunRequest]) -> Sequence[StagedRuns]:
         """Return a race for every study, setting and policy: runs that differ in seeds alone."""
         groups: dict[object, list[RunRequest]] = {}
         for plan in plans:
@@ -153,7 +153,7 @@ def run(cfg: DictConfig) -> float | None:
 
 
 def _run_cohort(
-    adapter: SeedlabAdapter, cohort: CohortProtocol, planned: IdentifiedRun
+    adapter: SeedlabAdapter, cohort: StagedRuns, planned: IdentifiedRun
 ) -> float | None:
     """Train a run that only its own curve can stop."""
     cohort.begin()

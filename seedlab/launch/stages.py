@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seedlab.launch.batch_plan import BatchPlan, make_work_item, make_work_items
-from seedlab.launch.jobs.application import CohortProtocol
+from seedlab.launch.jobs.application import StagedRuns
 from seedlab.launch.jobs.work import Job, WorkItem
 from seedlab.spec.pack import Pack
 
@@ -21,14 +21,14 @@ class Stages:
     Parameters
     ----------
     plan : BatchPlan
-    races : sequence of CohortProtocol
+    races : sequence of StagedRuns
         Under early stopping; no two of them share a run.
     threads, workers : int
         CPU threads per worker, and how many workers there are.
     """
 
     def __init__(
-        self, plan: BatchPlan, cohorts: Sequence[CohortProtocol], threads: int, workers: int
+        self, plan: BatchPlan, cohorts: Sequence[StagedRuns], threads: int, workers: int
     ) -> None:
         self._plan, self._cohorts = plan, cohorts
         self._threads, self._workers = threads, workers
@@ -66,14 +66,12 @@ class Stages:
             work_items += [self._work(pack, cohort.study) for pack in packs]
         return work_items
 
-    def deferred(
-        self, cohort: CohortProtocol, errors: Mapping[int, BaseException]
-    ) -> Sequence[str]:
+    def deferred(self, cohort: StagedRuns, errors: Mapping[int, BaseException]) -> Sequence[str]:
         """Return which comparisons of a race are put off, and why; see `next`."""
         return cohort.deferred(self._failed(cohort, errors))
 
     def _failed(
-        self, cohort: CohortProtocol, errors: Mapping[int, BaseException]
+        self, cohort: StagedRuns, errors: Mapping[int, BaseException]
     ) -> dict[str, BaseException]:
         return {
             job.run_id: errors[job.position]

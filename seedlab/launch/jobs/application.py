@@ -50,7 +50,7 @@ class RunRequest(Protocol):
         ...
 
 
-class CohortProtocol(Protocol):
+class StagedRuns(Protocol):
     """Runs of one study of which early stopping trains some to their end."""
 
     @property
@@ -138,7 +138,7 @@ class TaskAdapter(Protocol):
         """Return the score (see `EngineSpec.score`) of every run that is over, by run id."""
         ...
 
-    def cohorts(self, plans: Sequence[RunRequest]) -> Sequence[CohortProtocol]:
+    def cohorts(self, plans: Sequence[RunRequest]) -> Sequence[StagedRuns]:
         """Return the races of a batch: a run is in one of them, or in none.
 
         Raises

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import cloudpickle
 
 if TYPE_CHECKING:
-    from seedlab.launch.workers.messages import Session
+    from seedlab.launch.executors.session import Session
 
 # Seconds between two looks at whether the launcher is still there.
 _WATCH_SECONDS = 0.5
@@ -63,7 +63,6 @@ def _watch(launcher: int) -> None:
 
 def _begin(connection: Connection) -> Session | None:
     """Say hello, become what the launcher is, and say so; None where that fails."""
-    from seedlab.compat.hydra_private import restore_singletons
     from seedlab.launch.workers.messages import Broken, Hello, Ready
 
     send = _sender(connection)
@@ -73,8 +72,8 @@ def _begin(connection: Connection) -> Session | None:
     try:
         # Imports the application, so the search path has to be set before.
         session: Session = cloudpickle.loads(packed_session)
-        restore_singletons(session.singletons)
-        import seedlab.launch.workers.run_jobs  # noqa: F401  (what can't be imported is reported here)
+        _restore(session.singletons)
+        import seedlab.launch.executors.run_work  # noqa: F401  (import errors are reported below)
     except BaseException:
         send(Broken(traceback.format_exc()))
         return None
@@ -84,7 +83,7 @@ def _begin(connection: Connection) -> Session | None:
 
 def _serve(connection: Connection, session: Session) -> None:
     """Do what the launcher asks for until it hangs up."""
-    from seedlab.launch.workers.run_jobs import run_work
+    from seedlab.launch.executors.run_work import run_work
 
     send = _sender(connection)
     try:
@@ -134,3 +133,12 @@ def _sender(connection: Connection) -> Callable[[object], None]:
             raise _HungUpError from error
 
     return send
+
+
+def _restore(singletons: object) -> None:
+    """Put Hydra into the state it has in the launcher."""
+    from hydra.core.singleton import Singleton
+    from hydra.core.utils import setup_globals
+
+    setup_globals()
+    Singleton.set_state(singletons)

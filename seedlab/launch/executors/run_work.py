@@ -1,4 +1,4 @@
-"""What a worker does with its work: Hydra's `run_job` for every job, around one training."""
+"""`run_work`: does one work item in this process, with Hydra's `run_job` for every job."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
@@ -15,14 +16,43 @@ from omegaconf import DictConfig
 from seedlab.compat.hydra_private import returned_value
 from seedlab.errors import RunFailedError, SeedlabError
 from seedlab.execution.events import Event, Outcome
+from seedlab.launch.executors.session import Session
 from seedlab.launch.jobs.application import TaskAdapter, adapter_of
 from seedlab.launch.jobs.job_configs import job_config
 from seedlab.launch.jobs.work import Job, WorkItem
-from seedlab.launch.workers.messages import Done, PackFailed, Session
 from seedlab.spec.pack import Pack
 
 # Python frames per nested job (four were counted), with room for what training needs.
 _FRAMES_PER_JOB, _FRAMES = 12, 2000
+
+
+@dataclass(frozen=True)
+class Done:
+    """A work item is done.
+
+    Parameters
+    ----------
+    returns : mapping of position to JobReturn
+        Jobs that have ended, by position in the batch.
+    skipped : tuple of run ids
+        Runs that another process trains.
+    """
+
+    returns: Mapping[int, JobReturn]
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PackFailed:
+    """A pack of more than one run raised as a whole; the run to blame is not known.
+
+    Parameters
+    ----------
+    error : str
+        The traceback.
+    """
+
+    error: str
 
 
 class _PackRaisedError(BaseException):
