@@ -1,4 +1,4 @@
-"""The Hydra application: what `seedlab run` composes, and what one job does."""
+"""The Hydra application of `seedlab run`: its configuration and its task function."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class SeedlabAdapter:
         )
 
     def cohorts(self, plans: Sequence[RunRequest]) -> Sequence[StagedRuns]:
-        """Return a race for every study, setting and policy: runs that differ in seeds alone."""
+        """Return a cohort per study, setting and policy: runs that differ in seeds alone."""
         groups: dict[object, list[RunRequest]] = {}
         for plan in plans:
             if plan.early_stopping.active:
@@ -113,8 +113,8 @@ class SeedlabAdapter:
 def run(cfg: DictConfig) -> float | None:
     """Train the one run that a configuration asks for, unless it is on record.
 
-    This is what Hydra calls for a single run, and for every job under a launcher that
-    knows nothing of packs (basic, joblib).
+    Hydra calls it for a single run, and for every job under a launcher without packs (basic,
+    joblib).
 
     Returns
     -------
@@ -137,8 +137,8 @@ def run(cfg: DictConfig) -> float | None:
     cohorts = adapter.cohorts([planned])
     if settings.dry:
         left = [] if planned.spec.run_id in finished else [pack]
-        words = [line for cohort in cohorts for line in ("", *cohort.plan_text(1))]
-        print("\n".join([adapter.describe([planned.spec], left, set(finished)), *words]))  # noqa: T201
+        lines = [line for cohort in cohorts for line in ("", *cohort.plan_text(1))]
+        print("\n".join([adapter.describe([planned.spec], left, set(finished)), *lines]))  # noqa: T201
         return None
     study.plan([planned.spec])
     known = planned.spec.run_id in finished

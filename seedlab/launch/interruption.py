@@ -26,7 +26,7 @@ def interruptible(advice: str) -> Iterator[None]:
     Parameters
     ----------
     advice : str
-        What is kept and how to continue, before the command.
+        Text before the command: the results that are kept, and how to continue.
 
     Raises
     ------

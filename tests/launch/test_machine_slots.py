@@ -1,4 +1,4 @@
-"""Where workers run: GPUs, CPU cores, and what is refused."""
+"""Slots of a machine: GPUs, CPU cores, and refusals."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def work(inits: Sequence[int], order: int = 0, total_seed: int = 0) -> WorkItem:
     return WorkItem(jobs, {}, Pack(runs, EngineSpec()))
 
 
-def tell(
+def report(
     display: Display, slot: Slot, job: Job, kind: Kind, step: int = 0, score: float | None = None
 ) -> None:
     display.event(slot, Event(kind, job.run_id, step=step, total_steps=100, score=score))
@@ -63,23 +63,23 @@ def test_one_line_for_every_run_that_ends(lines: tuple[LineDisplay, io.StringIO]
     display, stream = lines
     pack = work([0, 1, 2])
     display.assigned(CPU, pack)
-    tell(display, CPU, pack.jobs[0], "started")
-    tell(display, CPU, pack.jobs[0], "evaluated", 50, 0.7)
-    tell(display, CPU, pack.jobs[0], "finished", 100, 0.75)
+    report(display, CPU, pack.jobs[0], "started")
+    report(display, CPU, pack.jobs[0], "evaluated", 50, 0.7)
+    report(display, CPU, pack.jobs[0], "finished", 100, 0.75)
     display.event(CPU, Event("failed", pack.jobs[1].run_id, message="ValueError: no\nmore"))
-    tell(display, CPU, pack.jobs[2], "skipped")
+    report(display, CPU, pack.jobs[2], "skipped")
     assert stream.getvalue().splitlines() == [
         "[3/10] init 0 order 0 finished: 0.75",
         "[4/10] init 1 order 0 FAILED: ValueError: no",
     ]
 
 
-def test_an_end_that_is_told_twice_counts_once(lines: tuple[LineDisplay, io.StringIO]) -> None:
+def test_an_end_that_is_reported_twice_counts_once(lines: tuple[LineDisplay, io.StringIO]) -> None:
     display, stream = lines
     pack = work([0])
     display.assigned(CPU, pack)
     for _ in range(2):
-        tell(display, CPU, pack.jobs[0], "finished", 100, 0.75)
+        report(display, CPU, pack.jobs[0], "finished", 100, 0.75)
     assert len(stream.getvalue().splitlines()) == 1
     assert display.progress.done == 3
 
@@ -98,7 +98,7 @@ def test_a_heartbeat_when_nothing_ends(
         (119.0, 50),
         (120.0, 50),
     ):
-        tell(display, CPU, pack.jobs[0], "stepped", step)
+        report(display, CPU, pack.jobs[0], "stepped", step)
         display.tick()
     # A quarter of a run in 50 s, so seven and a half runs take 25 minutes.
     assert stream.getvalue().splitlines() == [
@@ -116,7 +116,7 @@ def test_a_pack_that_is_tried_again_is_not_counted_twice(
         display.assigned(CPU, pack)
         for step in (20, 40):
             clock.now = first + step
-            tell(display, CPU, pack.jobs[0], "stepped", step)
+            report(display, CPU, pack.jobs[0], "stepped", step)
             display.tick()
     assert display.launch.completed == pytest.approx(2.4)
     # The pace of the first try: a fifth of a run in 20 s.
@@ -194,11 +194,11 @@ def test_the_live_display_has_a_bar_for_the_launch_and_one_per_slot(
     clock.now = 10.0
     display.assigned(GPU, second)
     for clock.now, step in ((20.0, 20), (30.0, 40)):
-        tell(display, GPU, second.jobs[0], "stepped", step)
+        report(display, GPU, second.jobs[0], "stepped", step)
         display.tick()
-    tell(display, CPU, first.jobs[0], "finished", 100, 0.9)
+    report(display, CPU, first.jobs[0], "finished", 100, 0.9)
     for job in first.jobs[1:]:
-        tell(display, CPU, job, "evaluated", 25, 0.8)
+        report(display, CPU, job, "evaluated", 25, 0.8)
     clock.now = 40.0
     display.tick()
     rows = [row.rstrip().split(maxsplit=6) for row in shown(display, width=110)]
@@ -219,7 +219,7 @@ def test_no_line_is_wrapped(progress: ProgressState, clock: Clock, width: int) -
         pack = work(range(25), order=1000 + slot.index)
         display.assigned(slot, pack)
         for job in pack.jobs:
-            tell(display, slot, job, "evaluated", 99, 0.123456)
+            report(display, slot, job, "evaluated", 99, 0.123456)
     display.tick()
     text = shown(display, width)
     assert len(text) == 1 + 12

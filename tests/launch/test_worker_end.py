@@ -55,7 +55,7 @@ def test_workers_of_other_applications_run_their_exit_handlers(
     assert hook.exists()
 
 
-def test_a_broken_connection_of_a_jobs_own_is_told(
+def test_a_broken_connection_of_a_jobs_own_kills_the_worker(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not every part of a job is within Hydra's reach: what escapes must not look like an end."""

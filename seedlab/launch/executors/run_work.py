@@ -70,7 +70,7 @@ def run_work(work: WorkItem, session: Session, emit: Callable[[Event], None]) ->
     work : WorkItem
     session : Session
     emit : callable
-        Gets the events.
+        Gets the events of the runs.
     """
     adapter = adapter_of(session.task_function)
     if work.pack is None or adapter is None:
@@ -79,7 +79,7 @@ def run_work(work: WorkItem, session: Session, emit: Callable[[Event], None]) ->
 
 
 class _PackRun:
-    """One pack, its jobs' nesting and what came out."""
+    """One pack, the nesting of its jobs, and their returns."""
 
     def __init__(self, work: WorkItem, pack: Pack, session: Session, adapter: TaskAdapter) -> None:
         self._work = work
@@ -181,21 +181,21 @@ def _run_job(
 
 
 def _portable(returned: JobReturn) -> JobReturn:
-    """Make sure that a JobReturn survives the way to the parent.
+    """Return a JobReturn that can be sent to the parent process.
 
-    An exception loses its traceback when it is pickled, so that goes into its notes; one
-    that can't be rebuilt (many can't: their constructor wants other arguments) is replaced.
+    Pickling an exception loses its traceback, so its notes hold it. An exception that can't be
+    rebuilt (its constructor needs other arguments) is replaced.
     """
     value = returned_value(returned)
     if isinstance(value, BaseException):
         text = "".join(traceback.format_exception(value)).rstrip()
         if not getattr(value, "__notes__", None):
             value.add_note(text)
-        if not _travels(value):
+        if not _can_be_sent(value):
             replacement = RunFailedError(f"{type(value).__name__}: {value}")
             replacement.add_note(text)
             returned.return_value = replacement
-    elif not _travels(value):
+    elif not _can_be_sent(value):
         returned.status = JobStatus.FAILED
         returned.return_value = RunFailedError(
             f"the task function returned a {type(value).__name__}, which can't be sent to "
@@ -204,7 +204,7 @@ def _portable(returned: JobReturn) -> JobReturn:
     return returned
 
 
-def _travels(value: Any) -> bool:
+def _can_be_sent(value: Any) -> bool:
     try:
         cloudpickle.loads(cloudpickle.dumps(value))
     except Exception:

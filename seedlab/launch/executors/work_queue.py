@@ -46,7 +46,7 @@ class Attempt:
 
 
 class WorkQueue:
-    """Work items of one `Executor.run`: which are due, what is tried again, what has ended.
+    """Work items of one `Executor.run`, with their retries and the returns of their jobs.
 
     An executor takes an attempt, reports when it is handed out, passes on its events and ends it
     with `finished` or `lost`.

@@ -34,9 +34,9 @@ def make_slots(
     Parameters
     ----------
     slots : int or None
-        How many; None: one per GPU, without GPUs as many as there are cores for.
+        Number of slots; None: one per GPU, without GPUs as many as the cores allow.
     gpus : sequence of int or str, or None
-        Which GPUs to use; None: all visible ones; empty: none.
+        GPUs to use; None: all visible ones; empty: none.
     threads : int or None
         CPU threads per slot; None: the cores divided by the slots (one thread each when
         `slots` is None too).
@@ -55,7 +55,7 @@ def make_slots(
     Raises
     ------
     SeedlabError
-        When there is not what was asked for.
+        When this machine lacks the GPUs, or a setting is out of range.
     """
     if slots is not None and slots < 1:
         raise SeedlabError(

@@ -31,7 +31,7 @@ from seedlab.launch.workers.messages import Broken, Hello, Message, Ready
 from seedlab.launch.workers.process import Output, WorkerProcess
 
 _TICK_SECONDS = 0.2
-# So many workers in a row that die before they are ready are no accident.
+# Workers in a row that may die before they are ready.
 _START_ATTEMPTS = 3
 _GOODBYE_SECONDS = 5.0
 
@@ -138,7 +138,7 @@ class LocalExecutor:
         worker_slot.worker.send(worker_slot.attempt.work)
 
     def _listen(self) -> None:
-        """Wait a moment for messages and output, and deal with what has come."""
+        """Wait a moment for messages and output of the workers, and handle them."""
         sources: dict[Any, WorkerSlot] = {}
         for worker_slot in self._worker_slots:
             if worker_slot.worker is not None:
