@@ -86,7 +86,7 @@ def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]
         lines += ["", *_shape_lines(members, task, plan, probe, seconds)]
     lines += [
         "",
-        f"time     {duration(total)} of one worker for what is left, start-up not counted; "
+        f"time     {duration(total)} of one worker for the runs still to train, start-up not counted; "
         "workers share it evenly (hydra.launcher.slots)",
         "dry run: nothing was trained and no result was written",
     ]
