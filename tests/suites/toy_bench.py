@@ -103,7 +103,7 @@ def _plain(overrides: Sequence[str]) -> list[str]:
     return [line for line in overrides if not line.startswith("hydra")]
 
 
-def quiet_launcher(overrides: Sequence[str], executor: str) -> list[str]:
+def quiet_launcher(overrides: Sequence[str], executor: str = "local") -> list[str]:
     if any(line.startswith("hydra/launcher=") for line in overrides):
         return []
     launcher = {"executor": executor, "slots": 1, "progress": "none"}
