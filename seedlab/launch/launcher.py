@@ -7,11 +7,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from seedlab.compat.hydra_private import returned_value, singleton_state
 from seedlab.errors import SeedlabError
 from seedlab.launch.batch_plan import BatchPlan, plan_batch
 from seedlab.launch.display.displays import make_display
@@ -64,7 +64,7 @@ def launch(
     task_name = str(config.hydra.job.name)
     executor: Executor | None = None
     if len(plan.finished) < len(plan.jobs):
-        session = Session(hydra_context, task_function, Singleton.get_state(), task_name)
+        session = Session(hydra_context, task_function, singleton_state(), task_name)
         executor = make_executor(settings, _resources(plan), session)
     if plan.dry and adapter is not None:
         sys.stdout.write(dry_run_text(plan, cohorts, executor.slots if executor else (), adapter))
@@ -136,7 +136,7 @@ def _finish_cohorts(
             job = jobs[run.run_id].job
             if run.run_id in scores and job.position not in errors:
                 returned = returns.get(job.position)
-                if returned is None or returned._return_value != scores[run.run_id]:
+                if returned is None or returned_value(returned) != scores[run.run_id]:
                     returns[job.position] = completed_return(job, scores[run.run_id], task_name)
         if sentences := stages.deferred(cohort, errors):
             deferred += sentences
@@ -146,7 +146,7 @@ def _finish_cohorts(
 
 
 def _errors(returns: Mapping[int, JobReturn]) -> dict[int, BaseException]:
-    return {at: r._return_value for at, r in returns.items() if r.status is JobStatus.FAILED}
+    return {at: returned_value(r) for at, r in returns.items() if r.status is JobStatus.FAILED}
 
 
 def _refuse_batches(config: DictConfig) -> None:

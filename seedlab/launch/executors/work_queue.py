@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from seedlab.compat.hydra_private import returned_value
 from seedlab.errors import WorkerDiedError
 from seedlab.execution.events import Event
 from seedlab.launch.display.base import Display
@@ -162,7 +163,7 @@ def _slot(attempt: Attempt) -> Slot:
 
 
 def _final_event(run_id: str, returned: JobReturn) -> Event:
-    value = returned._return_value
+    value = returned_value(returned)
     if returned.status is JobStatus.COMPLETED:
         score = float(value) if isinstance(value, int | float) else None
         return Event("finished", run_id, score=score)

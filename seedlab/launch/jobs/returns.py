@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from seedlab.compat.hydra_private import make_return
 from seedlab.launch.jobs.work import Job
 
 
 def completed_return(job: Job, score: float | None, task_name: str) -> JobReturn:
     """Return the JobReturn of a job whose result is in the store (it holds no config)."""
-    return JobReturn(
-        overrides=list(job.overrides),
-        task_name=task_name,
-        status=JobStatus.COMPLETED,
-        _return_value=score,
-    )
+    return make_return(job.overrides, JobStatus.COMPLETED, score, task_name)
 
 
 def failed_return(job: Job, error: Exception) -> JobReturn:
     """Return the JobReturn of a job that no worker could finish."""
-    return JobReturn(overrides=list(job.overrides), status=JobStatus.FAILED, _return_value=error)
+    return make_return(job.overrides, JobStatus.FAILED, error)

@@ -63,6 +63,7 @@ def _watch(launcher: int) -> None:
 
 def _begin(connection: Connection) -> Session | None:
     """Take over the launcher's Hydra state and application; None where that fails."""
+    from seedlab.compat.hydra_private import restore_singletons
     from seedlab.launch.workers.messages import Broken, Hello, Ready
 
     send = _sender(connection)
@@ -72,7 +73,7 @@ def _begin(connection: Connection) -> Session | None:
     try:
         # Imports the application, so the search path has to be set before.
         session: Session = cloudpickle.loads(packed_session)
-        _restore(session.singletons)
+        restore_singletons(session.singletons)
         import seedlab.launch.executors.run_work  # noqa: F401  (import errors are reported below)
     except BaseException:
         send(Broken(traceback.format_exc()))
@@ -132,12 +133,3 @@ def _sender(connection: Connection) -> Callable[[object], None]:
             raise _HungUpError from error
 
     return send
-
-
-def _restore(singletons: object) -> None:
-    """Give Hydra the state that it has in the launcher."""
-    from hydra.core.singleton import Singleton
-    from hydra.core.utils import setup_globals
-
-    setup_globals()
-    Singleton.set_state(singletons)
