@@ -20,7 +20,7 @@ class Session:
     task_function : callable
         The application; cloudpickle carries it to other processes.
     singletons : mapping of str to object
-        Hydra's state in the launcher, from `Singleton.get_state`.
+        Hydra's state in the launcher, from `seedlab.compat.hydra_private.singleton_state`.
     task_name : str
         ``hydra.job.name``.
     """
