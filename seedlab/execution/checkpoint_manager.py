@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class StudyCheckpointManager:
     """Keeps checkpoints in a study; a `seedlab.training.checkpoint.CheckpointManager`.
 
-    The checkpoint of a run that pauses at a rung is kept while the run may be promoted. A
+    The checkpoint of a run at a rung is kept while the run may be promoted. A
     checkpoint that can't be written (a full disk) is a warning: its run starts over if it is
     promoted, and ends with the same bits.
 
@@ -71,12 +71,12 @@ class StudyCheckpointManager:
         return self._stage.every
 
     @property
-    def pause(self) -> int | None:
-        """Updates after which runs pause."""
+    def until(self) -> int | None:
+        """Number of updates after which runs stop."""
         return self._stage.until
 
     def load(self, run_id: str) -> Checkpoint | None:
-        """Return the newest sound checkpoint of a run that is not after the pause."""
+        """Return the newest usable checkpoint of a run that is not after `until`."""
         found = self._checkpoints.load(run_id, self._circumstances, self._stage.until)
         if found is not None:
             self.resumed[run_id] = found.step

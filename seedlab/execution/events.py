@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["started", "stepped", "evaluated", "finished", "paused", "failed", "skipped"]
+Kind = Literal["started", "stepped", "evaluated", "finished", "stopped", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Event:
         ``started``; ``stepped`` (a step count and nothing else, at most a few a second);
         ``evaluated`` (`step`, `score`); ``finished`` (`score`; sent *after* the run's record
         is in the store, because a run that was announced is not trained again when its
-        worker dies a moment later); ``paused`` (the same for a run that reached the `step` of
-        its pause); ``failed`` (`message`); ``skipped`` (another process trains it).
+        worker dies a moment later); ``stopped`` (the same for a run that was trained up to a
+        rung, `step`, and may be resumed); ``failed`` (`message`); ``skipped`` (another process trains it).
     run_id : str
     step, total_steps : int
         Updates made and updates that the recipe asks for; 0 when unknown.
@@ -47,8 +47,8 @@ class Outcome:
     Parameters
     ----------
     status : str
-        ``finished``: its result is in the store, now or from before. Diverged runs and runs at
-        their pause have results too. ``failed``: it raised `error`. ``skipped``: another process
+        ``finished``: its result is in the store, now or from before. Diverged and stopped runs have
+        results too. ``failed``: it raised `error`. ``skipped``: another process
         has its claim, and the launcher asks again later.
     score : float or None
         Value that the job returns.

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Toy:
-    """The toy application in a study's folder of its own.
+    """The toy application in its own study folder.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ def final_line(progress: ProgressState, event: Event) -> str:
         why = event.message.splitlines()[0] if event.message else "no reason was given"
         return f"{at} {label} FAILED: {why}"
     score = "" if event.score is None else f": {event.score:.4g}"
-    how = f"paused at step {event.step}" if event.kind == "paused" else "finished"
+    how = f"stopped at step {event.step}" if event.kind == "stopped" else "finished"
     return f"{at} {label} {how}{score}"
 
 

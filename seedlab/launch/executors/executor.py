@@ -41,7 +41,7 @@ class Executor(Protocol):
     `tests/suites/executor.py` checks:
 
     - Every job of the work items has exactly one JobReturn, whatever happens to its worker.
-    - A run that was announced as ``finished`` or ``paused`` is never lost and never run again.
+    - A run that was announced as ``finished`` or ``stopped`` is never lost and never run again.
       Its score is kept from the event when its worker dies a moment later.
     - A worker that dies costs the runs in flight. Its unfinished runs are halved and run again,
       until the run that kills its worker is alone. That run is tried `settings.retries` times

@@ -99,7 +99,7 @@ class WorkQueue:
 
     def event(self, attempt: Attempt, event: Event) -> None:
         """Note an event of a run; one that announces a result keeps the run from being lost."""
-        if event.kind in ("finished", "paused"):
+        if event.kind in ("finished", "stopped"):
             attempt.announced[event.run_id] = event.score
         self._display.event(_slot(attempt), event)
 
