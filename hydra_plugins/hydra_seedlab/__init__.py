@@ -1,1 +1,1 @@
-"""seedlab's launcher and sweeper, where Hydra looks for them; the substance is in `seedlab`."""
+"""seedlab's launcher and sweepers, in the namespace that Hydra searches for plugins."""

@@ -16,9 +16,16 @@ from omegaconf import DictConfig
 
 @dataclass
 class SeedlabLauncherConf:
-    """Configuration of the launcher: ``hydra.launcher.*``."""
+    """Configuration of the launcher: ``hydra.launcher.*``.
+
+    An executor with keys of its own extends this class and registers it as another launcher.
+    """
 
     _target_: str = "hydra_plugins.hydra_seedlab.launcher.SeedlabLauncher"
+
+    # What runs the work: local (worker processes of this machine), or MODULE:CLASS of an
+    # executor outside seedlab (docs/extending.md).
+    executor: str = "local"
 
     # Worker processes at a time. null: one per GPU; without GPUs the CPU cores divided by
     # engine.threads.
@@ -53,7 +60,7 @@ class SeedlabLauncher(Launcher):
     Parameters
     ----------
     **settings
-        The values of `SeedlabLauncherConf`.
+        The values of `SeedlabLauncherConf`, or of a class that extends it.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -66,7 +73,7 @@ class SeedlabLauncher(Launcher):
         task_function: TaskFunction,
         config: DictConfig,
     ) -> None:
-        """Keep what Hydra hands over before the launch."""
+        """Keep Hydra's arguments for the launch."""
         self._hydra_context = hydra_context
         self._task_function = task_function
         self._config = config
@@ -76,14 +83,11 @@ class SeedlabLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """Run a batch of jobs; see `seedlab.launch.launcher.launch`."""
         # Hydra imports this module at every start, whichever launcher is chosen.
-        from seedlab.launch.launcher import LauncherSettings, launch
+        from seedlab.launch.executors.settings import LauncherSettings
+        from seedlab.launch.launcher import launch
 
-        gpus = self._settings["gpus"]
-        settings = LauncherSettings(
-            **{**self._settings, "gpus": None if gpus is None else tuple(gpus)}
-        )
         return launch(
-            settings,
+            LauncherSettings.of(self._settings),
             self._hydra_context,
             self._task_function,
             self._config,

@@ -24,14 +24,14 @@ class SeedlabSearchConf:
     # Sweeps on the command line are added to them. Never a seed.
     params: dict[str, str] = field(default_factory=dict)
 
-    # Settings that are tried. A finished search goes on when it is raised.
+    # Settings that are tried. A larger number continues a finished search.
     trials: int = 20
 
     # Settings that are trained side by side; the next ones are proposed when all of them
     # are decided.
     trials_at_once: int = 5
 
-    # What a setting is worth: mean, median, "expected_best(N)", "quantile(Q)", failure_rate;
+    # Value of a setting: mean, median, "expected_best(N)", "quantile(Q)", failure_rate;
     # or a list of two, for which the Pareto front is sought.
     objective: Any = "mean"
 
@@ -45,7 +45,7 @@ class SeedlabSearchConf:
     # Replicates between two decisions.
     seeds_per_round: int = 2
 
-    # Who decides between rounds that a setting gets no more seeds: sequential (at most
+    # Rule that decides between rounds that a setting gets no more seeds: sequential (at most
     # alpha wrong over the whole search), wilcoxon (Optuna's WilcoxonPruner with the
     # uncorrected level alpha at every round) or none. Objectives that are no means of a
     # number per run (all but mean and failure_rate) are never decided early.
@@ -95,7 +95,7 @@ class SeedlabSearch(Sweeper):
         task_function: TaskFunction,
         config: DictConfig,
     ) -> None:
-        """Keep what Hydra hands over before the sweep, and make the launcher."""
+        """Keep Hydra's arguments for the sweep, and make the launcher."""
         self._hydra_context = hydra_context
         self._task_function = task_function
         self._config = config

@@ -17,7 +17,7 @@ class SeedlabSweeperConf:
 
     _target_: str = "hydra_plugins.hydra_seedlab.sweeper.SeedlabSweeper"
 
-    # Jobs that are handed to the launcher at a time; null: all of them.
+    # Jobs that the launcher gets at a time; null: all of them.
     max_batch_size: int | None = None
 
     # Sweeps given in the configuration instead of on the command line.
@@ -37,7 +37,7 @@ class SeedlabSweeper(BasicSweeper):
     """
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Compose one job of every group, to find what can't be composed before any runs."""
+        """Compose one job of every group, so that a bad configuration fails before any run."""
         from seedlab.launch.jobs.job_configs import group_key
 
         groups = {group_key(overrides): overrides for overrides in batch}

@@ -1,4 +1,4 @@
-"""The Hydra application: what `seedlab run` composes, and what one job does."""
+"""The Hydra application of `seedlab run`: its configuration and its task function."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seedlab.config.checks import check_engine, check_run
 from seedlab.config.settings import defaults, read_settings
 from seedlab.errors import SeedlabError
 from seedlab.execution.events import Event, Outcome
-from seedlab.launch.jobs.application import CohortProtocol, RunRequest, trained_in_packs
+from seedlab.launch.jobs.application import RunRequest, StagedRuns, trained_in_packs
 from seedlab.paths import conf_folder
 from seedlab.reproduce.identify import with_hashes
 from seedlab.spec.early_stopping import EarlyStoppingSpec, check_early_stopping, check_train
@@ -58,8 +58,8 @@ class SeedlabAdapter:
             settings.early_stopping,
         )
 
-    def cohorts(self, plans: Sequence[RunRequest]) -> Sequence[CohortProtocol]:
-        """Return a race for every study, setting and policy: runs that differ in seeds alone."""
+    def cohorts(self, plans: Sequence[RunRequest]) -> Sequence[StagedRuns]:
+        """Return a cohort per study, setting and policy: runs that differ in seeds alone."""
         groups: dict[object, list[RunRequest]] = {}
         for plan in plans:
             if plan.early_stopping.active:
@@ -113,8 +113,8 @@ class SeedlabAdapter:
 def run(cfg: DictConfig) -> float | None:
     """Train the one run that a configuration asks for, unless it is on record.
 
-    This is what Hydra calls for a single run, and for every job under a launcher that
-    knows nothing of packs (basic, joblib).
+    Hydra calls it for a single run, and for every job under a launcher without packs (basic,
+    joblib).
 
     Returns
     -------
@@ -137,8 +137,8 @@ def run(cfg: DictConfig) -> float | None:
     cohorts = adapter.cohorts([planned])
     if settings.dry:
         left = [] if planned.spec.run_id in finished else [pack]
-        words = [line for cohort in cohorts for line in ("", *cohort.plan_text(1))]
-        print("\n".join([adapter.describe([planned.spec], left, set(finished)), *words]))  # noqa: T201
+        lines = [line for cohort in cohorts for line in ("", *cohort.plan_text(1))]
+        print("\n".join([adapter.describe([planned.spec], left, set(finished)), *lines]))  # noqa: T201
         return None
     study.plan([planned.spec])
     known = planned.spec.run_id in finished
@@ -153,7 +153,7 @@ def run(cfg: DictConfig) -> float | None:
 
 
 def _run_cohort(
-    adapter: SeedlabAdapter, cohort: CohortProtocol, planned: IdentifiedRun
+    adapter: SeedlabAdapter, cohort: StagedRuns, planned: IdentifiedRun
 ) -> float | None:
     """Train a run that only its own curve can stop."""
     cohort.begin()

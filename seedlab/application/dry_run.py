@@ -1,4 +1,4 @@
-"""The plan in words, for ``dry=true``: cells, packs, steps, rates, memory, time."""
+"""The plan of a dry run as text: cells, packs, steps, rates, memory, time."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ MOST_SCHEDULES = 6
 
 @dataclass(frozen=True)
 class Probe:
-    """What two training steps and one evaluation batch cost on this machine.
+    """Measured costs of two training steps and one evaluation batch on this machine.
 
     Parameters
     ----------
     step_seconds, example_seconds : float
-        Of one update, and of scoring one example.
+        Seconds of one update, and of scoring one example.
     peak_bytes : int
-        Most memory the process (CPU) or the device (CUDA) has held so far.
+        Peak memory of the process (CPU) or the device (CUDA) so far.
     device : str
     sizes : tuple of int
-        Trainable numbers per depth; a single one where the architecture does not tell depths.
+        Trainable numbers per depth; a single one where the architecture has no known depths.
     decays : tuple of (weight decay, tensors, numbers)
     """
 
@@ -61,9 +61,9 @@ def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]
     specs : sequence of RunSpec
         All runs asked for.
     packs : sequence of Pack
-        Those still to train.
+        Packs of the runs still to train.
     finished : set of str
-        Ids on record.
+        Run ids on record.
     """
     done = sum(spec.run_id in finished for spec in specs)
     widths = sorted({len(pack.runs) for pack in packs})
@@ -86,7 +86,7 @@ def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]
         lines += ["", *_shape_lines(members, task, plan, probe, seconds)]
     lines += [
         "",
-        f"time     {duration(total)} of one worker for what is left, start-up not counted; "
+        f"time     {duration(total)} of one worker for the runs still to train, start-up not counted; "
         "workers share it evenly (hydra.launcher.slots)",
         "dry run: nothing was trained and no result was written",
     ]
@@ -94,7 +94,7 @@ def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]
 
 
 def measure(run: RunSpec, task: EncodedTask, engine: EngineSpec, plan: StepPlan) -> Probe:
-    """Time two updates and one evaluation batch of a run, and keep nothing of them."""
+    """Time two updates and one evaluation batch of a run; no result is written."""
     import torch
 
     from seedlab.engines.serial.pack_model import SerialModel
@@ -184,7 +184,7 @@ def _schedules(members: Sequence[RunSpec], n_examples: int, sizes: Sequence[int]
 
 
 def _depths(model: PreTrainedModel) -> dict[str, int]:
-    """Return every parameter's depth; empty where the architecture does not tell."""
+    """Return every parameter's depth; empty for an architecture without known depths."""
     from seedlab.models.depth import depths
 
     try:

@@ -28,8 +28,8 @@ def rate_lines(
     rates : (step, depth) array of float64
         See `seedlab.training.learning_rates.learning_rates`; one column holds for all depths.
     sizes : sequence of int
-        Trainable numbers per depth; a depth without any is frozen. A single one: depths are
-        not told apart.
+        Trainable numbers per depth; a depth without any is frozen. A single number stands for all
+        depths.
     warmup : int
         Updates of the warm-up.
     averaging_start : int, optional
@@ -56,8 +56,8 @@ def rate_lines(
     ruler = [" "] * min(WIDTH, steps)
     for letter, (step, _) in marks.items():
         ruler[step * len(ruler) // steps] = letter
-    told = "; ".join(f"{k}: {what} at update {step:,}" for k, (step, what) in marks.items())
-    return [*lines, " " * INDENT + "".join(ruler).rstrip(), f"         {told}"]
+    legend = "; ".join(f"{k}: {what} at update {step:,}" for k, (step, what) in marks.items())
+    return [*lines, " " * INDENT + "".join(ruler).rstrip(), f"         {legend}"]
 
 
 def sparkline(values: npt.NDArray[np.float64], highest: float, width: int = WIDTH) -> str:

@@ -23,25 +23,25 @@ log = logging.getLogger(__name__)
 class StudyCheckpointManager:
     """Keeps checkpoints in a study; a `seedlab.training.checkpoint.CheckpointManager`.
 
-    The checkpoint of a run at a rung is kept only while the run may still be promoted.
-    A checkpoint that can't be written (a full disk) is a warning: its run starts over, should
-    it be needed, and ends with the same bits.
+    The checkpoint of a run at a rung is kept while the run may be promoted. A
+    checkpoint that can't be written (a full disk) is a warning: its run starts over if it is
+    promoted, and ends with the same bits.
 
     Parameters
     ----------
     study : StudyFolder
     stage : Stage
     metric : str
-        The one that decides.
+        Metric that promotions compare.
     higher_is_better : bool
     circumstances : mapping of str to plain values
-        What trains, and what decides its bits. Only checkpoints of the same are taken up, and
-        only those of the versions of torch and seedlab that run now.
+        Engine, device and settings that decide a run's bits. Only checkpoints of the same
+        circumstances are resumed, and only those of the installed torch and seedlab.
 
     Attributes
     ----------
     resumed : dict of run id to int
-        From which step runs went on.
+        Step at which each resumed run started.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class StudyCheckpointManager:
             **{name: found.get(name) for name in ("torch", "seedlab")},
         }
         self._bests: dict[str, float | None] = {}
-        self._looked: set[str] = set()
+        self._read: set[str] = set()
         self.resumed: dict[str, int] = {}
 
     @property
@@ -83,11 +83,11 @@ class StudyCheckpointManager:
         return found
 
     def save(self, run_id: str, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint in the place of an older one, if it may be needed."""
+        """Replace the run's checkpoint, if the run may be promoted."""
         from seedlab.store.checkpoint_file import best_so_far
 
         best = best_so_far(checkpoint.history, self._metric, higher_is_better=self._higher)
-        if checkpoint.step == self._stage.until and not self._may_go_on(run_id, best):
+        if checkpoint.step == self._stage.until and not self._may_be_promoted(run_id, best):
             return
         try:
             header = {**self._circumstances, "run": run_id, "best": best}
@@ -96,18 +96,18 @@ class StudyCheckpointManager:
             if isinstance(error, OSError) and error.errno not in FULL:
                 raise
             log.warning(
-                "run %s has no checkpoint after step %d (%s); should it go on, it starts from an "
+                "run %s has no checkpoint after step %d (%s); if it is promoted, it starts from an "
                 "older one or over, and ends with the same bits",
                 run_id,
                 checkpoint.step,
                 error,
             )
 
-    def _may_go_on(self, run_id: str, best: float | None) -> bool:
-        """Whether a run at the rung may be among those that go on; drop those that can't be."""
+    def _may_be_promoted(self, run_id: str, best: float | None) -> bool:
+        """Return whether a run at the rung may be promoted; drop checkpoints of runs that can't."""
         if self._stage.keep is None:
             return True
-        self._look()
+        self._read_scores()
         self._bests[run_id] = best
         chances = may_be_promoted(
             self._stage.keep, self._bests, self._stage.seed, higher_is_better=self._higher
@@ -115,20 +115,20 @@ class StudyCheckpointManager:
         self._checkpoints.drop(self._bests.keys() - chances)
         return run_id in chances
 
-    def _look(self) -> None:
-        """Take in the scores of runs that other workers have brought to the rung."""
+    def _read_scores(self) -> None:
+        """Read the scores of runs that other workers have trained up to the rung."""
         until = self._stage.until or 0
         cohort = set(self._stage.cohort)
         for run_id, header in self._checkpoints.headers(until).items():
             if run_id in cohort:
                 self._bests[run_id] = header.get("best")
-        for run_id in set(self._study.recorded()) & cohort - self._looked:
+        for run_id in set(self._study.recorded()) & cohort - self._read:
             record = self._study.record(run_id)
             if record is None or not record.has_reached(until):
                 continue
-            self._looked.add(run_id)
+            self._read.add(run_id)
             curve = self._study.curve(record, until)
-            # A run that diverged before the rung keeps nobody from going on.
+            # A run that diverged before the rung does not count against the others.
             if record.status != "diverged" or until in curve:
                 scores = [value for value in curve.values() if value == value]
                 pick = max if self._higher else min

@@ -1,4 +1,4 @@
-"""What travels from a worker to the launcher: events while a pack runs, outcomes after it."""
+"""`Event` and `Outcome`: reports of a worker to the launcher, during a pack and after it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ class Event:
         ``evaluated`` (`step`, `score`); ``finished`` (`score`; sent *after* the run's record
         is in the store, because a run that was announced is not trained again when its
         worker dies a moment later); ``stopped`` (the same for a run that was trained up to a
-        rung, `step`, and may be resumed); ``failed`` (`message`); ``skipped`` (another
-        process trains it).
+        rung, `step`, and may be resumed); ``failed`` (`message`); ``skipped`` (another process trains it).
     run_id : str
     step, total_steps : int
         Updates made and updates that the recipe asks for; 0 when unknown.
     score : float or None
-        Of the primary metric on the validation set.
+        The primary metric on the validation set.
     message : str
-        For the reader.
+        Text for the user.
     higher_is_better : bool
         Direction of `score`.
     """
@@ -48,11 +47,11 @@ class Outcome:
     Parameters
     ----------
     status : str
-        ``finished``: its result is in the store, now or from before; a diverged or stopped
-        run is a result too. ``failed``: it raised, `error` says what. ``skipped``: another
-        process holds its claim; the launcher asks again later.
+        ``finished``: its result is in the store, now or from before. Diverged and stopped runs have
+        results too. ``failed``: it raised `error`. ``skipped``: another process
+        has its claim, and the launcher asks again later.
     score : float or None
-        What the job returns.
+        Value that the job returns.
     error : str
         The traceback of a failed run.
     """

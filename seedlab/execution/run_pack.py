@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict[str, Outcome]:
-    """Train the runs of a pack that nobody trains and that have not come so far yet.
+    """Train the runs of a pack that no other process trains and that are not on record yet.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Planning: Hydra's batch of jobs into work for the workers, and what needs none."""
+"""`BatchPlan`: a batch of Hydra's jobs as runs, on record and still to train."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class PlannedJob:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What a batch asks for.
+    """Jobs and runs of a batch.
 
     Parameters
     ----------
     jobs : tuple of Job
         All of them, in Hydra's order.
     planned : tuple of PlannedJob
-        The same with their runs; empty for a foreign application.
+        The same jobs with their runs; empty for a foreign application.
     finished : mapping of position to score
-        Jobs whose run is in the store.
+        Scores of jobs whose run is in the store.
     templates : mapping of group to DictConfig
     """
 
@@ -114,7 +114,7 @@ def plan_batch(
 def make_work_items(
     plan: BatchPlan, threads: int, workers: int, besides: Collection[int] = frozenset()
 ) -> list[WorkItem]:
-    """Return the work of a batch: packs of the runs that are not finished, or single jobs.
+    """Return the work items of a batch: packs of the runs still to train, or single jobs.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def make_work_items(
     threads : int
         CPU threads per worker, to be recorded with every run.
     workers : int
-        How many packs are trained at a time, at least 1.
+        Packs that are trained side by side, at least 1.
     besides : collection of int
         Positions of jobs that are left out.
     """
@@ -143,8 +143,8 @@ def make_work_items(
                 for item in todo
                 if (item.plan.engine, item.plan.stage) == (engine, stage)
             ]
-            told = dataclasses.replace(engine, threads=threads)
-            packs += form_packs(specs, told, stage)
+            recorded = dataclasses.replace(engine, threads=threads)
+            packs += form_packs(specs, recorded, stage)
         for pack in cut_evenly(packs, workers):
             work_items.append(make_work_item(pack, study, jobs, plan.templates))
     return work_items
@@ -153,7 +153,7 @@ def make_work_items(
 def make_work_item(
     pack: Pack, study: Path, jobs: Mapping[str, Job], templates: Mapping[int, DictConfig]
 ) -> WorkItem:
-    """Return a pack with the jobs of its runs, which are given by run id."""
+    """Return the work item of a pack; `jobs` maps run ids to jobs."""
     mine = tuple(jobs[run.run_id] for run in pack.runs)
     return WorkItem(mine, {job.group: templates[job.group] for job in mine}, pack, study)
 

@@ -1,12 +1,10 @@
-"""`launch`: what `hydra/launcher=seedlab` does with a batch of jobs."""
+"""`launch`: plans a batch of jobs, has an executor run it, and reports failures."""
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
@@ -15,44 +13,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from seedlab.compat.hydra_private import returned_value, singleton_state
 from seedlab.errors import SeedlabError
-from seedlab.launch.batch_plan import BatchPlan, make_work_items, plan_batch
-from seedlab.launch.display.displays import check_mode, make_display
-from seedlab.launch.jobs.application import CohortProtocol, TaskAdapter, adapter_of
-from seedlab.launch.jobs.slots import Slot, make_slots, usable_cores, visible_gpus
-from seedlab.launch.jobs.work import WorkItem
-from seedlab.launch.repeat_command import command
+from seedlab.launch.batch_plan import BatchPlan, plan_batch
+from seedlab.launch.display.displays import make_display
+from seedlab.launch.executors.executor import Executor, Resources, make_executor
+from seedlab.launch.executors.session import Session
+from seedlab.launch.executors.settings import LauncherSettings
+from seedlab.launch.failure_report import failure_report
+from seedlab.launch.interruption import interruptible
+from seedlab.launch.jobs.application import StagedRuns, TaskAdapter, adapter_of
+from seedlab.launch.jobs.returns import completed_return
+from seedlab.launch.launch_plan import dry_run_text, headline
 from seedlab.launch.stages import Stages
-from seedlab.launch.workers.failures import completed_return, failure_report
-from seedlab.launch.workers.messages import Session
-from seedlab.launch.workers.pool import LocalExecutor
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class LauncherSettings:
-    """The values of ``hydra.launcher``; its configuration class explains them."""
-
-    slots: int | None
-    gpus: tuple[int | str, ...] | None
-    retries: int
-    start_timeout: float
-    progress: str
-    heartbeat: float
-
-    def __post_init__(self) -> None:
-        check_mode(self.progress)
-        if self.retries < 0:
-            raise SeedlabError(
-                f"hydra.launcher.retries is {self.retries}; it must be 0 (a run whose worker dies "
-                "is not tried again) or more."
-            )
-        for name in ("start_timeout", "heartbeat"):
-            if not getattr(self, name) > 0:
-                raise SeedlabError(
-                    f"hydra.launcher.{name} is {getattr(self, name)}; it must be a number of "
-                    "seconds above 0."
-                )
 
 
 def launch(
@@ -69,7 +42,7 @@ def launch(
     ----------
     settings : LauncherSettings
     hydra_context, task_function, config
-        As Hydra's `Launcher.setup` gets them.
+        Arguments of Hydra's `Launcher.setup`.
     batch : sequence of override lists
     first_number : int
         ``hydra.job.num`` of the first job.
@@ -78,8 +51,8 @@ def launch(
     ------
     SeedlabError
         A refusal, before anything is run.
-    KeyboardInterrupt
-        On Ctrl-C; what was finished is kept, and how to continue is printed.
+    KeyboardInterrupt, SystemExit
+        On Ctrl-C and SIGTERM. Finished runs are kept, and the command to continue is printed.
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
@@ -88,10 +61,14 @@ def launch(
     cohorts = adapter.cohorts([item.plan for item in plan.planned]) if adapter is not None else ()
     if cohorts:
         _refuse_batches(config)
-    slots = _slots(settings, plan) if len(plan.finished) < len(plan.jobs) else []
     task_name = str(config.hydra.job.name)
+    executor: Executor | None = None
+    if len(plan.finished) < len(plan.jobs):
+        session = Session(hydra_context, task_function, singleton_state(), task_name)
+        executor = make_executor(settings, _resources(plan), session)
     if plan.dry and adapter is not None:
-        _say(_described(plan, cohorts, slots, adapter))
+        sys.stdout.write(dry_run_text(plan, cohorts, executor.slots if executor else (), adapter))
+        sys.stdout.write("\n")
         return [completed_return(job, None, task_name) for job in plan.jobs]
     returns = {
         job.position: completed_return(job, plan.finished[job.position], task_name)
@@ -102,63 +79,54 @@ def launch(
     if adapter is not None:
         _begin(plan, cohorts, adapter)
     deferred: Sequence[str] = ()
-    if slots:
-        stages = Stages(plan, cohorts, slots[0].threads, len(slots))
-        session = Session(hydra_context, task_function, singleton_state())
-        _train(settings, session, slots, plan, stages, returns, task_name)
-        deferred = _report(plan, cohorts, stages, returns, task_name)
+    if executor is not None:
+        stages = Stages(plan, cohorts, executor.slots[0].threads, len(executor.slots))
+        _train(settings, executor, plan, stages, returns)
+        deferred = _finish_cohorts(plan, cohorts, stages, returns, task_name)
     else:
         log.info(f"{len(plan.jobs)} runs, all of them on record")
     errors = _errors(returns)
     if errors:
         failed = [(job, errors[job.position]) for job in plan.jobs if job.position in errors]
-        _say("\n".join([failure_report(failed), *deferred]), error=True)
+        sys.stderr.write("\n".join([failure_report(failed), *deferred]) + "\n")
+        sys.stderr.flush()
     return [returns[job.position] for job in plan.jobs]
 
 
 def _train(
     settings: LauncherSettings,
-    session: Session,
-    slots: Sequence[Slot],
+    executor: Executor,
     plan: BatchPlan,
     stages: Stages,
     returns: dict[int, JobReturn],
-    task_name: str,
 ) -> None:
-    """Do the work of all stages; what comes of it goes into `returns`."""
-    executor = LocalExecutor(
-        session,
-        slots,
-        task_name=task_name,
-        retries=settings.retries,
-        start_timeout=settings.start_timeout,
-        # An empty entry is the working directory, which the workers share.
-        search_path=sys.path,
-    )
-    try:
-        with executor:
-            while work_items := stages.next(_errors(returns)):
-                jobs = sum(len(work.jobs) for work in work_items)
-                log.info(_headline(plan, work_items, min(len(slots), len(work_items))))
-                before = 0 if stages.several else len(plan.finished)
-                total = jobs + before
-                display = make_display(settings.progress, total, before, settings.heartbeat)
-                with display:
-                    returns.update(executor.run(work_items, display))
-    except KeyboardInterrupt:
-        kept = "Finished runs are kept; continue" if plan.planned else "Run everything again"
-        _say(f"\nInterrupted. {kept} with the same command:\n  {command()}", error=True)
-        raise
+    """Do the work of all stages and add the jobs' returns to `returns`."""
+    advice = "Finished runs are kept; continue" if plan.planned else "Run everything again"
+    with interruptible(advice), executor:
+        while work_items := stages.next(_errors(returns)):
+            jobs = sum(len(work.jobs) for work in work_items)
+            log.info(headline(plan, work_items, min(len(executor.slots), len(work_items))))
+            before = 0 if stages.several else len(plan.finished)
+            with make_display(
+                settings.progress, jobs + before, before, settings.heartbeat
+            ) as display:
+                returns.update(executor.run(work_items, display))
 
 
-def _report(
+def _finish_cohorts(
     plan: BatchPlan,
-    cohorts: Sequence[CohortProtocol],
+    cohorts: Sequence[StagedRuns],
     stages: Stages,
     returns: dict[int, JobReturn],
     task_name: str,
 ) -> list[str]:
-    """Say what came of the races, let their jobs report what there is; return what is put off."""
+    """Set the returns of runs under early stopping, and log outcomes.
+
+    Returns
+    -------
+    list of str
+        A sentence for each deferred decision.
+    """
     deferred: list[str] = []
     errors = _errors(returns)
     for cohort in cohorts:
@@ -170,8 +138,8 @@ def _report(
                 returned = returns.get(job.position)
                 if returned is None or returned_value(returned) != scores[run.run_id]:
                     returns[job.position] = completed_return(job, scores[run.run_id], task_name)
-        if waits := stages.deferred(cohort, errors):
-            deferred += waits
+        if sentences := stages.deferred(cohort, errors):
+            deferred += sentences
         else:
             log.info(cohort.outcome_text())
     return deferred
@@ -182,7 +150,7 @@ def _errors(returns: Mapping[int, JobReturn]) -> dict[int, BaseException]:
 
 
 def _refuse_batches(config: DictConfig) -> None:
-    """Refuse a sweeper that hands over a race in parts: each part would be a race of its own."""
+    """Refuse a sweeper that hands over a cohort in parts: each part would be a cohort of its own."""
     size = OmegaConf.select(config, "hydra.sweeper.max_batch_size", default=None)
     if size is not None:
         raise SeedlabError(
@@ -192,8 +160,8 @@ def _refuse_batches(config: DictConfig) -> None:
         )
 
 
-def _slots(settings: LauncherSettings, plan: BatchPlan) -> list[Slot]:
-    """Return the slots for a batch; its engines have to agree on threads and device."""
+def _resources(plan: BatchPlan) -> Resources:
+    """Return the requirements of a batch; its engines have to agree on threads and device."""
     wanted = {(engine.threads, engine.device) for engine in plan.engines} or {(None, "auto")}
     if len(wanted) > 1:
         raise SeedlabError(
@@ -202,67 +170,18 @@ def _slots(settings: LauncherSettings, plan: BatchPlan) -> list[Slot]:
             f"{', '.join(map(str, sorted(wanted, key=str)))}. Issue one command for each."
         )
     [(threads, device)] = wanted
-    slots = make_slots(
-        slots=settings.slots,
-        gpus=settings.gpus,
-        threads=threads,
-        device=device,
-        visible=[] if device == "cpu" else visible_gpus(os.environ),
-        cores=usable_cores(),
-    )
-    if slots[0].gpu is None and any(engine.graphs for engine in plan.engines):
-        raise SeedlabError(
-            "engine.graphs=true records CUDA graphs, but no GPU is visible here; use "
-            "engine.graphs=false, or make one visible (CUDA_VISIBLE_DEVICES, hydra.launcher.gpus)."
-        )
-    return slots
+    return Resources(threads, device, any(engine.graphs for engine in plan.engines))
 
 
-def _begin(plan: BatchPlan, cohorts: Sequence[CohortProtocol], adapter: TaskAdapter) -> None:
-    idle = {
+def _begin(plan: BatchPlan, cohorts: Sequence[StagedRuns], adapter: TaskAdapter) -> None:
+    """Open the studies of a batch with the runs that will be started."""
+    not_started = {
         (cohort.study, run.run_id)
         for cohort in cohorts
         for run in {*cohort.cells} - {*cohort.started}
     }
     for study in dict.fromkeys(item.plan.study for item in plan.planned):
         runs = [item.plan.spec for item in plan.planned if item.plan.study == study]
-        adapter.begin(study, [run for run in runs if (study, run.run_id) not in idle])
+        adapter.begin(study, [run for run in runs if (study, run.run_id) not in not_started])
     for cohort in cohorts:
         cohort.begin()
-
-
-def _described(
-    plan: BatchPlan, cohorts: Sequence[CohortProtocol], slots: Sequence[Slot], adapter: TaskAdapter
-) -> str:
-    started = {run.run_id for cohort in cohorts for run in cohort.started}
-    in_cohorts = {run.run_id for cohort in cohorts for run in cohort.cells}
-    specs = [
-        item.plan.spec
-        for item in plan.planned
-        if item.job.run_id in started or item.job.run_id not in in_cohorts
-    ]
-    finished = {job.run_id for job in plan.jobs if job.position in plan.finished}
-    threads = slots[0].threads if slots else 1
-    left = [job.position for job in plan.jobs if job.run_id in in_cohorts - started]
-    work_items = make_work_items(plan, threads, max(1, len(slots)), left)
-    packs = [work.pack for work in work_items if work.pack is not None]
-    words = [line for cohort in cohorts for line in ("", *cohort.plan_text(len(slots)))]
-    return "\n".join([adapter.describe(specs, packs, finished), *words])
-
-
-def _headline(plan: BatchPlan, work_items: Sequence[WorkItem], workers: int) -> str:
-    jobs = sum(len(work.jobs) for work in work_items)
-    if not plan.planned:
-        return f"{jobs} jobs on {workers} workers"
-    until = sorted({w.pack.stage.until for w in work_items if w.pack and w.pack.stage.until})
-    how_far = f" up to step {' or '.join(map(str, until))}" if until else ""
-    return (
-        f"{len(plan.jobs)} runs: {len(plan.finished)} on record, {jobs} to train{how_far} in "
-        f"{len(work_items)} packs on {workers} workers"
-    )
-
-
-def _say(text: str, *, error: bool = False) -> None:
-    stream = sys.stderr if error else sys.stdout
-    stream.write(text + "\n")
-    stream.flush()

@@ -1,4 +1,4 @@
-"""The command that the user gave, in the words that give it again."""
+"""The original command line, quoted so that it can be pasted into a shell."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _given: ContextVar[tuple[str, ...]] = ContextVar("given", default=())
 
 @contextmanager
 def given(arguments: Sequence[str]) -> Iterator[None]:
-    """Remember for a while that seedlab's command line was given with these arguments.
+    """Remember the arguments of seedlab's command line inside the block.
 
-    What Hydra gets in `sys.argv` has been rewritten by then, and may mean another study.
+    Hydra gets other arguments in `sys.argv`: they are rewritten and may name another study.
 
     Parameters
     ----------
     arguments : sequence of str
-        The verb and what follows it.
+        The verb and the words after it.
     """
     token = _given.set((*_program(), *arguments))
     try:
@@ -32,12 +32,15 @@ def given(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def command() -> str:
-    """Return the command as it can be pasted into a shell; another application's, too."""
+    """Return the command line as it can be pasted into a shell.
+
+    Outside `given`, for other applications, it is the process's own.
+    """
     return shlex.join(_given.get() or sys.orig_argv)
 
 
 def _program() -> list[str]:
-    """Return how seedlab was called: by its name wherever a shell finds it so."""
+    """Return the program: ``seedlab`` where a shell finds it by that name, or its path."""
     start = Path(sys.argv[0])
     if start.name == "__main__.py":
         return [sys.orig_argv[0], "-m", "seedlab"]

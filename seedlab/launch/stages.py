@@ -1,7 +1,7 @@
 """`Stages`: the work of a launch, one list per stage.
 
 Without early stopping there is one stage. With it, a stage ends at a decision, and the next one
-holds the runs that go on.
+trains the promoted runs.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seedlab.launch.batch_plan import BatchPlan, make_work_item, make_work_items
-from seedlab.launch.jobs.application import CohortProtocol
+from seedlab.launch.jobs.application import StagedRuns
 from seedlab.launch.jobs.work import Job, WorkItem
 from seedlab.spec.pack import Pack
 
 
 class Stages:
-    """What is to be done, stage by stage.
+    """Work items of a launch, stage by stage.
 
     Parameters
     ----------
     plan : BatchPlan
-    races : sequence of CohortProtocol
-        Under early stopping; no two of them share a run.
+    cohorts : sequence of StagedRuns
+        Runs under early stopping; no two cohorts share a run.
     threads, workers : int
-        CPU threads per worker, and how many workers there are.
+        CPU threads per worker, and the number of workers.
     """
 
     def __init__(
-        self, plan: BatchPlan, cohorts: Sequence[CohortProtocol], threads: int, workers: int
+        self, plan: BatchPlan, cohorts: Sequence[StagedRuns], threads: int, workers: int
     ) -> None:
         self._plan, self._cohorts = plan, cohorts
         self._threads, self._workers = threads, workers
@@ -48,12 +48,12 @@ class Stages:
         return bool(self._cohorts)
 
     def next(self, errors: Mapping[int, BaseException]) -> list[WorkItem]:
-        """Return the work of the next stage; none when all is done.
+        """Return the work items of the next stage; none when all is done.
 
         Parameters
         ----------
         errors : mapping of int to BaseException
-            Of the jobs that have failed so far, by position.
+            Errors of the jobs that have failed so far, by position.
         """
         first, self._first = self._first, False
         work_items = (
@@ -66,14 +66,12 @@ class Stages:
             work_items += [self._work(pack, cohort.study) for pack in packs]
         return work_items
 
-    def deferred(
-        self, cohort: CohortProtocol, errors: Mapping[int, BaseException]
-    ) -> Sequence[str]:
-        """Return which comparisons of a race are put off, and why; see `next`."""
+    def deferred(self, cohort: StagedRuns, errors: Mapping[int, BaseException]) -> Sequence[str]:
+        """Return a sentence for each deferred decision of a cohort, with its reason; see `next`."""
         return cohort.deferred(self._failed(cohort, errors))
 
     def _failed(
-        self, cohort: CohortProtocol, errors: Mapping[int, BaseException]
+        self, cohort: StagedRuns, errors: Mapping[int, BaseException]
     ) -> dict[str, BaseException]:
         return {
             job.run_id: errors[job.position]

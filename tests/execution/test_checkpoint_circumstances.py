@@ -1,4 +1,4 @@
-"""Who goes on from a checkpoint: what would compute other bits starts over."""
+"""A run resumes from a checkpoint of the same circumstances, and otherwise starts over."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SERIAL = dataclasses.replace(CPU, name="serial")
 def test_a_run_goes_on_where_its_bits_would_be_the_same(
     before: EngineSpec, after: EngineSpec, taken: bool, tmp_path: Path
 ) -> None:
-    """Paused by one engine, ended by another; what comes out is what verify trains."""
+    """Paused by one engine, ended by another; the result is the one that verify trains."""
     runs, study, threads = (
         tuple(cells(3, 1)),
         StudyFolder(tmp_path / "study"),
@@ -56,7 +56,7 @@ def test_a_run_goes_on_where_its_bits_would_be_the_same(
 
 
 def test_a_stack_that_paused_may_have_been_another(tmp_path: Path) -> None:
-    """Three runs pause, one goes on: its first half was computed by a stack of three."""
+    """Three runs pause, one is promoted: a stack of three computed its first half."""
     runs, study = tuple(cells(3, 1)), StudyFolder(tmp_path / "study")
     execute(Pack(runs, STACKED, Stage(until=2)), study.folder, lambda event: None)
     execute(Pack(runs[:1], STACKED), study.folder, lambda event: None)

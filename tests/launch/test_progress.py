@@ -1,4 +1,4 @@
-"""The displays, told what happens by hand and with a clock of our own."""
+"""The displays, with events and a clock of the tests' own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from rich.console import Console
 
 from seedlab.execution.events import Event, Kind
 from seedlab.launch.display.base import Display
-from seedlab.launch.display.displays import LineDisplay, LiveDisplay, make_display, summary
-from seedlab.launch.display.progress import ProgressState, duration
+from seedlab.launch.display.displays import LineDisplay, LiveDisplay, make_display
+from seedlab.launch.display.progress import ProgressState
+from seedlab.launch.display.texts import clock_time, summary
 from seedlab.launch.jobs.slots import Slot
 from seedlab.launch.jobs.work import Job, WorkItem
 from seedlab.spec.pack import EngineSpec, Pack
@@ -36,7 +37,7 @@ def work(inits: Sequence[int], order: int = 0, total_seed: int = 0) -> WorkItem:
     return WorkItem(jobs, {}, Pack(runs, EngineSpec()))
 
 
-def tell(
+def report(
     display: Display, slot: Slot, job: Job, kind: Kind, step: int = 0, score: float | None = None
 ) -> None:
     display.event(slot, Event(kind, job.run_id, step=step, total_steps=100, score=score))
@@ -48,37 +49,37 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def progress(clock: Clock) -> ProgressState:
-    return ProgressState(total=10, before=2, clock=clock)
+def progress() -> ProgressState:
+    return ProgressState(total=10, before=2)
 
 
 @pytest.fixture
-def lines(progress: ProgressState) -> tuple[LineDisplay, io.StringIO]:
+def lines(progress: ProgressState, clock: Clock) -> tuple[LineDisplay, io.StringIO]:
     stream = io.StringIO()
-    return LineDisplay(progress, heartbeat=60, stream=stream), stream
+    return LineDisplay(progress, heartbeat=60, stream=stream, clock=clock), stream
 
 
 def test_one_line_for_every_run_that_ends(lines: tuple[LineDisplay, io.StringIO]) -> None:
     display, stream = lines
     pack = work([0, 1, 2])
     display.assigned(CPU, pack)
-    tell(display, CPU, pack.jobs[0], "started")
-    tell(display, CPU, pack.jobs[0], "evaluated", 50, 0.7)
-    tell(display, CPU, pack.jobs[0], "finished", 100, 0.75)
+    report(display, CPU, pack.jobs[0], "started")
+    report(display, CPU, pack.jobs[0], "evaluated", 50, 0.7)
+    report(display, CPU, pack.jobs[0], "finished", 100, 0.75)
     display.event(CPU, Event("failed", pack.jobs[1].run_id, message="ValueError: no\nmore"))
-    tell(display, CPU, pack.jobs[2], "skipped")
+    report(display, CPU, pack.jobs[2], "skipped")
     assert stream.getvalue().splitlines() == [
         "[3/10] init 0 order 0 finished: 0.75",
         "[4/10] init 1 order 0 FAILED: ValueError: no",
     ]
 
 
-def test_an_end_that_is_told_twice_counts_once(lines: tuple[LineDisplay, io.StringIO]) -> None:
+def test_an_end_that_is_reported_twice_counts_once(lines: tuple[LineDisplay, io.StringIO]) -> None:
     display, stream = lines
     pack = work([0])
     display.assigned(CPU, pack)
     for _ in range(2):
-        tell(display, CPU, pack.jobs[0], "finished", 100, 0.75)
+        report(display, CPU, pack.jobs[0], "finished", 100, 0.75)
     assert len(stream.getvalue().splitlines()) == 1
     assert display.progress.done == 3
 
@@ -89,14 +90,37 @@ def test_a_heartbeat_when_nothing_ends(
     display, stream = lines
     pack = work([0])
     display.assigned(CPU, pack)
-    tell(display, CPU, pack.jobs[0], "stepped", 50)
-    for clock.now in (10.0, 59.9, 60.0, 60.2, 119.0, 120.0):
+    for clock.now, step in (
+        (10.0, 25),
+        (59.9, 45),
+        (60.0, 50),
+        (60.2, 50),
+        (119.0, 50),
+        (120.0, 50),
+    ):
+        report(display, CPU, pack.jobs[0], "stepped", step)
         display.tick()
-    # Half a run of eight in one minute: fifteen minutes for the rest; then it slows down.
+    # A quarter of a run in 50 s, so seven and a half runs take 25 minutes.
     assert stream.getvalue().splitlines() == [
-        "2/10 done | 0:01:00 | left 0:15:00",
-        "2/10 done | 0:02:00 | left 0:30:00",
+        "2/10 done | 0:01:00 | left 0:25:00",
+        "2/10 done | 0:02:00 | left 0:25:00",
     ]
+
+
+def test_a_pack_that_is_tried_again_is_not_counted_twice(
+    lines: tuple[LineDisplay, io.StringIO], clock: Clock
+) -> None:
+    display, _ = lines
+    pack = work([0])
+    for first in (10.0, 60.0):
+        display.assigned(CPU, pack)
+        for step in (20, 40):
+            clock.now = first + step
+            report(display, CPU, pack.jobs[0], "stepped", step)
+            display.tick()
+    assert display.launch.completed == pytest.approx(2.4)
+    # The pace of the first try: a fifth of a run in 20 s.
+    assert display.launch.time_remaining == pytest.approx(760, abs=1)  # rich rounds up
 
 
 def test_the_quiet_display_shows_nothing_but_the_workers_output(progress: ProgressState) -> None:
@@ -107,16 +131,22 @@ def test_the_quiet_display_shows_nothing_but_the_workers_output(progress: Progre
     assert stream.getvalue() == "from a worker\n"
 
 
-def test_the_summary_says_what_there_is_to_say(progress: ProgressState, clock: Clock) -> None:
-    assert summary(progress) == "2/10 done | 0:00:00 | left unknown"
+def test_the_summary_has_counts_scores_and_times(
+    lines: tuple[LineDisplay, io.StringIO], clock: Clock
+) -> None:
+    display, _ = lines
+    progress = display.progress
+    assert summary(progress, display.launch) == "2/10 done | 0:00:00 | left unknown"
     pack = work(range(8))
-    progress.assigned(CPU, pack)
-    clock.now = 40.0
+    display.assigned(CPU, pack)
     for at, job in enumerate(pack.jobs[:4]):
-        progress.count(CPU, Event("finished", job.run_id, score=0.6 + 0.1 * at))
-    assert summary(progress) == "6/10 done | best 0.9, median 0.75 | 0:00:40 | left 0:00:40"
-    progress.count(CPU, Event("failed", pack.jobs[4].run_id))
-    assert "6/10 done | 1 failed" in summary(progress)
+        clock.now = 10.0 * (at + 1)
+        display.event(CPU, Event("finished", job.run_id, score=0.6 + 0.1 * at))
+        display.tick()
+    expected = "6/10 done | best 0.9, median 0.75 | 0:00:40 | left 0:00:40"
+    assert summary(progress, display.launch) == expected
+    display.event(CPU, Event("failed", pack.jobs[4].run_id))
+    assert "6/10 done | 1 failed" in summary(progress, display.launch)
 
 
 def test_a_metric_that_is_to_be_small_has_its_smallest_score_as_the_best(
@@ -132,70 +162,75 @@ def test_a_metric_that_is_to_be_small_has_its_smallest_score_as_the_best(
 
 
 def test_the_summary_of_625_runs_fits_80_columns(clock: Clock) -> None:
-    progress = ProgressState(625, 0, clock)
+    display = LineDisplay(ProgressState(625, 0), 60, io.StringIO(), clock=clock)
     pack = work(range(400))
-    progress.assigned(CPU, pack)
-    clock.now = 40000.0
-    for job in pack.jobs[:300]:
-        progress.count(CPU, Event("finished", job.run_id, score=0.87654321))
-    for job in pack.jobs[300:]:
-        progress.count(CPU, Event("failed", job.run_id))
-    assert len(summary(progress)) <= 80
+    display.assigned(CPU, pack)
+    for at, job in enumerate(pack.jobs):
+        clock.now = 100.0 * (at + 1)
+        kind: Kind = "finished" if at < 300 else "failed"
+        display.event(CPU, Event(kind, job.run_id, score=0.87654321))
+        display.tick()
+    assert len(summary(display.progress, display.launch)) <= 80
 
 
 def shown(display: LiveDisplay, width: int = 80) -> list[str]:
     console = Console(file=io.StringIO(), record=True, width=width, force_terminal=True)
-    console.print(display.render())
+    console.print(display.bars.get_renderable())
     return console.export_text().splitlines()
 
 
-def live(progress: ProgressState) -> tuple[LiveDisplay, io.StringIO]:
+def live(progress: ProgressState, clock: Clock) -> tuple[LiveDisplay, io.StringIO]:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=80, color_system=None)
-    return LiveDisplay(progress, console), stream
+    return LiveDisplay(progress, console, clock), stream
 
 
-def test_the_live_display_shows_counts_and_a_line_per_slot(
+def test_the_live_display_has_a_bar_for_the_launch_and_one_per_slot(
     progress: ProgressState, clock: Clock
 ) -> None:
-    display, _ = live(progress)
+    display, _ = live(progress, clock)
     first, second = work(range(5)), work([7], order=3)
-    display.assigned(GPU, second)
     display.assigned(CPU, first)
-    tell(display, CPU, first.jobs[0], "finished", 100, 0.9)
+    clock.now = 10.0
+    display.assigned(GPU, second)
+    for clock.now, step in ((20.0, 20), (30.0, 40)):
+        report(display, GPU, second.jobs[0], "stepped", step)
+        display.tick()
+    report(display, CPU, first.jobs[0], "finished", 100, 0.9)
     for job in first.jobs[1:]:
-        tell(display, CPU, job, "evaluated", 25, 0.8)
-    tell(display, GPU, second.jobs[0], "stepped", 40)
-    clock.now = 30.0
-    text = shown(display)
-    assert text[0].rstrip() == "3/10 done | best 0.9, median 0.9 | 0:00:30 | left 0:01:10"
-    assert set(text[1].strip()) <= set("━╸╺ ")
-    assert text[2].startswith("slot 0 ━")
-    assert text[2].rstrip().endswith("1/5 runs, step 25/100, scores .. 0.8 0.8 0.8, init 4 order 0")
-    assert text[3].startswith("gpu 3  ━")
-    assert text[3].rstrip().endswith("step 40/100, init 7 order 3")
+        report(display, CPU, job, "evaluated", 25, 0.8)
+    clock.now = 40.0
+    display.tick()
+    rows = [row.rstrip().split(maxsplit=6) for row in shown(display, width=110)]
+    assert [row[0] for row in rows] == ["3/10", "slot", "gpu"]
+    # Elapsed, left, text. The launch did 2.2 runs in 20 s, and 5.6 are left.
+    assert rows[0][3:] == ["0:00:40", "left", "0:00:51", "best 0.9, median 0.9"]
+    assert rows[1][3] == "0:00:40"
+    assert rows[1][6] == "1/5 runs, step 25/100, scores .. 0.8 0.8 0.8, init 4 order 0"
+    assert rows[2][3:6] == ["0:00:30", "left", "0:00:30"]
+    assert rows[2][6] == "step 40/100, init 7 order 3"
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_no_line_is_wrapped(progress: ProgressState, width: int) -> None:
-    display, _ = live(progress)
+def test_no_line_is_wrapped(progress: ProgressState, clock: Clock, width: int) -> None:
+    display, _ = live(progress, clock)
     slots = [Slot(index, 1) for index in range(12)]
     for slot in slots:
         pack = work(range(25), order=1000 + slot.index)
         display.assigned(slot, pack)
         for job in pack.jobs:
-            tell(display, slot, job, "evaluated", 99, 0.123456)
+            report(display, slot, job, "evaluated", 99, 0.123456)
+    display.tick()
     text = shown(display, width)
-    # The counts, their bar, eight slots, and a word on the rest.
-    assert len(text) == 11
-    assert text[-1].strip() == "and 4 more packs are running"
+    assert len(text) == 1 + 12
     assert max(map(len, text)) <= width
+    assert all(" 0/25 " in row or width == 40 for row in text[1:])
 
 
 def test_the_live_display_is_redrawn_four_times_a_second_at_most(
     progress: ProgressState, clock: Clock
 ) -> None:
-    display, stream = live(progress)
+    display, stream = live(progress, clock)
     with display:
         display.tick()
         drawn = len(stream.getvalue())
@@ -207,8 +242,10 @@ def test_the_live_display_is_redrawn_four_times_a_second_at_most(
         assert len(stream.getvalue()) > drawn
 
 
-def test_workers_output_and_failures_stand_above_the_live_display(progress: ProgressState) -> None:
-    display, stream = live(progress)
+def test_workers_output_and_failures_stand_above_the_live_display(
+    progress: ProgressState, clock: Clock
+) -> None:
+    display, stream = live(progress, clock)
     pack = work([0])
     with display:
         display.assigned(CPU, pack)
@@ -220,7 +257,9 @@ def test_workers_output_and_failures_stand_above_the_live_display(progress: Prog
     assert "red and [not markup]" in text
     assert "[3/10] init 0 order 0 FAILED: it broke" in text
     # What stays on the screen are the counts, without the packs.
-    assert "2/10 done | 1 failed" in text.rpartition("it broke")[2]
+    last = text.rpartition("2/10 done")[2]
+    assert "1 failed" in last
+    assert "slot 0" not in last
     assert progress.packs == {}
 
 
@@ -237,9 +276,9 @@ def test_a_display_is_chosen_by_name_and_by_what_the_output_is() -> None:
         (0.4, "0:00:00"),
         (59.6, "0:01:00"),
         (3723, "1:02:03"),
-        (86400, "1 day 00:00"),
-        (3 * 86400 + 4 * 3600 + 5 * 60, "3 days 04:05"),
+        (86400, "1 day, 0:00:00"),
+        (3 * 86400 + 4 * 3600 + 5 * 60, "3 days, 4:05:00"),
     ],
 )
 def test_durations(seconds: float | None, expected: str) -> None:
-    assert duration(seconds) == expected
+    assert clock_time(seconds) == expected

@@ -55,12 +55,12 @@ def test_workers_of_other_applications_run_their_exit_handlers(
     assert hook.exists()
 
 
-def test_a_broken_connection_of_a_jobs_own_is_told(
+def test_a_broken_connection_of_a_jobs_own_kills_the_worker(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not every part of a job is within Hydra's reach: what escapes must not look like an end."""
     broken = (
-        "import seedlab.launch.workers.run_jobs as jobs\n"
+        "import seedlab.launch.executors.run_work as jobs\n"
         "def run_work(*_, **__): raise ConnectionResetError('the log server is gone')\n"
         "jobs.run_work = run_work\n"
     )

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 
 class Unclosed(Callback):
-    """Writes to a file that it never closes, and uploads in a thread that nobody waits for."""
+    """Writes to a file that it never closes, and uploads in a thread that it never joins."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)

@@ -1,18 +1,21 @@
-"""A toy application for the launcher's tests: its runs sleep, and fail where they are told to.
+"""A toy application for the launcher's tests: its runs sleep, and fail where a test asks for it.
 
-Its store is a folder of JSON files; ``faults.json`` in it says which cell fails and how.
+Its store is a folder of JSON files; ``faults.json`` in it says which cell fails and how. Runs are
+claimed with file locks, which the system releases when a process dies.
 It imports neither torch nor seedlab's own store, so its workers start fast.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,7 @@ from seedlab.spec.run import RunSpec, Seeds, TaskSpec
 
 STEPS = 4
 NONE = EarlyStoppingSpec()
+SKIPPED = Outcome("skipped")
 DEFAULTS = {
     "defaults": [{"override hydra/launcher": "seedlab"}, {"override hydra/sweeper": "seedlab"}],
     "seed": {"init": 0, "order": 0, "dropout": None},
@@ -84,23 +88,50 @@ class ToyAdapter:
     ) -> Mapping[str, Outcome]:
         note(study, "packs", f"{os.getpid()} {' '.join(cell(run) for run in pack.runs)}")
         outcomes = {}
-        for run in pack.runs:
-            try:
-                score = train(run, pack, study, on_event)
-            except BlockingIOError:
-                outcomes[run.run_id] = Outcome("skipped")
-                on_event(Event("skipped", run.run_id))
-                continue
-            except ArithmeticError as error:
-                outcomes[run.run_id] = Outcome("failed", error=f"Traceback ...\n{error!r}")
-                on_event(Event("failed", run.run_id, message=repr(error)))
-                continue
-            (study / "runs").mkdir(exist_ok=True)
-            (study / "runs" / f"{run.run_id}.json").write_text(json.dumps(score))
-            note(study, "trained", cell(run))
-            outcomes[run.run_id] = Outcome("finished", score)
-            on_event(Event("finished", run.run_id, step=STEPS, total_steps=STEPS, score=score))
+        with ExitStack() as claims:
+            free = [run for run in pack.runs if claim(run, study, claims)]
+            for run in pack.runs:
+                outcome = self._outcome(run, pack, study, on_event) if run in free else SKIPPED
+                outcomes[run.run_id] = outcome
+                on_event(
+                    Event(
+                        outcome.status,
+                        run.run_id,
+                        step=STEPS,
+                        total_steps=STEPS,
+                        score=outcome.score,
+                        message=outcome.error.rpartition("\n")[2],
+                    )
+                )
         return outcomes
+
+    def _outcome(
+        self, run: RunSpec, pack: Pack, study: Path, on_event: Callable[[Event], None]
+    ) -> Outcome:
+        path = study / "runs" / f"{run.run_id}.json"
+        if path.exists():
+            return Outcome("finished", json.loads(path.read_text()))
+        try:
+            score = train(run, pack, study, on_event)
+        except BlockingIOError:
+            return SKIPPED
+        except ArithmeticError as error:
+            return Outcome("failed", error=f"Traceback ...\n{error!r}")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(score))
+        note(study, "trained", cell(run))
+        return Outcome("finished", score)
+
+
+def claim(run: RunSpec, study: Path, claims: ExitStack) -> bool:
+    """Lock a run until `claims` is closed; False where another process trains it."""
+    (study / "claims").mkdir(exist_ok=True)
+    file = claims.enter_context((study / "claims" / run.run_id).open("w"))
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def train(run: RunSpec, pack: Pack, study: Path, on_event: Callable[[Event], None]) -> float:

@@ -1,4 +1,4 @@
-"""Launches a small cohort and kills a process: ``python stopping_stage.py MOMENT ARGS``.
+"""Launches a small cohort whose parent kills a process: ``python stopping_stage.py MOMENT ARGS``.
 
 Moments: ``undecided`` and ``decided`` end this process (kill -9) before and after the decision is
 on file; ``workers`` kills the idle workers while the decision is made; ``training`` kills
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from seedlab.commands.cli import main
-from seedlab.early_stopping import cohort as cohort
-from seedlab.launch.workers import pool as local
+from seedlab.early_stopping import cohort
+from seedlab.launch.workers import pool
 
 
 def children() -> list[int]:
-    """Return the child processes."""
+    """The processes that this one has started."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -32,8 +32,8 @@ def children() -> list[int]:
 
 
 def kill(moment: str) -> None:
-    """Install the kill at its moment."""
-    decide, heard = cohort.Cohort._decide, local.LocalExecutor._heard
+    """Arrange for the kill."""
+    decide, heard = cohort.Cohort._decide, pool.LocalExecutor._heard
     armed = []
 
     def decided(self: Any, *arguments: Any) -> Any:
@@ -48,14 +48,14 @@ def kill(moment: str) -> None:
         armed.append(moment == "training")
         return found
 
-    def heard_of(self: Any, seat: Any, worker: Any, message: Any) -> None:
-        heard(self, seat, worker, message)
+    def heard_of(self: Any, worker_slot: Any, worker: Any, message: Any) -> None:
+        heard(self, worker_slot, worker, message)
         if armed == [True] and getattr(message, "kind", "") == "evaluated":
             armed.clear()
             os.kill(worker.pid, signal.SIGKILL)
 
     cohort.Cohort._decide = decided  # type: ignore[method-assign]
-    local.LocalExecutor._heard = heard_of  # type: ignore[method-assign]
+    pool.LocalExecutor._heard = heard_of  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""`Display`: what a display of a running launch is told."""
+"""`Display`: the progress of a running launch, from the events that an executor reports."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
+
+from rich.console import Console
+from rich.progress import Progress, ProgressColumn, Task
 
 from seedlab.execution.events import Event
 from seedlab.launch.display.progress import ProgressState
@@ -13,16 +16,40 @@ from seedlab.launch.jobs.work import WorkItem
 
 
 class Display(ABC):
-    """Shows how far a launch is, from nothing but what it is told.
+    """Counts a launch's events, and times it with `rich.progress`.
 
     Parameters
     ----------
-    tally : ProgressState
-        Counts what is told.
+    progress : ProgressState
+    console : Console
+    columns : sequence of ProgressColumn
+        Columns of the bars; a display that draws no bars needs none.
+    clock : callable
+        Monotonic time in seconds.
     """
 
-    def __init__(self, progress: ProgressState) -> None:
-        self.progress = progress
+    def __init__(
+        self,
+        progress: ProgressState,
+        console: Console,
+        columns: Sequence[ProgressColumn],
+        clock: Callable[[], float],
+    ) -> None:
+        self.progress, self.clock = progress, clock
+        # Redrawn from `tick` alone: a drawing thread would mix with the workers' output.
+        self.bars = Progress(
+            *columns,
+            console=console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            # rich keeps the last 1,000 samples, which is the pace of the last minutes.
+            speed_estimate_period=float("inf"),
+            get_time=clock,
+            expand=True,
+        )
+        task = self.bars.add_task("", total=progress.total, completed=progress.before, text="")
+        self.launch: Task = self.bars.tasks[task]
 
     def __enter__(self) -> Self:
         return self
@@ -31,30 +58,32 @@ class Display(ABC):
     def __exit__(self, *error: object) -> None: ...
 
     def assigned(self, slot: Slot, work: WorkItem) -> None:
-        """A worker got work."""
+        """Note that a worker got work."""
         self.progress.assigned(slot, work)
 
     def event(self, slot: Slot, event: Event) -> None:
-        """Something happened to a run; its end may be told twice."""
+        """Note an event of a run; the end of a run may be reported twice."""
         if self.progress.count(slot, event):
             self.ended(event)
 
     def released(self, slot: Slot) -> None:
-        """A worker has no work any more, whether it did it or died."""
+        """Note that a worker has no work any more, whether it did it or died."""
         self.progress.released(slot)
 
     @abstractmethod
     def ended(self, event: Event) -> None:
-        """A run ended (told once)."""
+        """Show that a run ended; called once per run."""
 
     @abstractmethod
     def note(self, text: str) -> None:
-        """Something happened that the user should know."""
+        """Show a message for the user."""
 
     @abstractmethod
     def output(self, lines: Sequence[str]) -> None:
-        """A worker wrote lines to its standard output or error."""
+        """Show lines that a worker wrote to its standard output or error."""
 
-    @abstractmethod
     def tick(self) -> None:
-        """Time has passed; called several times a second."""
+        """Show the time that has passed; called several times a second."""
+        # A pack that is tried again loses steps; rich would count them twice.
+        worked = max(self.launch.completed, self.progress.worked)
+        self.bars.update(self.launch.id, completed=worked)

@@ -1,31 +1,31 @@
-"""The displays: a live one for terminals, plain lines where there is none."""
+"""The displays: a live one for terminals, plain lines for logs."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self, TextIO
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from seedlab.errors import SeedlabError, nearest
 from seedlab.execution.events import Event
 from seedlab.launch.display.base import Display
-from seedlab.launch.display.progress import PackState, ProgressState, duration
+from seedlab.launch.display.progress import ProgressState
+from seedlab.launch.display.texts import counts, final_line, pack_text, summary
+from seedlab.launch.jobs.slots import Slot
+from seedlab.launch.jobs.work import WorkItem
 
 MODES = ("auto", "live", "lines", "none")
 _FRAME_SECONDS = 0.25
-_SLOTS_SHOWN = 8
-_SCORES_SHOWN = 3
 
 
 def check_mode(mode: str) -> None:
-    """Refuse a display that there is not.
+    """Refuse an unknown display.
 
     Raises
     ------
@@ -48,64 +48,74 @@ def make_display(mode: str, total: int, before: int, heartbeat: float) -> Displa
     total, before : int
         Runs of the batch, and those of them that were finished before.
     heartbeat : float
-        Seconds between two status lines where there is no terminal.
+        Seconds between two status lines in a log.
 
     Raises
     ------
     SeedlabError
+        For an unknown display.
     """
     check_mode(mode)
     console = Console(highlight=False)
-    progress = ProgressState(total, before, time.monotonic)
+    progress = ProgressState(total, before)
     if mode == "live" or (mode == "auto" and console.is_terminal and not console.is_dumb_terminal):
         return LiveDisplay(progress, console)
     return LineDisplay(progress, heartbeat, sys.stdout, quiet=mode == "none")
 
 
 class LineDisplay(Display):
-    """One line per run that ends, and a status line now and then.
+    """One line per run that ends, and a status line at every heartbeat.
 
     Parameters
     ----------
-    tally : ProgressState
+    progress : ProgressState
     heartbeat : float
         Seconds between two status lines.
     stream : text stream
     quiet : bool
-        Only what the workers write is shown.
+        Whether only the workers' output is shown.
+    clock : callable
+        Monotonic time in seconds.
     """
 
     def __init__(
-        self, progress: ProgressState, heartbeat: float, stream: TextIO, *, quiet: bool = False
+        self,
+        progress: ProgressState,
+        heartbeat: float,
+        stream: TextIO,
+        *,
+        quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(progress)
+        super().__init__(progress, Console(file=stream), (), clock)
         self._heartbeat = heartbeat
         self._stream = stream
         self._quiet = quiet
-        self._next = progress.clock() + heartbeat
+        self._next = clock() + heartbeat
 
     def __exit__(self, *error: object) -> None:
-        self._say(summary(self.progress))
+        self._say(summary(self.progress, self.launch))
 
     def ended(self, event: Event) -> None:
         """Write the run's line."""
         self._say(final_line(self.progress, event))
 
     def note(self, text: str) -> None:
-        """Write it."""
+        """Write the message."""
         self._say(text)
 
     def output(self, lines: Sequence[str]) -> None:
-        """Write them."""
+        """Write the lines."""
         for line in lines:
             self._write(line)
 
     def tick(self) -> None:
         """Write the status when the heartbeat is due."""
-        now = self.progress.clock()
+        super().tick()
+        now = self.clock()
         if now >= self._next:
             self._next = now + self._heartbeat
-            self._say(summary(self.progress))
+            self._say(summary(self.progress, self.launch))
 
     def _say(self, text: str) -> None:
         if not self._quiet:
@@ -117,119 +127,89 @@ class LineDisplay(Display):
 
 
 class LiveDisplay(Display):
-    """A display that is redrawn in place: counts, a bar, and one line per slot.
+    """Bars that are redrawn in place: one for the launch, one per slot.
 
     Parameters
     ----------
-    tally : ProgressState
+    progress : ProgressState
     console : Console
+    clock : callable
+        Monotonic time in seconds.
     """
 
-    def __init__(self, progress: ProgressState, console: Console) -> None:
-        super().__init__(progress)
-        self._console = console
-        self._drawn = float("-inf")
-        # Redrawn from `tick` alone: a drawing thread would race with the workers' output.
-        self._live = Live(
-            console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+    def __init__(
+        self,
+        progress: ProgressState,
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=10),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn(
+                "{task.fields[text]}",
+                markup=False,
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
         )
+        super().__init__(progress, console, columns, clock)
+        self._slots: dict[Slot, TaskID] = {}
+        self._drawn = float("-inf")
 
     def __enter__(self) -> Self:
-        self._live.start()
+        self.bars.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        # The pack lines go; the counts stay on the screen.
-        self._live.update(heading(self.progress), refresh=True)
-        self._live.stop()
+        self._update()
+        # The bars of slots go; the launch's stays on the screen.
+        for slot in self._slots:
+            self.released(slot)
+        self.bars.refresh()
+        self.bars.stop()
+
+    def assigned(self, slot: Slot, work: WorkItem) -> None:
+        """Show the slot's bar, empty."""
+        super().assigned(slot, work)
+        if slot not in self._slots:
+            self._slots[slot] = self.bars.add_task(slot.label, visible=False, text="")
+        self.bars.reset(self._slots[slot], total=len(work.jobs), visible=True, text="")
+
+    def released(self, slot: Slot) -> None:
+        """Hide the slot's bar."""
+        super().released(slot)
+        if slot in self._slots:
+            self.bars.update(self._slots[slot], visible=False)
 
     def ended(self, event: Event) -> None:
-        """Show a failure above the display; what finished is in the counts."""
+        """Show a failure above the bars; finished runs are in the counts."""
         if event.kind == "failed":
             self.note(final_line(self.progress, event))
 
     def note(self, text: str) -> None:
-        """Show it above the display."""
-        self._console.print(Text(text, "yellow"), soft_wrap=True)
+        """Show the message above the bars."""
+        self.bars.console.print(Text(text, "yellow"), soft_wrap=True)
 
     def output(self, lines: Sequence[str]) -> None:
-        """Show them above the display, colours included."""
+        """Show the lines above the bars, colours included."""
         for line in lines:
-            self._console.print(Text.from_ansi(line), soft_wrap=True)
+            self.bars.console.print(Text.from_ansi(line), soft_wrap=True)
 
     def tick(self) -> None:
         """Redraw, four times a second at most."""
-        now = self.progress.clock()
+        now = self.clock()
         if now - self._drawn >= _FRAME_SECONDS:
             self._drawn = now
-            self._live.update(self.render(), refresh=True)
+            self._update()
+            self.bars.refresh()
 
-    def render(self) -> RenderableType:
-        """Return the whole display as it is now."""
-        lines = Table.grid(padding=(0, 1), expand=True)
-        lines.add_column(no_wrap=True)
-        lines.add_column(width=10)
-        lines.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
-        running = sorted(self.progress.packs.items(), key=lambda item: item[0].index)
-        shown = running[:_SLOTS_SHOWN]
-        for slot, pack in shown:
-            bar = ProgressBar(total=1.0, completed=pack.fraction, width=10)
-            lines.add_row(slot.label, bar, pack_line(pack))
-        more = len(running) - len(shown)
-        tail = [Text(f"and {more} more packs are running")] if more > 0 else []
-        return Group(heading(self.progress), lines, *tail)
-
-
-def heading(progress: ProgressState) -> RenderableType:
-    """Return the counts and the bar over all runs."""
-    # A bar does not end its line; a row of a grid does.
-    lines = Table.grid(expand=True)
-    lines.add_row(Text(summary(progress)))
-    ended = progress.done + len(progress.failed)
-    lines.add_row(ProgressBar(total=max(1, progress.total), completed=ended))
-    return lines
-
-
-def summary(progress: ProgressState) -> str:
-    """Return how far a launch is, in one line of less than 80 characters for 625 runs."""
-    parts = [f"{progress.done}/{progress.total} done"]
-    if progress.failed:
-        parts.append(f"{len(progress.failed)} failed")
-    if progress.best is not None and progress.median is not None:
-        parts.append(f"best {progress.best:.4g}, median {progress.median:.4g}")
-    parts.append(duration(progress.elapsed))
-    if progress.done + len(progress.failed) < progress.total:
-        parts.append(f"left {duration(progress.left)}")
-    return " | ".join(parts)
-
-
-def pack_line(pack: PackState) -> str:
-    """Return where a running pack is: runs done, step, current scores."""
-    done = sum(run.ended for run in pack.runs.values())
-    parts = []
-    if len(pack.runs) > 1:
-        parts.append(f"{done}/{len(pack.runs)} runs")
-    latest = pack.runs.get(pack.latest or "")
-    if latest is not None and latest.total_steps:
-        parts.append(f"step {latest.step}/{latest.total_steps}")
-    scores = [run.score for run in pack.runs.values() if run.score is not None]
-    if scores:
-        shown = " ".join(f"{score:.3g}" for score in scores[-_SCORES_SHOWN:])
-        parts.append(f"scores {'.. ' if len(scores) > _SCORES_SHOWN else ''}{shown}")
-    if len(pack.runs) == 1:
-        parts.append(next(iter(pack.labels.values())))
-    elif pack.latest is not None:
-        parts.append(pack.labels[pack.latest])
-    return ", ".join(parts)
-
-
-def final_line(progress: ProgressState, event: Event) -> str:
-    """Return the line that says how a run ended."""
-    at = f"[{progress.done + len(progress.failed)}/{progress.total}]"
-    label = progress.labels.get(event.run_id, event.run_id)
-    if event.kind == "failed":
-        why = event.message.splitlines()[0] if event.message else "no reason was given"
-        return f"{at} {label} FAILED: {why}"
-    score = "" if event.score is None else f": {event.score:.4g}"
-    how = f"stopped at step {event.step}" if event.kind == "stopped" else "finished"
-    return f"{at} {label} {how}{score}"
+    def _update(self) -> None:
+        super().tick()
+        text = ", ".join(counts(self.progress))
+        description = f"{self.progress.done}/{self.progress.total} done"
+        self.bars.update(self.launch.id, description=description, text=text)
+        for slot, pack in self.progress.packs.items():
+            self.bars.update(self._slots[slot], completed=pack.done, text=pack_text(pack))

@@ -1,1 +1,1 @@
-"""What is launched: jobs, the applications they belong to, work items and slots."""
+"""Jobs, the applications that they belong to, work items and slots."""

@@ -1,7 +1,7 @@
-"""The seam between the launcher and what it launches.
+"""Protocols between the launcher and the application that it launches.
 
-A Hydra application whose task function carries a `TaskAdapter` is trained in packs. Any
-other task function is run as it is, one job after another in each worker.
+A Hydra application whose task function carries a `TaskAdapter` is trained in packs. Any other
+(foreign) task function is called as it is, one job after another in each worker.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Task = TypeVar("Task", bound=Callable[..., Any])
 
 
 class RunRequest(Protocol):
-    """What one composed configuration asks for."""
+    """The run that one composed configuration asks for."""
 
     @property
     def spec(self) -> RunSpec:
-        """The run, hashes filled in."""
+        """The run, with its content hashes."""
         ...
 
     @property
     def engine(self) -> EngineSpec:
-        """How it is computed."""
+        """Settings of the engine that trains it."""
         ...
 
     @property
@@ -41,17 +41,20 @@ class RunRequest(Protocol):
 
     @property
     def stage(self) -> Stage:
-        """What is kept on the way, where the run is trained to its end in one go."""
+        """Checkpoints of a training from start to end, which early stopping does not cut."""
         ...
 
     @property
     def early_stopping(self) -> EarlyStoppingSpec:
-        """The policy that may stop it."""
+        """The policy that may stop it early."""
         ...
 
 
-class CohortProtocol(Protocol):
-    """Runs of one study of which early stopping trains some to their end."""
+class StagedRuns(Protocol):
+    """Runs of one study that are trained in stages, with a decision after each stage.
+
+    Early stopping implements it: `seedlab.early_stopping.cohort.Cohort`.
+    """
 
     @property
     def study(self) -> Path:
@@ -60,16 +63,16 @@ class CohortProtocol(Protocol):
 
     @property
     def cells(self) -> Sequence[RunSpec]:
-        """All runs that were asked for."""
+        """All runs of the batch that belong to it."""
         ...
 
     @property
     def started(self) -> Sequence[RunSpec]:
-        """Those that are started."""
+        """Runs that are trained at least up to the first decision."""
         ...
 
     def begin(self) -> None:
-        """Put on file what is going to be done."""
+        """Write the plan into the study, before anything is trained."""
         ...
 
     def packs(self, failed: Collection[str], threads: int | None, workers: int) -> list[Pack]:
@@ -78,19 +81,19 @@ class CohortProtocol(Protocol):
         Parameters
         ----------
         failed : collection of run ids
-            Runs that could not be trained; a mapping to their errors where they are known, so that
-            nobody loses for what is not his fault.
+            Runs that could not be trained; a mapping to their errors where they are known.
+            Infrastructure failures do not eliminate a run.
         threads, workers : int
-            CPU threads per worker, and how many workers there are.
+            CPU threads per worker, and the number of workers.
         """
         ...
 
     def deferred(self, failed: Mapping[str, BaseException]) -> Sequence[str]:
-        """Return which comparisons are put off, and why: a sentence for each."""
+        """Return a sentence for each deferred decision, with its reason."""
         ...
 
     def reports(self, score: str) -> Mapping[str, float | None]:
-        """Return what the jobs of the runs report, by run id; failed ones are missing."""
+        """Return the values that the runs' jobs return, by run id; failed runs are missing."""
         ...
 
     def plan_text(self, workers: int) -> Sequence[str]:
@@ -98,23 +101,22 @@ class CohortProtocol(Protocol):
         ...
 
     def outcome_text(self) -> str:
-        """Return what came of it, and put it on file."""
+        """Return the outcome as text, and write it into the study."""
         ...
 
 
 class TaskAdapter(Protocol):
     """Turns configurations into runs, and trains packs of them.
 
-    `plan`, `races`, `begin`, `finished` and `describe` are called in the parent process, `execute` in a
-    worker. The adapter travels to the workers with its task function, so it holds no state
-    that cannot be pickled.
+    The launcher calls `execute` in a worker and all other methods in its own process. The adapter
+    is pickled with its task function, so it holds no state that can't be pickled.
     """
 
     def plan(self, cfg: DictConfig) -> RunRequest:
         """Return the run that a composed configuration (without `hydra`) asks for.
 
-        It is called once for every job of a batch, finished or not, so what takes longer than
-        a millisecond (hashes of data and weights) is to be remembered between the calls.
+        The launcher calls it for every job of a batch, finished or not. Results that take longer
+        than a millisecond (hashes of data and weights) should be cached between the calls.
 
         Raises
         ------
@@ -135,11 +137,11 @@ class TaskAdapter(Protocol):
         ...
 
     def finished(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
-        """Return the score (see `EngineSpec.score`) of every run that is over, by run id."""
+        """Return the score (see `EngineSpec.score`) of every run trained to its end, by run id."""
         ...
 
-    def cohorts(self, plans: Sequence[RunRequest]) -> Sequence[CohortProtocol]:
-        """Return the races of a batch: a run is in one of them, or in none.
+    def cohorts(self, plans: Sequence[RunRequest]) -> Sequence[StagedRuns]:
+        """Return the cohorts of a batch: a run is in one of them, or in none.
 
         Raises
         ------
@@ -160,14 +162,14 @@ class TaskAdapter(Protocol):
         Returns
         -------
         mapping of run id to Outcome
-            One for every run of the pack.
+            One outcome for every run of the pack.
 
         Raises
         ------
         Exception
-            When the pack as a whole failed (out of memory, say). The launcher keeps the
-            runs that were announced as finished, splits the others and tries again, until
-            the run to blame is alone; a `SeedlabError` is a refusal and fails all of them.
+            When the pack as a whole failed (out of memory, say). The launcher keeps the runs
+            that were announced as finished. It halves the others and tries again, until the
+            guilty run is alone. A `SeedlabError` is a refusal and fails all of them.
         """
         ...
 

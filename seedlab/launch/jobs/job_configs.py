@@ -27,7 +27,7 @@ def swept_seeds(overrides: Sequence[str]) -> dict[str, int]:
 
 
 def group_key(overrides: Sequence[str]) -> tuple[str, ...]:
-    """Return what the jobs of a group share: the overrides with the seeds' values left out."""
+    """Return the overrides without the seeds' values, which the jobs of a group share."""
     return tuple(
         f"seed.{match[1]}=" if (match := _SEED.fullmatch(override)) else override
         for override in overrides
@@ -55,9 +55,9 @@ def job_config(
     Parameters
     ----------
     template : DictConfig
-        The group's; left as it is.
+        The group's configuration; it is not changed.
     overrides : sequence of str
-        The job's, ``hydra.*`` ones included.
+        The job's overrides, ``hydra.*`` included.
     number, identifier
         ``hydra.job.num`` and ``hydra.job.id``.
     """

@@ -1,4 +1,4 @@
-"""`Job` and `WorkItem`: Hydra's jobs, and what a worker is handed at a time."""
+"""`Job` and `WorkItem`: Hydra's jobs, and the jobs that a worker gets at a time."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Job:
     Parameters
     ----------
     position : int
-        Its place in the batch.
+        Index in the batch, from 0.
     number : int
         ``hydra.job.num``.
     overrides : tuple of str
     run_id : str
-        Of its run, and ``hydra.job.id``; the number for a foreign job, as with Hydra's own
+        Id of its run, and ``hydra.job.id``. A foreign job has its number, as with Hydra's own
         launcher.
     group : int
-        The group of jobs whose template it is made from.
+        Index of the template that its configuration is made from.
     """
 
     position: int
@@ -38,13 +38,13 @@ class Job:
 
     @property
     def label(self) -> str:
-        """The job for the reader: its number and its overrides."""
+        """The job in messages: its number and its overrides."""
         return f"#{self.number} {' '.join(self.overrides)}".rstrip()
 
 
 @dataclass(frozen=True)
 class WorkItem:
-    """Jobs that one worker does in one go: a pack, or one job of a foreign application.
+    """Jobs that one worker runs together: a pack, or one job of a foreign application.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class WorkItem:
     study: Path | None = None
 
     def only(self, run_ids: Collection[str]) -> WorkItem:
-        """Return the work of some of the jobs."""
+        """Return a work item of some of the jobs."""
         kept = [at for at, job in enumerate(self.jobs) if job.run_id in run_ids]
         jobs = tuple(self.jobs[at] for at in kept)
         pack = self.pack

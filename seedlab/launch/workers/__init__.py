@@ -1,1 +1,1 @@
-"""Local worker processes and the messages between them and the launcher."""
+"""The local executor: worker processes of this machine, and the messages from them."""

@@ -16,7 +16,8 @@ from typing import cast
 import cloudpickle
 
 from seedlab.launch.jobs.slots import Slot
-from seedlab.launch.workers.failures import describe_exit
+from seedlab.launch.workers.exit_status import describe_exit
+from seedlab.launch.workers.machine_slots import environment
 from seedlab.launch.workers.messages import Message
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
@@ -37,7 +38,7 @@ class WorkerProcess:
     Parameters
     ----------
     slot : Slot
-        Where it runs; its environment is set before the interpreter starts.
+        Its place; the environment is set before the interpreter starts.
     """
 
     def __init__(self, slot: Slot) -> None:
@@ -47,7 +48,7 @@ class WorkerProcess:
             self._process = subprocess.Popen(
                 # -P: the working directory is not searched for modules; -u: output comes at once.
                 [sys.executable, "-P", "-u", "-c", _START, *map(str, arguments)],
-                env={**os.environ, **slot.environment()},
+                env={**os.environ, **environment(slot)},
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -65,15 +66,15 @@ class WorkerProcess:
         return self._process.pid
 
     def alive(self) -> bool:
-        """Say whether the process is running."""
+        """Return whether the process is running."""
         return self._process.poll() is None
 
     def send(self, message: object) -> None:
-        """Send a message; when the worker is gone, reading will tell."""
+        """Send a message; a dead worker shows when its end of the connection is read."""
         self.send_packed(cloudpickle.dumps(message))
 
     def send_packed(self, packed: bytes) -> None:
-        """Send a message that is pickled already."""
+        """Send a pickled message."""
         try:
             self.connection.send_bytes(packed)
         except OSError:
@@ -88,7 +89,7 @@ class WorkerProcess:
             return None
 
     def reap(self) -> str:
-        """Wait for a worker that hung up, and say how it ended."""
+        """Wait for a worker that hung up, and return how it ended, as text."""
         try:
             code: int | None = self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -97,7 +98,7 @@ class WorkerProcess:
         return describe_exit(code)
 
     def hang_up(self) -> None:
-        """Tell an idle worker to end."""
+        """Close the connection, which ends an idle worker."""
         self.connection.close()
 
     def stop(self, patience: float = 0.0) -> None:
@@ -116,7 +117,7 @@ class WorkerProcess:
         self.connection.close()
 
     def tail(self) -> str:
-        """Return the last lines it wrote."""
+        """Return the last lines of its output."""
         return "\n".join(self._tail)
 
     def close_outputs(self) -> None:
@@ -134,7 +135,7 @@ class Output:
     ----------
     descriptor : int
     tail : deque of str
-        Gets every line, too.
+        Gets every line as well.
     """
 
     def __init__(self, descriptor: int, tail: deque[str]) -> None:
@@ -149,7 +150,7 @@ class Output:
         return self._descriptor
 
     def lines(self) -> Sequence[str]:
-        """Return the lines that have come; at the end what was left without a line's end."""
+        """Return the new lines; at the end of the output also a last line without its newline."""
         chunks = [self._rest]
         while not self.ended:
             try:

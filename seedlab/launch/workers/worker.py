@@ -1,7 +1,7 @@
 """The worker process: takes pack after pack from the launcher until it hangs up.
 
-It is started with two arguments, the file descriptor of its connection and the launcher's
-process id. Nothing heavy is imported before the first work asks for it.
+It is started with two arguments: the file descriptor of its connection and the launcher's
+process id. Heavy libraries are imported when the first work item needs them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING
 import cloudpickle
 
 if TYPE_CHECKING:
-    from seedlab.launch.workers.messages import Session
+    from seedlab.launch.executors.session import Session
 
-# Seconds between two looks at whether the launcher is still there.
+# Seconds between two checks that the launcher is alive.
 _WATCH_SECONDS = 0.5
 ORPHANED = 113
 """exit status of a worker whose launcher is gone"""
 
 
 class _HungUpError(ConnectionError):
-    """The launcher is no longer there; a job's own connections fail with other errors."""
+    """The launcher hung up; a job's own connections fail with other errors."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -42,12 +42,12 @@ def main(arguments: Sequence[str]) -> None:
     arguments : (descriptor, process id of the launcher)
     """
     descriptor, launcher = int(arguments[0]), int(arguments[1])
-    # Ctrl-C goes to the whole process group; the launcher alone decides what it means.
+    # A terminal sends Ctrl-C to the whole process group; the launcher ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
     threading.Thread(target=_watch, args=(launcher,), daemon=True).start()
     connection = Connection(descriptor)
-    # There is nobody left to work for.
+    # Without a launcher there is no more work.
     with contextlib.suppress(_HungUpError):
         session = _begin(connection)
         if session is not None:
@@ -55,14 +55,14 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _watch(launcher: int) -> None:
-    """End this process, whatever it is doing, when the launcher is gone (kill -9 included)."""
+    """End this process at once when the launcher is gone (kill -9 included)."""
     while os.getppid() == launcher:
         time.sleep(_WATCH_SECONDS)
     os._exit(ORPHANED)
 
 
 def _begin(connection: Connection) -> Session | None:
-    """Say hello, become what the launcher is, and say so; None where that fails."""
+    """Take over the launcher's Hydra state and application; None where that fails."""
     from seedlab.compat.hydra_private import restore_singletons
     from seedlab.launch.workers.messages import Broken, Hello, Ready
 
@@ -74,7 +74,7 @@ def _begin(connection: Connection) -> Session | None:
         # Imports the application, so the search path has to be set before.
         session: Session = cloudpickle.loads(packed_session)
         restore_singletons(session.singletons)
-        import seedlab.launch.workers.run_jobs  # noqa: F401  (what can't be imported is reported here)
+        import seedlab.launch.executors.run_work  # noqa: F401  (import errors are reported below)
     except BaseException:
         send(Broken(traceback.format_exc()))
         return None
@@ -83,8 +83,8 @@ def _begin(connection: Connection) -> Session | None:
 
 
 def _serve(connection: Connection, session: Session) -> None:
-    """Do what the launcher asks for until it hangs up."""
-    from seedlab.launch.workers.run_jobs import run_work
+    """Run work items until the launcher hangs up."""
+    from seedlab.launch.executors.run_work import run_work
 
     send = _sender(connection)
     try:
@@ -92,18 +92,17 @@ def _serve(connection: Connection, session: Session) -> None:
             work = cloudpickle.loads(_receive(connection))
             send(run_work(work, session, emit=send))
     except _HungUpError:
-        if not _all_is_ours(session):
+        if not _only_our_code(session):
             raise
-        # Our own results are on disk. To take torch apart object by object would keep the launcher
-        # waiting for a second.
+        # The results are on disk, and an orderly end of torch takes a second.
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
 
 
-def _all_is_ours(session: Session) -> bool:
-    """Say whether no code but seedlab's has run here, which leaves nothing for the exit.
+def _only_our_code(session: Session) -> bool:
+    """Return whether only seedlab's own code has run here, which needs no exit handlers.
 
     Callbacks and other applications may have open files, threads and exit handlers.
     """

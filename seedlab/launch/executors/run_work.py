@@ -1,4 +1,4 @@
-"""What a worker does with its work: Hydra's `run_job` for every job, around one training."""
+"""`run_work`: does one work item in this process, with Hydra's `run_job` for every job."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
@@ -15,14 +16,43 @@ from omegaconf import DictConfig
 from seedlab.compat.hydra_private import returned_value
 from seedlab.errors import RunFailedError, SeedlabError
 from seedlab.execution.events import Event, Outcome
+from seedlab.launch.executors.session import Session
 from seedlab.launch.jobs.application import TaskAdapter, adapter_of
 from seedlab.launch.jobs.job_configs import job_config
 from seedlab.launch.jobs.work import Job, WorkItem
-from seedlab.launch.workers.messages import Done, PackFailed, Session
 from seedlab.spec.pack import Pack
 
 # Python frames per nested job (four were counted), with room for what training needs.
 _FRAMES_PER_JOB, _FRAMES = 12, 2000
+
+
+@dataclass(frozen=True)
+class Done:
+    """A work item is done.
+
+    Parameters
+    ----------
+    returns : mapping of position to JobReturn
+        Jobs that have ended, by position in the batch.
+    skipped : tuple of run ids
+        Runs that another process trains.
+    """
+
+    returns: Mapping[int, JobReturn]
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PackFailed:
+    """A pack of more than one run raised as a whole; the run to blame is not known.
+
+    Parameters
+    ----------
+    error : str
+        The traceback.
+    """
+
+    error: str
 
 
 class _PackRaisedError(BaseException):
@@ -40,7 +70,7 @@ def run_work(work: WorkItem, session: Session, emit: Callable[[Event], None]) ->
     work : WorkItem
     session : Session
     emit : callable
-        Gets the events.
+        Gets the events of the runs.
     """
     adapter = adapter_of(session.task_function)
     if work.pack is None or adapter is None:
@@ -49,7 +79,7 @@ def run_work(work: WorkItem, session: Session, emit: Callable[[Event], None]) ->
 
 
 class _PackRun:
-    """One pack, its jobs' nesting and what came out."""
+    """One pack, the nesting of its jobs, and their returns."""
 
     def __init__(self, work: WorkItem, pack: Pack, session: Session, adapter: TaskAdapter) -> None:
         self._work = work
@@ -151,21 +181,21 @@ def _run_job(
 
 
 def _portable(returned: JobReturn) -> JobReturn:
-    """Make sure that a JobReturn survives the way to the parent.
+    """Return a JobReturn that can be sent to the parent process.
 
-    An exception loses its traceback when it is pickled, so that goes into its notes; one
-    that can't be rebuilt (many can't: their constructor wants other arguments) is replaced.
+    Pickling an exception loses its traceback, so its notes hold it. An exception that can't be
+    rebuilt (its constructor needs other arguments) is replaced.
     """
     value = returned_value(returned)
     if isinstance(value, BaseException):
         text = "".join(traceback.format_exception(value)).rstrip()
         if not getattr(value, "__notes__", None):
             value.add_note(text)
-        if not _travels(value):
+        if not _can_be_sent(value):
             replacement = RunFailedError(f"{type(value).__name__}: {value}")
             replacement.add_note(text)
             returned.return_value = replacement
-    elif not _travels(value):
+    elif not _can_be_sent(value):
         returned.status = JobStatus.FAILED
         returned.return_value = RunFailedError(
             f"the task function returned a {type(value).__name__}, which can't be sent to "
@@ -174,7 +204,7 @@ def _portable(returned: JobReturn) -> JobReturn:
     return returned
 
 
-def _travels(value: Any) -> bool:
+def _can_be_sent(value: Any) -> bool:
     try:
         cloudpickle.loads(cloudpickle.dumps(value))
     except Exception:

@@ -1,4 +1,4 @@
-"""Where workers run: GPUs, CPU cores, and what is refused."""
+"""Slots of a machine: GPUs, CPU cores, and refusals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from seedlab.errors import SeedlabError
-from seedlab.launch.jobs.slots import Slot, make_slots, visible_gpus
+from seedlab.launch.jobs.slots import Slot
+from seedlab.launch.workers.machine_slots import environment, make_slots, visible_gpus
 
 
 def slots(**changed: Any) -> list[Slot]:
@@ -29,9 +30,9 @@ def test_one_slot_per_visible_gpu_which_share_the_cores() -> None:
 
 
 def test_a_gpu_slot_sees_its_gpu_alone_and_a_cpu_slot_none() -> None:
-    assert Slot(0, 4, "GPU-3f").environment()["CUDA_VISIBLE_DEVICES"] == "GPU-3f"
-    assert Slot(0, 4).environment()["CUDA_VISIBLE_DEVICES"] == ""
-    assert Slot(0, 4).environment()["OMP_NUM_THREADS"] == "4"
+    assert environment(Slot(0, 4, "GPU-3f"))["CUDA_VISIBLE_DEVICES"] == "GPU-3f"
+    assert environment(Slot(0, 4))["CUDA_VISIBLE_DEVICES"] == ""
+    assert environment(Slot(0, 4))["OMP_NUM_THREADS"] == "4"
 
 
 def test_chosen_gpus_are_used_in_the_order_given() -> None:

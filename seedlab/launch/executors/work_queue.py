@@ -1,0 +1,170 @@
+"""`WorkQueue`: work items that wait, run and end; retries and halving after a worker's death."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hydra.core.utils import JobReturn, JobStatus
+
+from seedlab.compat.hydra_private import returned_value
+from seedlab.errors import WorkerDiedError
+from seedlab.execution.events import Event
+from seedlab.launch.display.base import Display
+from seedlab.launch.executors.run_work import Done, PackFailed
+from seedlab.launch.jobs.returns import completed_return, failed_return
+from seedlab.launch.jobs.slots import Slot
+from seedlab.launch.jobs.work import Job, WorkItem
+
+CLAIM_SECONDS = 10.0
+"""time after which a run that another process trains is asked for again"""
+
+
+@dataclass
+class Attempt:
+    """One try at a work item.
+
+    Attributes
+    ----------
+    work : WorkItem
+    tries : int
+        Earlier tries of a lone run that cost it its worker.
+    not_before : float
+        Monotonic time in seconds before which it is not taken.
+    slot : Slot or None
+        The slot that took it.
+    announced : dict of run id to score
+        Runs whose results are in the store.
+    """
+
+    work: WorkItem
+    tries: int = 0
+    not_before: float = 0.0
+    slot: Slot | None = None
+    announced: dict[str, float | None] = field(default_factory=dict)
+
+
+class WorkQueue:
+    """Work items of one `Executor.run`, with their retries and the returns of their jobs.
+
+    An executor takes an attempt, reports when it is handed out, passes on its events and ends it
+    with `finished` or `lost`.
+
+    Parameters
+    ----------
+    work_items : sequence of WorkItem
+    display : Display
+        Is kept up to date by the queue.
+    retries : int
+        Tries of a lone run after the first that killed its worker, at least 0.
+    task_name : str
+        Hydra's name of the job, for JobReturns of runs whose worker died after them.
+
+    Attributes
+    ----------
+    returns : dict of position to JobReturn
+        Jobs that have ended.
+    """
+
+    def __init__(
+        self, work_items: Sequence[WorkItem], display: Display, retries: int, task_name: str
+    ) -> None:
+        self._waiting = deque(Attempt(work) for work in work_items)
+        self._running = 0
+        self._display = display
+        self._retries = retries
+        self._task_name = task_name
+        self.returns: dict[int, JobReturn] = {}
+
+    @property
+    def open(self) -> bool:
+        """Whether work waits or runs."""
+        return bool(self._waiting) or self._running > 0
+
+    def take(self, slot: Slot) -> Attempt | None:
+        """Return the next attempt that is due, for a slot; None when none is."""
+        now = time.monotonic()
+        due = next((attempt for attempt in self._waiting if attempt.not_before <= now), None)
+        if due is not None:
+            self._waiting.remove(due)
+            self._running += 1
+            due.slot = slot
+        return due
+
+    def handed_out(self, attempt: Attempt) -> None:
+        """Note that a worker has the attempt's work."""
+        self._display.assigned(_slot(attempt), attempt.work)
+
+    def event(self, attempt: Attempt, event: Event) -> None:
+        """Note an event of a run; one that announces a result keeps the run from being lost."""
+        if event.kind in ("finished", "stopped"):
+            attempt.announced[event.run_id] = event.score
+        self._display.event(_slot(attempt), event)
+
+    def finished(self, attempt: Attempt, result: Done | PackFailed) -> None:
+        """End an attempt with the result of `run_work`."""
+        if isinstance(result, PackFailed):
+            last_line = result.error.rstrip().splitlines()[-1]
+            self._display.note(f"a pack failed as a whole and is split ({last_line})")
+            self.lost(attempt, result.error)
+            return
+        for job in attempt.work.jobs:
+            if job.position in result.returns:
+                returned = result.returns[job.position]
+                self.returns[job.position] = returned
+                self._display.event(_slot(attempt), _final_event(job.run_id, returned))
+        if result.skipped:
+            later = time.monotonic() + CLAIM_SECONDS
+            self._waiting.append(Attempt(attempt.work.only(result.skipped), not_before=later))
+        self._end(attempt)
+
+    def lost(self, attempt: Attempt, reason: str) -> None:
+        """End an attempt whose worker died: keep its finished runs, try the rest in halves.
+
+        Parameters
+        ----------
+        attempt : Attempt
+        reason : str
+            How the worker died, for the error of a run that is given up.
+        """
+        work, announced = attempt.work, attempt.announced
+        for job in work.jobs:
+            if job.run_id in announced:
+                self.returns[job.position] = completed_return(
+                    job, announced[job.run_id], self._task_name
+                )
+        left = work.only([job.run_id for job in work.jobs if job.run_id not in announced])
+        if len(left.jobs) > 1:
+            self._waiting.extendleft(Attempt(half) for half in reversed(left.split()))
+        elif left.jobs:
+            # The last run of a pack need not be the guilty one: its tries count from here.
+            tries = attempt.tries + 1 if len(work.jobs) == 1 else 0
+            if tries <= self._retries:
+                self._waiting.appendleft(Attempt(left, tries))
+            else:
+                self._give_up(attempt, left.jobs[0], f"given up after {tries} tries: {reason}")
+        self._end(attempt)
+
+    def _give_up(self, attempt: Attempt, job: Job, reason: str) -> None:
+        self.returns[job.position] = failed_return(job, WorkerDiedError(reason))
+        self._display.event(_slot(attempt), Event("failed", job.run_id, message=reason))
+
+    def _end(self, attempt: Attempt) -> None:
+        self._running -= 1
+        self._display.released(_slot(attempt))
+
+
+def _slot(attempt: Attempt) -> Slot:
+    if attempt.slot is None:
+        raise RuntimeError("an attempt has to be taken for a slot before it is reported on")
+    return attempt.slot
+
+
+def _final_event(run_id: str, returned: JobReturn) -> Event:
+    value = returned_value(returned)
+    if returned.status is JobStatus.COMPLETED:
+        score = float(value) if isinstance(value, int | float) else None
+        return Event("finished", run_id, score=score)
+    return Event("failed", run_id, message=f"{type(value).__name__}: {value}")
