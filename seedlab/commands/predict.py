@@ -15,9 +15,9 @@ from seedlab.fields import split_known
 from seedlab.models.heads import HeadChoice
 from seedlab.models.saved import ABOUT, ABOUT_VERSION, read_model
 from seedlab.spec.build import read_stored
-from seedlab.spec.recipe import TruncationSpec
 from seedlab.tasks.readers.table_files import Rows, read_rows
 from seedlab.tasks.tokenise import tokenise
+from seedlab.techniques.truncation import TruncationSpec
 
 
 def predict(

@@ -12,10 +12,10 @@ from seedlab.models.checkpoint_folder import (
     weights_hash,
 )
 from seedlab.paths import cache_folder
-from seedlab.spec.recipe import TruncationSpec
 from seedlab.spec.run import ModelSpec, TaskSpec
 from seedlab.tasks.encoded import EncodedTask
 from seedlab.tasks.load import HEAD, load_task
+from seedlab.techniques.truncation import TruncationSpec
 
 
 @lru_cache(maxsize=4)
