@@ -172,10 +172,10 @@ class TechniqueSuite:
         engines = (SerialEngine(), PackedEngine())
         for engine in engines[:1] if unpackable(make_run(recipe=recipe)) else engines:
             (whole,) = train(engine, recipe, weights, inits=(1,))
-            manager = MemoryCheckpointManager(pause=12)
+            manager = MemoryCheckpointManager(until=12)
             (paused,) = train(engine, recipe, weights, manager, inits=(1,))
             assert (paused.status, len(paused.losses)) == ("paused", 12)
-            manager.pause = None
+            manager.until = None
             (late,) = train(engine, recipe, weights, manager, inits=(1,))
             assert_same(late, whole)
 
