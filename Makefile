@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup hooks demo test test-all test-gpu lint format bench bench-gpu clean
+.PHONY: setup hooks demo test test-all test-gpu lint format docs bench bench-gpu clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -41,6 +41,9 @@ hooks: $(READY) ## run the linter before every commit
 format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY) ## write the parts of the documentation that come from the code
+	$(BIN)/python docs/write_technique_table.py
 
 bench: $(READY) ## benchmarks, side by side with what one would use instead
 	for script in experiments/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

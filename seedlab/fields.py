@@ -62,8 +62,9 @@ def hints_of(kind: type) -> dict[str, Any]:
 
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
-    # To resolve them takes longer than to use them.
-    return typing.get_type_hints(kind)
+    # To resolve them takes longer than to use them. A class variable is no field.
+    hints = typing.get_type_hints(kind)
+    return {item.name: hints[item.name] for item in dataclasses.fields(kind)}
 
 
 def types_in(hint: Any) -> tuple[Any, ...]:

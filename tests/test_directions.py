@@ -25,8 +25,10 @@ LAYERS = (
     ("seedlab.training",),
     ("seedlab.tasks", "seedlab.models"),
     ("seedlab.spec", "seedlab.randomness"),
+    ("seedlab.techniques",),
+    ("seedlab.allowed", "seedlab.fields"),
     (
-        *("seedlab.errors", "seedlab.fields", "seedlab.paths", "seedlab.durations"),
+        *("seedlab.errors", "seedlab.paths", "seedlab.durations"),
         *("seedlab.compat", "seedlab"),
     ),
 )
@@ -41,7 +43,8 @@ ANALYSIS_LAYERS = (
     ("analysis.errors",),
 )
 LIGHT = (
-    *("engines", "models", "training", "randomness", "spec", "errors", "fields", "tasks.encoded"),
+    *("engines", "models", "training", "randomness", "spec", "techniques", "allowed"),
+    *("errors", "fields", "tasks.encoded"),
     *("compat.torch_private", "compat.transformers_private", "compat.peft_private"),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+def test_the_table_of_techniques_is_the_codes() -> None:
+    """`make docs` writes it."""
+    written = runpy.run_path(str(ROOT / "docs" / "write_technique_table.py"))
+    page = written["PAGE"].read_text()
+    assert written["with_table"](page) == page
 
 
 @pytest.mark.slow

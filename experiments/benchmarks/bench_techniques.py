@@ -40,8 +40,10 @@ def memory(techniques: dict[str, Any]) -> tuple[float, float]:
     weights = load_weights_of(run, task, prepare(EngineSpec(device="cpu")))
     plan = make_plan(run.recipe, run.evaluation, len(task.splits["train"]))
     parameter_plan = plan_parameters(run, plan, weights.model, weights.new)
-    origin = bool(parameter_plan.anchored) or run.recipe.mixout.p > 0.0
-    shape = partition_model(weights, task, run, parameter_plan).shape(run, 0, False, origin)
+    origin = parameter_plan.steps.need_start or run.recipe.mixout.p > 0.0
+    shape = partition_model(weights, task, run, parameter_plan).shape(
+        run, 0, len(parameter_plan.steps.buffers), origin
+    )
     return shape.weights / 2**20, shape.shared / 2**20
 
 

@@ -85,7 +85,7 @@ def widest(shape: str, task: EncodedTask, device: torch.device) -> int:
     cut = partition_model(
         weights, task, run, plan_parameters(run, plan, weights.model, weights.new)
     )
-    planned = cut.shape(run, room=0, averaged=False, initial_weights=False)
+    planned = cut.shape(run, room=0, buffers=0, initial_weights=False)
     taken = 2 * sum(tensor.nbytes for tensor in weights.pretrained.values())
     free = max(0, free_bytes(device) - taken)
     return fitting_width(planned, free, 1 if device.type == "cpu" else None)

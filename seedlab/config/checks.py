@@ -2,92 +2,48 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
 
+from seedlab.allowed import AT_LEAST_0, AT_LEAST_1, FRACTION, Allowed, OneOf, Range, check_values
 from seedlab.config.recipe_checks import check_recipe
 from seedlab.engines import ENGINES
-from seedlab.errors import SeedlabError, nearest
+from seedlab.errors import SeedlabError
+from seedlab.randomness.streams import STREAMS
 from seedlab.spec.pack import EngineSpec
-from seedlab.spec.recipe import (
-    ADAPTERS,
-    CLIP_MODES,
-    GRANULARITIES,
-    HEADS,
-    LAYER_RATE_SCHEMES,
-    LOSSES,
-    TRUNCATIONS,
-)
 from seedlab.spec.run import DTYPES, RunSpec, TaskSpec
 from seedlab.tasks.registry import READERS
-from seedlab.training.schedules import SCHEDULES
 
-_AT_LEAST_1 = (lambda x: x is None or x >= 1, "at least 1")
-_AT_LEAST_0 = (lambda x: x is None or x >= 0, "at least 0")
-_SHARE = (lambda x: 0.0 <= x <= 1.0, "between 0 and 1")
+_ALLOWED: Mapping[str, Allowed] = {
+    "task.kind": OneOf(("classification", "regression")),
+    "task.max_length": Range(4, note=" (two special tokens and some text)"),
+    "task.train_size": AT_LEAST_1,
+    "task.examples": AT_LEAST_1,
+    "task.dev_examples": AT_LEAST_1,
+    "task.noise": FRACTION,
+    "task.dev_split": OneOf(("given", "halved", "from_train")),
+    "task.split_seed": AT_LEAST_0,
+    "task.dev_size": AT_LEAST_1,
+    "task.folds": Range(2, note=", or null"),
+    "task.fold": AT_LEAST_0,
+    "model.dtype": OneOf(DTYPES),
+    "evaluation.start_epoch": AT_LEAST_0,
+    "evaluation.patience": AT_LEAST_0,
+    "evaluation.per_epoch": AT_LEAST_0,
+    "evaluation.every": AT_LEAST_1,
+    "evaluation.batch_size": AT_LEAST_1,
+    "diagnostics.gradient_norms": AT_LEAST_1,
+    "diagnostics.representations": Range(4, note=", or null"),
+}
 
-_RANGES: tuple[tuple[str, tuple[Callable[[Any], bool], str]], ...] = (
-    ("task.max_length", (lambda x: x >= 4, "at least 4 (two special tokens and some text)")),
-    ("task.train_size", _AT_LEAST_1),
-    ("task.examples", _AT_LEAST_1),
-    ("task.dev_examples", _AT_LEAST_1),
-    ("task.noise", (lambda x: 0.0 <= x < 1.0, "at least 0 and below 1")),
-    ("recipe.optimizer.learning_rate", (lambda x: x > 0.0, "above 0, for example 2e-5")),
-    ("recipe.optimizer.beta1", (lambda x: 0.0 <= x < 1.0, "at least 0 and below 1")),
-    ("recipe.optimizer.beta2", (lambda x: 0.0 <= x < 1.0, "at least 0 and below 1")),
-    ("recipe.optimizer.eps", (lambda x: x > 0.0, "above 0")),
-    ("recipe.optimizer.weight_decay", (lambda x: x >= 0.0, "at least 0")),
-    ("recipe.schedule.warmup_ratio", _SHARE),
-    ("recipe.schedule.warmup_steps", _AT_LEAST_0),
-    ("recipe.clip.norm", (lambda x: x > 0.0, "above 0; switch clipping off with clip.mode=none")),
-    ("recipe.batch_size", _AT_LEAST_1),
-    ("recipe.accumulation", _AT_LEAST_1),
-    ("recipe.epochs", _AT_LEAST_1),
-    ("recipe.max_steps", _AT_LEAST_1),
-    ("recipe.dropout", (lambda x: x is None or 0.0 <= x < 1.0, "at least 0 and below 1, or null")),
-    ("recipe.layer_rates.decay", (lambda x: 0.0 < x <= 1.0, "above 0 and at most 1")),
-    ("recipe.layer_rates.head_learning_rate", (lambda x: x is None or x > 0.0, "above 0, or null")),
-    ("recipe.reinit.layers", _AT_LEAST_0),
-    ("recipe.mixout.p", (lambda x: 0.0 <= x <= 1.0, "between 0 and 1")),
-    ("recipe.prior_decay.strength", (lambda x: x >= 0.0, "at least 0")),
-    ("recipe.freeze.layers", _AT_LEAST_0),
-    ("recipe.head.layers", (lambda x: x >= 1, "at least 1")),
-    ("recipe.averaging.start_epoch", (lambda x: x is None or x >= 0.0, "at least 0, or null")),
-    ("recipe.averaging.learning_rate", (lambda x: x > 0.0, "above 0, for example 2e-6")),
-    ("recipe.averaging.anneal_steps", _AT_LEAST_0),
-    ("recipe.adapter.rank", (lambda x: x >= 1, "at least 1")),
-    ("recipe.adapter.alpha", (lambda x: x > 0.0, "above 0")),
-    ("recipe.truncation.head", (lambda x: x >= 1, "at least 1")),
-    ("task.split_seed", _AT_LEAST_0),
-    ("task.dev_size", _AT_LEAST_1),
-    ("task.folds", (lambda x: x is None or x >= 2, "at least 2, or null")),
-    ("task.fold", _AT_LEAST_0),
-    ("evaluation.start_epoch", (lambda x: x >= 0.0, "at least 0")),
-    ("evaluation.patience", _AT_LEAST_0),
-    ("diagnostics.gradient_norms", _AT_LEAST_1),
-    ("diagnostics.representations", (lambda x: x is None or x >= 4, "at least 4, or null")),
-    ("evaluation.per_epoch", _AT_LEAST_0),
-    ("evaluation.every", _AT_LEAST_1),
-    ("evaluation.batch_size", _AT_LEAST_1),
-    *((f"seeds.{stream}", _AT_LEAST_0) for stream in ("init", "order", "dropout", "mixout")),
-    *((f"seeds.{stream}", _AT_LEAST_0) for stream in ("mask", "augment", "subsample")),
-)
 
-_CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("task.kind", ("classification", "regression")),
-    ("model.dtype", DTYPES),
-    ("recipe.schedule.name", tuple(SCHEDULES)),
-    ("recipe.clip.mode", CLIP_MODES),
-    ("recipe.dropout_active", ("always", "epoch_start")),
-    ("recipe.loss", LOSSES),
-    ("recipe.layer_rates.scheme", LAYER_RATE_SCHEMES),
-    ("recipe.mixout.granularity", GRANULARITIES),
-    ("recipe.head.kind", HEADS),
-    ("recipe.adapter.method", ADAPTERS),
-    ("recipe.truncation.keep", TRUNCATIONS),
-    ("task.dev_split", ("given", "halved", "from_train")),
-)
+_OF_ENGINE: Mapping[str, Allowed] = {
+    "name": OneOf(("auto", *ENGINES)),
+    "device": OneOf(("auto", "cpu", "cuda")),
+    "score": OneOf(("best", "final")),
+    "width": AT_LEAST_1,
+    "threads": AT_LEAST_1,
+    "stack": AT_LEAST_1,
+}
 
 
 def check_run(run: RunSpec) -> None:
@@ -98,26 +54,15 @@ def check_run(run: RunSpec) -> None:
     SeedlabError
         Naming the key, what it got and what is allowed.
     """
-    for key, (holds, allowed) in _RANGES:
-        value = _get(run, key)
-        if not holds(value) or (isinstance(value, float) and not math.isfinite(value)):
-            raise SeedlabError(
-                f"{_as_override(key)}={value} is out of range; it must be {allowed}."
-            )
-    _check_choice("task.reader", run.task.reader, tuple(READERS))
-    for key, choices in _CHOICES:
-        _check_choice(_as_override(key), _get(run, key), choices)
+    OneOf(tuple(READERS)).check("task.reader", run.task.reader)
+    check_values(run, _ALLOWED)
+    check_values(run.seeds, dict.fromkeys(STREAMS, AT_LEAST_0), "seed.")
     _check_reader(run.task)
     _check_division(run.task)
     if not run.model.name:
         raise SeedlabError(
             "model.name is not set; name a model of the hub (model=NAME), a local checkpoint "
             "(model.path=FOLDER), or leave model=hub out for the embedded encoder."
-        )
-    if run.recipe.accumulation > run.recipe.batch_size:
-        raise SeedlabError(
-            f"recipe.accumulation={run.recipe.accumulation} cuts a batch into more parts than it has "
-            f"examples (recipe.batch_size={run.recipe.batch_size}); it must be at most that."
         )
     check_recipe(run.recipe, run.evaluation)
 
@@ -177,13 +122,7 @@ def _check_division(task: TaskSpec) -> None:
 
 def check_engine(engine: EngineSpec) -> None:
     """Refuse engine settings that can't be used."""
-    _check_choice("engine.name", engine.name, ("auto", *ENGINES))
-    _check_choice("engine.device", engine.device, ("auto", "cpu", "cuda"))
-    _check_choice("engine.score", engine.score, ("best", "final"))
-    numbers = {"width": engine.width, "threads": engine.threads, "stack": engine.stack}
-    for key, value in numbers.items():
-        if value is not None and value < 1:
-            raise SeedlabError(f"engine.{key}={value} is out of range; it must be at least 1.")
+    check_values(engine, _OF_ENGINE, "engine.")
     if engine.graphs and engine.device == "cpu":
         raise SeedlabError(
             "engine.graphs=true records CUDA graphs, which engine.device=cpu does not have; use "
@@ -199,22 +138,3 @@ def check_engine(engine: EngineSpec) -> None:
                 f"engine.{key} says how the packed engine computes, and engine.name=serial was asked "
                 f"for; leave engine.{key} out or use engine=packed."
             )
-
-
-def _check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise SeedlabError(
-            f"{key}={value} is not known; allowed: {', '.join(choices)}.{nearest(value, choices)}"
-        )
-
-
-def _as_override(key: str) -> str:
-    """Return the key as a user writes it (the section of the seeds is called `seed`)."""
-    return key.replace("seeds.", "seed.")
-
-
-def _get(run: RunSpec, key: str) -> Any:
-    value: Any = run
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value

@@ -1,58 +1,66 @@
-"""Checks of techniques together: combinations that would do nothing, or not what they say.
-
-Each technique's own values are checked in `seedlab.config.checks`.
-"""
+"""Checks of a recipe: its own values, those of its techniques, and what can't be combined."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from seedlab.allowed import (
+    ABOVE_0,
+    AT_LEAST_0,
+    AT_LEAST_1,
+    FRACTION,
+    SHARE,
+    Allowed,
+    OneOf,
+    Range,
+    check_values,
+)
 from seedlab.errors import SeedlabError
-from seedlab.spec.recipe import RecipeSpec
+from seedlab.spec.recipe import TECHNIQUES, RecipeSpec, active_techniques
 from seedlab.spec.run import EvaluationSpec
 from seedlab.tasks.encoded import EncodedTask
-from seedlab.training.techniques.parameter_selection import check_layers
+from seedlab.training.schedules import SCHEDULES
 
-_NOT_TRAINED = "the encoder's weights are not trained, so that mixout has nothing to set back"
-_STAY_RANDOM = "re-initialised layers would not be trained and stay random"
-
-_CONFLICTS: tuple[tuple[str, str, str], ...] = (
-    ("mixout", "features", _NOT_TRAINED),
-    ("mixout", "lora", _NOT_TRAINED),
-    ("mixout", "bitfit", _NOT_TRAINED),
-    ("reinit", "features", _STAY_RANDOM),
-    ("reinit", "lora", _STAY_RANDOM),
-    ("reinit", "bitfit", _STAY_RANDOM),
-    ("layer_rates", "features", "no layer of the encoder is trained, at whatever rate"),
-    ("prior_decay", "features", "the encoder stays at its pre-trained weights anyway"),
-    (
-        "prior_decay",
-        "lora",
-        "the pre-trained weights are not trained, and weight decay pulls low-rank updates to 0, "
-        "which is the pre-trained weights, as it is",
-    ),
-    ("prior_decay", "bitfit", "biases alone are trained, and they are exempt from any decay"),
-    ("lora", "features", "features leave the encoder as it is, and lora trains a part of it"),
-    ("bitfit", "features", "features leave the encoder as it is, and bitfit trains a part of it"),
-)
-"""Two techniques and why they make no sense together."""
+_ALLOWED: Mapping[str, Allowed] = {
+    "optimizer.learning_rate": Range(0, above=True, note=", for example 2e-5"),
+    "optimizer.beta1": FRACTION,
+    "optimizer.beta2": FRACTION,
+    "optimizer.eps": ABOVE_0,
+    "optimizer.weight_decay": AT_LEAST_0,
+    "schedule.name": OneOf(tuple(SCHEDULES)),
+    "schedule.warmup_ratio": SHARE,
+    "schedule.warmup_steps": AT_LEAST_0,
+    "clip.mode": OneOf(("global", "tensor", "none")),
+    "clip.norm": Range(0, above=True, note="; switch clipping off with clip.mode=none"),
+    "batch_size": AT_LEAST_1,
+    "accumulation": AT_LEAST_1,
+    "epochs": AT_LEAST_1,
+    "max_steps": AT_LEAST_1,
+    "dropout": Range(0, 1, below=True, note=", or null"),
+    "dropout_active": OneOf(("always", "epoch_start")),
+    "loss": OneOf(("default", "rmse")),
+}
 
 
 def check_recipe(recipe: RecipeSpec, evaluation: EvaluationSpec) -> None:
-    """Refuse techniques that contradict each other.
+    """Refuse values out of range and settings that contradict each other.
 
     Raises
     ------
     SeedlabError
-        Naming both settings, why they don't go together, and what to change.
+        Naming the settings, why they don't go together, and what to change.
     """
-    active = active_techniques(recipe)
-    for first, second, reason in _CONFLICTS:
-        if first in active and second in active:
-            raise SeedlabError(
-                f"{active[first][0]} and {active[second][0]} can't be combined: {reason}. Switch one "
-                f"of them off: {active[first][1]}, or {active[second][1]}."
-            )
-    _check_dropout(recipe)
-    _check_layer_rates(recipe)
+    check_values(recipe, _ALLOWED, "recipe.")
+    for name, technique in TECHNIQUES.items():
+        check_values(getattr(recipe, name), technique.limits, f"recipe.{name}.")
+    _check_combinations(recipe)
+    for name in TECHNIQUES:
+        getattr(recipe, name).check(recipe)
+    if recipe.accumulation > recipe.batch_size:
+        raise SeedlabError(
+            f"recipe.accumulation={recipe.accumulation} cuts a batch into more parts than it has "
+            f"examples (recipe.batch_size={recipe.batch_size}); it must be at most that."
+        )
     if recipe.loss == "rmse" and recipe.accumulation > 1:
         raise SeedlabError(
             f"recipe.loss=rmse and recipe.accumulation={recipe.accumulation} can't be combined: the "
@@ -89,75 +97,19 @@ def check_recipe_on_model(recipe: RecipeSpec, n_layers: int) -> None:
     ------
     SeedlabError
     """
-    for key, asked in (
-        ("recipe.reinit.layers", recipe.reinit.layers),
-        ("recipe.freeze.layers", recipe.freeze.layers),
-    ):
-        if asked is not None:
-            check_layers(key, asked, n_layers)
-    head = recipe.head
-    if head.kind != "default":
-        # It imports torch, which planning does without.
-        from seedlab.models.heads import HeadChoice, hidden_states
-
-        hidden_states(HeadChoice(head.kind, head.layers, head.layer), n_layers)
+    for technique in active_techniques(recipe).values():
+        technique.check_model(n_layers)
 
 
-def active_techniques(recipe: RecipeSpec) -> dict[str, tuple[str, str]]:
-    """Return the techniques that a recipe uses.
-
-    Returns
-    -------
-    dict of name to (setting, setting that switches it off)
-        ``lora`` and ``bitfit`` are names of their own.
-    """
-    method = recipe.adapter.method
-    known = {
-        "layer_rates": (recipe.layer_rates.scheme != "none", "layer_rates.scheme", "none"),
-        "reinit": (recipe.reinit.layers is not None, "reinit.layers", "null"),
-        "mixout": (recipe.mixout.p > 0.0, "mixout.p", "0"),
-        "prior_decay": (recipe.prior_decay.strength > 0.0, "prior_decay.strength", "0"),
-        "freeze": (recipe.freeze.layers is not None, "freeze.layers", "null"),
-        "features": (recipe.features.active, "features.active", "false"),
-        method: (method != "none", "adapter.method", "none"),
-    }
-    found = {}
-    for name, (on, key, off) in known.items():
-        if on:
-            section, field = key.split(".")
-            value = getattr(getattr(recipe, section), field)
-            shown = str(value).lower() if isinstance(value, bool) else value
-            found[name] = (f"recipe.{key}={shown}", f"recipe.{key}={off}")
-    return found
-
-
-def _check_dropout(recipe: RecipeSpec) -> None:
-    """Refuse dropout settings that mixout would silently replace."""
-    if not recipe.mixout.p or recipe.mixout.keep_dropout:
-        return
-    idle = None
-    if recipe.dropout:
-        idle = f"recipe.dropout={recipe.dropout}"
-    elif recipe.dropout_active != "always":
-        idle = f"recipe.dropout_active={recipe.dropout_active}"
-    if idle:
-        raise SeedlabError(
-            f"{idle} has no effect: mixout (recipe.mixout.p={recipe.mixout.p}) replaces all dropout, "
-            "as released; leave it out, or keep dropout with recipe.mixout.keep_dropout=true."
-        )
-
-
-def _check_layer_rates(recipe: RecipeSpec) -> None:
-    rates = recipe.layer_rates
-    if len(rates.multipliers) != 4 or not all(0.0 < m < float("inf") for m in rates.multipliers):
-        raise SeedlabError(
-            f"recipe.layer_rates.multipliers={list(rates.multipliers)} must be four numbers above 0: "
-            "for the lowest third of the layers, the middle third, the top third, and head and "
-            "pooler, for example [1,1.75,3.5,3.6]."
-        )
-    if rates.head_learning_rate is not None and rates.scheme in ("zhang", "sun"):
-        raise SeedlabError(
-            f"recipe.layer_rates.head_learning_rate={rates.head_learning_rate} has no effect: the "
-            f"scheme '{rates.scheme}' trains the head at the peak rate; leave it out, or use "
-            "recipe.layer_rates.scheme=chang or grouped."
-        )
+def _check_combinations(recipe: RecipeSpec) -> None:
+    """Refuse two techniques that contradict each other."""
+    active = active_techniques(recipe)
+    known = {key: t for name, t in active.items() for key in (name, f"{name}={t.switched_to}")}
+    for technique in active.values():
+        for key, reason in technique.conflicts().items():
+            if (other := known.get(key)) is not None:
+                raise SeedlabError(
+                    f"{technique.switched_on_by} and {other.switched_on_by} can't be combined: "
+                    f"{reason}. Switch one of them off: {technique.switched_off_by}, or "
+                    f"{other.switched_off_by}."
+                )

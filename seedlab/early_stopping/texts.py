@@ -13,6 +13,7 @@ from typing import Any
 from seedlab.early_stopping.brackets import RunBracket
 from seedlab.models.checkpoint_folder import locate
 from seedlab.spec.early_stopping import EarlyStoppingSpec
+from seedlab.spec.recipe import active_techniques
 from seedlab.spec.run import ModelSpec, RunSpec
 
 _MEGABYTE = 1e6
@@ -132,7 +133,8 @@ def checkpoint_bytes(run: RunSpec) -> int:
     averaging, in the precision of the master weights. Frozen parameters and unused embedding rows
     are counted, too. The new head and the curves are not; they are a fraction of a per cent.
     """
-    vectors = _VECTORS + (run.recipe.averaging.start_epoch is not None)
+    kept = sum(technique.vectors for technique in active_techniques(run.recipe).values())
+    vectors = _VECTORS + kept
     return vectors * _ITEM.get(run.model.dtype, 4) * _parameters(run.model)
 
 

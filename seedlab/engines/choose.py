@@ -6,6 +6,7 @@ from transformers import PreTrainedModel
 
 from seedlab.engines.packed.encoder.architecture import describe
 from seedlab.errors import SeedlabError
+from seedlab.spec.recipe import active_techniques
 from seedlab.spec.run import RunSpec
 
 
@@ -53,16 +54,6 @@ def unpackable(run: RunSpec, layers: int | None = None) -> str:
     layers : int, optional
         Number of the model's layers, if it is known.
     """
-    recipe = run.recipe
-    if recipe.head.kind != "default":
-        return (
-            f"the packed engine computes the architecture's own head alone, not "
-            f"recipe.head.kind={recipe.head.kind}"
-        )
-    fresh, frozen = recipe.reinit.layers, recipe.freeze.layers
-    if layers is not None and fresh is not None and frozen is not None and fresh + frozen > layers:
-        return (
-            f"recipe.reinit.layers={fresh} and recipe.freeze.layers={frozen} have layers in common "
-            f"(the model has {layers}): they are frozen, but no two init seeds could share them"
-        )
-    return ""
+    active = active_techniques(run.recipe)
+    reasons = (technique.serial_only(active, layers) for technique in active.values())
+    return next((reason for reason in reasons if reason), "")

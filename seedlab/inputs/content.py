@@ -7,10 +7,10 @@ from functools import lru_cache
 from seedlab.errors import SeedlabError
 from seedlab.models.checkpoint_folder import locate, max_positions, read_config, weights_hash
 from seedlab.paths import cache_folder
-from seedlab.spec.recipe import TruncationSpec
 from seedlab.spec.run import ModelSpec, TaskSpec
 from seedlab.tasks.encoded import EncodedTask
 from seedlab.tasks.load import HEAD, load_task
+from seedlab.techniques.truncation import TruncationSpec
 
 
 @lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ from seedlab.spec.run import ModelSpec, RunSpec
 if TYPE_CHECKING:
     from seedlab.models.pretrained import Weights
     from seedlab.tasks.encoded import EncodedTask
-    from seedlab.training.recipe_effects import ModelOptions
+    from seedlab.training.techniques.effect import ModelOptions
 
 
 def load_task_of(run: RunSpec) -> EncodedTask:

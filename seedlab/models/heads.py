@@ -12,14 +12,13 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from seedlab.errors import SeedlabError
 from seedlab.models.keyed_dropout import DropoutSite, DropoutState, KeyedDropout, site_number
+from seedlab.techniques.head import CNN_KERNEL, hidden_states
 
 SITE = "head.dropout"
 """Name of the dropout before the last linear map."""
 
 _ATTENTION_WIDTH = 512
-_KERNEL = 3
 
 
 class HeadChoice(NamedTuple):
@@ -150,7 +149,7 @@ class ConvolutionHead(_OneWidth):
 
     def __init__(self, width: int, *more: Any) -> None:
         super().__init__(width, *more)
-        self.convolution = nn.Conv1d(width, width, _KERNEL)
+        self.convolution = nn.Conv1d(width, width, CNN_KERNEL)
 
     def _join(self, read: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return torch.relu(self.convolution(read.transpose(1, 2))).amax(2)
@@ -205,7 +204,7 @@ class HeadedModel(nn.Module):
         if getattr(encoder, "pooler", None) is not None:
             encoder.pooler = None
         self.add_module(self.base_model_prefix, encoder)
-        hidden = hidden_states(choice, int(model.config.num_hidden_layers))
+        hidden = hidden_states(*choice, int(model.config.num_hidden_layers))
         dropout = KeyedDropout(p, DropoutSite(state, site_number(SITE), p))
         made = _KINDS[choice.kind](
             int(model.config.hidden_size), hidden, int(model.config.num_labels), dropout
@@ -256,30 +255,3 @@ def own_dropout(model: PreTrainedModel) -> float:
         if isinstance(module, KeyedDropout) and not name.startswith(base)
     ]
     return found[-1] if found else 0.0
-
-
-def hidden_states(choice: HeadChoice, n_layers: int) -> tuple[int, ...]:
-    """Return the numbers of the hidden states that a head reads.
-
-    Raises
-    ------
-    SeedlabError
-        When the model lacks some of them.
-    """
-    if choice.kind in ("token0", "attention"):
-        if not -n_layers - 1 <= choice.layer <= n_layers:
-            raise SeedlabError(
-                f"recipe.head.layer={choice.layer} is not there: the model has {n_layers} layers, "
-                f"whose hidden states are 0 (the embeddings) to {n_layers}, or counted from the "
-                f"last -1 to {-n_layers - 1}."
-            )
-        return (choice.layer % (n_layers + 1),)
-    minimum = _KERNEL if choice.kind == "cnn" else 1
-    if not minimum <= choice.layers <= n_layers:
-        span = f", because its kernel spans {_KERNEL} layers," if choice.kind == "cnn" else ""
-        raise SeedlabError(
-            f"recipe.head.layers={choice.layers} is not possible: recipe.head.kind={choice.kind} "
-            f"reads at least {minimum}{span} and at most all of the model's {n_layers} layers; change "
-            "recipe.head.layers, or use another recipe.head.kind."
-        )
-    return tuple(range(n_layers + 1 - choice.layers, n_layers + 1))

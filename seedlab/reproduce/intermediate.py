@@ -12,10 +12,10 @@ from seedlab.models.checkpoint_folder import locate, weights_hash
 from seedlab.paths import cache_folder
 from seedlab.reproduce.choose_run import choose
 from seedlab.reproduce.retrain import intermediate_checkpoint
-from seedlab.spec.recipe import IntermediateSpec
 from seedlab.spec.run import RunSpec
 from seedlab.store.record import Record
 from seedlab.store.study import StudyFolder, find_study
+from seedlab.techniques.intermediate import IntermediateSpec
 
 log = logging.getLogger(__name__)
 

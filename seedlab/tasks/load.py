@@ -7,7 +7,6 @@ import hashlib
 from pathlib import Path
 
 from seedlab.errors import SeedlabError, nearest
-from seedlab.spec.recipe import TruncationSpec
 from seedlab.spec.run import TaskSpec
 from seedlab.tasks.cache import read_cached, write_cached
 from seedlab.tasks.encoded import EncodedTask
@@ -16,6 +15,7 @@ from seedlab.tasks.registry import find_source
 from seedlab.tasks.splits import resplit
 from seedlab.tasks.subset import subset
 from seedlab.tasks.tokenise import encode_task, tokenizer_hash
+from seedlab.techniques.truncation import TruncationSpec
 
 # Raised when reading, drawing or tokenising the same source gives other examples.
 _FORMAT = 1

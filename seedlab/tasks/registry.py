@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from seedlab.errors import SeedlabError, nearest
+from seedlab.allowed import OneOf
 from seedlab.spec.run import TaskSpec
 from seedlab.tasks.embedded.reader import EmbeddedReader
 from seedlab.tasks.readers.glue import GlueReader
@@ -25,11 +25,7 @@ def find_source(spec: TaskSpec) -> Source:
     SeedlabError
         For an unknown reader, settings that it refuses, and files that do not exist.
     """
-    reader = READERS.get(spec.reader)
-    if reader is None:
-        raise SeedlabError(
-            f"task.reader={spec.reader} is not known; allowed: {', '.join(READERS)}."
-            f"{nearest(spec.reader, READERS)}"
-        )
+    OneOf(tuple(READERS)).check("task.reader", spec.reader)
+    reader = READERS[spec.reader]
     reader.check(spec)
     return reader.source(spec)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from seedlab.errors import SeedlabError
-from seedlab.spec.recipe import TruncationSpec
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.tasks.readers.raw import RawTask
 from seedlab.tasks.truncate import kept
+from seedlab.techniques.truncation import TruncationSpec
 
 _VOCABULARIES = (
     "tokenizer.json",

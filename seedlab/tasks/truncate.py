@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedlab.errors import SeedlabError
-from seedlab.spec.recipe import TruncationSpec
+from seedlab.techniques.truncation import TruncationSpec
 
 
 def kept(

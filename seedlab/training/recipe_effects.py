@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
 from transformers import PreTrainedModel
 
-from seedlab.errors import SeedlabError
-from seedlab.models.depth import depths, lowest_modules
-from seedlab.models.heads import HeadChoice
-from seedlab.models.lora import LoraOptions
+from seedlab.models.depth import depths
+from seedlab.randomness.streams import philox_key
 from seedlab.spec.recipe import RecipeSpec
 from seedlab.spec.run import RunSpec
+from seedlab.training.effects import effects_of
 from seedlab.training.learning_rates import learning_rates
 from seedlab.training.step_plan import StepPlan
-from seedlab.training.techniques.parameter_selection import (
-    frozen,
-    frozen_by_bitfit,
-    frozen_by_lora,
-    reinitialised,
-)
+from seedlab.training.techniques.effect import Floats, LoadedModel, ModelOptions
+from seedlab.training.techniques.step_effect import StepEffects
 
 
 @dataclass(frozen=True)
 class ParameterPlan:
-    """What a run's recipe does to each parameter.
+    """What a run's recipe does to each parameter, and in every step.
 
     Parameters
     ----------
@@ -38,20 +30,19 @@ class ParameterPlan:
         Re-initialised from the init stream, besides the parameters that are new anyway.
     frozen : frozenset of str
         Neither updated nor decayed, and without gradient.
-    anchored : frozenset of str
-        Subject to pre-trained weight decay where weight decay applies.
     rates : (step, depth) array of float64
         Learning rates; one column if all parameters share them.
     quiet : tuple of str
         Modules without dropout in training.
+    steps : StepEffects
     """
 
     depths: Mapping[str, int]
     fresh: tuple[str, ...]
     frozen: frozenset[str]
-    anchored: frozenset[str]
-    rates: npt.NDArray[np.float64]
+    rates: Floats
     quiet: tuple[str, ...] = ()
+    steps: StepEffects = field(default_factory=StepEffects)
 
     @property
     def n_depths(self) -> int:
@@ -81,79 +72,31 @@ def plan_parameters(
     SeedlabError
         When the recipe asks for layers that the model does not have, or can't tell.
     """
-    recipe, watched = run.recipe, run.diagnostics
-    by_depth = (
-        recipe.layer_rates.scheme != "none"
-        or recipe.reinit.layers is not None
-        or recipe.freeze.layers is not None
-        or watched.gradient_norms is not None
-        or watched.distances
-        or (recipe.prior_decay.strength > 0.0 and not recipe.prior_decay.anchor_head)
-    )
-    names = [name for name, _ in model.named_parameters()]
-    where = depths(model) if by_depth else {}
-    head = max(where.values(), default=0)
-    still: tuple[str, ...] = ()
-    quiet: tuple[str, ...] = ()
-    if recipe.freeze.layers is not None:
-        still = frozen(where, recipe.freeze.layers)
-        if not recipe.freeze.dropout:
-            quiet = lowest_modules(model, recipe.freeze.layers)
-    if recipe.adapter.method == "bitfit":
-        still = (*still, *frozen_by_bitfit(names, new))
-    if recipe.adapter.method == "lora":
-        still = (*still, *frozen_by_lora(names, new))
-    if recipe.features.active:
-        still, quiet = _encoder(model, names, new), (model.base_model_prefix,)
-    anchored = ()
-    if recipe.prior_decay.strength > 0.0:
-        all_of_it = recipe.prior_decay.anchor_head
-        anchored = tuple(name for name in names if all_of_it or where[name] < head)
+    effects, watched = effects_of(run.recipe), run.diagnostics
+    by_depth = watched.gradient_norms is not None or watched.distances
+    where = depths(model) if by_depth or any(effect.by_depth for effect in effects) else {}
+    names = tuple(name for name, _ in model.named_parameters())
+    loaded = LoadedModel(model, names, new, where)
+    changes = [effect.on_parameters(loaded) for effect in effects]
+    steps = [effect.on_steps(loaded, plan.averaging_start) for effect in effects]
     return ParameterPlan(
         depths=where,
-        fresh=() if recipe.reinit.layers is None else reinitialised(where, recipe.reinit.layers),
-        frozen=frozenset(still),
-        anchored=frozenset(anchored),
-        rates=learning_rates(recipe, plan, head - 1),
-        quiet=quiet,
+        fresh=tuple(name for change in changes for name in change.fresh),
+        frozen=frozenset(name for change in changes for name in change.frozen),
+        rates=learning_rates(run.recipe, plan, max(where.values(), default=0) - 1),
+        quiet=tuple(module for change in changes for module in change.quiet),
+        steps=StepEffects(tuple(step for step in steps if step is not None)),
     )
-
-
-def _encoder(model: PreTrainedModel, names: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
-    """Return the encoder's parameters, refusing a pooler that would stay random."""
-    inside = tuple(name for name in names if name.startswith(f"{model.base_model_prefix}."))
-    if random := sorted(set(inside) & set(new)):
-        raise SeedlabError(
-            f"recipe.features.active=true leaves the encoder as it is, and the checkpoint has no "
-            f"{random[0]} for it, which would stay random; read the encoder without it, for "
-            "example with recipe.head.kind=token0 or concat."
-        )
-    return inside
-
-
-class ModelOptions(NamedTuple):
-    """Arguments of `seedlab.models.pretrained.load_weights` that come from the recipe.
-
-    Parameters
-    ----------
-    dropout : float or None
-        Probability for every site; None: the model's own.
-    head : HeadChoice or None
-        None: the architecture's own.
-    low_rank : LoraOptions or None
-    """
-
-    dropout: float | None = None
-    head: HeadChoice | None = None
-    low_rank: LoraOptions | None = None
 
 
 def model_options_of(recipe: RecipeSpec) -> ModelOptions:
     """Return what a recipe changes in the model itself."""
-    head, adapter, mixout = recipe.head, recipe.adapter, recipe.mixout
-    replaced = mixout.p > 0.0 and not mixout.keep_dropout
-    return ModelOptions(
-        0.0 if replaced else recipe.dropout,
-        None if head.kind == "default" else HeadChoice(head.kind, head.layers, head.layer),
-        LoraOptions(adapter.rank, adapter.alpha) if adapter.method == "lora" else None,
-    )
+    options = ModelOptions(dropout=recipe.dropout)
+    for effect in effects_of(recipe):
+        options = effect.model_options(options)
+    return options
+
+
+def stream_key(run: RunSpec, stream: str) -> tuple[int, int]:
+    """Return a run's key of one of its streams of random numbers."""
+    return philox_key(stream, getattr(run.seeds.resolved(), stream))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from seedlab.errors import SeedlabError
-from seedlab.spec.recipe import RecipeSpec
+from seedlab.spec.recipe import RecipeSpec, active_techniques
 from seedlab.spec.run import EvaluationSpec
 from seedlab.training.schedules import Length, get_schedule
 
@@ -55,28 +54,16 @@ def make_plan(recipe: RecipeSpec, evaluation: EvaluationSpec, n_examples: int) -
     whole = int(n_examples * total / (per_epoch * recipe.batch_size))
     length = Length(total, warmup, per_epoch, max(1, whole))
     multipliers = tuple(schedule(step, length) for step in range(total))
+    techniques = active_techniques(recipe).values()
+    starts = [technique.averaging_start(per_epoch, total) for technique in techniques]
     return StepPlan(
         per_epoch,
         total,
         warmup,
         multipliers,
         _evaluations(evaluation, per_epoch, total),
-        _averaging_start(recipe, per_epoch, total),
+        next((start for start in starts if start is not None), None),
     )
-
-
-def _averaging_start(recipe: RecipeSpec, per_epoch: int, total: int) -> int | None:
-    """Return the first update whose weights are averaged; None without averaging."""
-    epochs = recipe.averaging.start_epoch
-    if epochs is None:
-        return None
-    start = math.ceil(epochs * per_epoch)
-    if start >= total:
-        raise SeedlabError(
-            f"recipe.averaging.start_epoch={epochs:g} is not reached: the run has {total} steps, "
-            f"which are {total / per_epoch:g} epochs; it must be below that."
-        )
-    return start
 
 
 def _evaluations(evaluation: EvaluationSpec, per_epoch: int, total: int) -> tuple[int, ...]:

@@ -24,7 +24,12 @@ from seedlab.spec.run import DiagnosticsSpec, ModelSpec, Seeds
 from tests.suites.bits import BitsSuite
 from tests.suites.reference import reference_run
 from tests.suites.runs import RECIPE, assert_same, callbacks, make_run
-from tests.suites.techniques import TECHNIQUES, model_options, unknown_to_the_engine
+from tests.suites.techniques import (
+    COMPOSITIONS,
+    TECHNIQUES,
+    model_options,
+    unknown_to_the_engine,
+)
 from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 
 
@@ -122,7 +127,13 @@ class EngineSuite(BitsSuite):
             self.train([other], tmp_path, dropout=0.0)[0].losses, without.losses
         )
 
-    @pytest.mark.parametrize("technique", TECHNIQUES)
+    @pytest.mark.parametrize(
+        "technique",
+        [
+            name if name in COMPOSITIONS else pytest.param(name, marks=pytest.mark.slow)
+            for name in TECHNIQUES
+        ],
+    )
     def test_a_technique_equals_the_specification(self, technique: str, tmp_path: Path) -> None:
         """Two runs, a whole training in float64 with dropout: losses and logits as serial's.
 

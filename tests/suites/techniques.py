@@ -63,8 +63,16 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
     },
 }
 """Techniques, and some of their compositions, by what they change in the suite's recipe."""
-STATEFUL = ("mixout", "prior decay", "freeze", "averaging", "lora", "Chang's full set")
-"""Those of which something must survive an interruption, or be made again after it."""
+COMPOSITIONS = (
+    "features of several layers",
+    "lora above",
+    "cosine",
+    "Chang's full set",
+    "mixout with prior decay",
+    "freeze with features",
+    "freeze with layer rates",
+)
+"""Those that `tests.suites.technique.TechniqueSuite` does not try, which takes one at a time."""
 
 
 def model_options(recipe: RecipeSpec) -> dict[str, Any]:

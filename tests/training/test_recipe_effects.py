@@ -16,7 +16,8 @@ from seedlab.models.lora import LoraOptions
 from seedlab.randomness.streams import philox_key
 from seedlab.spec.recipe import AdapterSpec, HeadSpec, MixoutSpec, RecipeSpec
 from seedlab.spec.run import ModelSpec, RunSpec
-from seedlab.training.recipe_effects import ModelOptions, model_options_of
+from seedlab.training.recipe_effects import model_options_of
+from seedlab.training.techniques.effect import ModelOptions
 from tests.suites.plain_training import first_batch, run_with, trainee_of, weights_for
 from tests.suites.tiny import ARCHITECTURES, tiny_checkpoint, tiny_task
 
@@ -73,21 +74,21 @@ def test_mixout_mixes_every_linear_map_and_replaces_dropout(
     run = run_with(mixout=MixoutSpec(p=0.3))
     weights = weights_for(run, tmp_path, architecture)
     pack_model = trainee_of(run, weights)
-    assert pack_model.mixout is not None
+    assert pack_model.substitute is not None
     linear = {
         f"{name}.weight"
         for name, module in weights.model.named_modules()
         if isinstance(module, torch.nn.Linear)
     }
-    assert set(pack_model.mixout.weights) == linear
+    assert set(pack_model.substitute.weights) == linear
     assert any("classifier" in name for name in linear)
-    for name, start in pack_model.mixout.start.items():
+    for name, start in pack_model.substitute.start.items():
         assert torch.equal(start, weights.model.get_parameter(name))
-    started = {name: start.clone() for name, start in pack_model.mixout.start.items()}
+    started = {name: start.clone() for name, start in pack_model.substitute.start.items()}
     assert {m.p for m in weights.model.modules() if isinstance(m, KeyedDropout)} == {0.0}
     for step in range(2):
         pack_model.update(first_batch(run), step, False)
-    assert all(torch.equal(started[name], pack_model.mixout.start[name]) for name in started)
+    assert all(torch.equal(started[name], pack_model.substitute.start[name]) for name in started)
 
 
 def test_runs_of_a_column_have_the_masks_of_its_mixout_seed(tmp_path: Path) -> None:
@@ -96,9 +97,9 @@ def test_runs_of_a_column_have_the_masks_of_its_mixout_seed(tmp_path: Path) -> N
     for init, order in ((0, 4), (1, 4), (0, 5)):
         run = run_with(init, order, mixout=MixoutSpec(p=0.3))
         pack_model = trainee_of(run, weights_for(run, tmp_path))
-        assert pack_model.mixout is not None
-        assert pack_model.mixout.key == philox_key("mixout", order)
-        masks.append(pack_model.mixout.masks(2))
+        assert pack_model.substitute is not None
+        assert pack_model.substitute.key == philox_key("mixout", order)
+        masks.append(pack_model.substitute.masks(2))
     first, same, other = masks
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
@@ -112,5 +113,5 @@ def test_evaluation_uses_the_weights_themselves(tmp_path: Path) -> None:
         pack_model.update(first_batch(run), step, False)
     dev = tiny_task().splits["dev"]
     mixed = pack_model.logits(dev)
-    pack_model.mixout = None
+    pack_model.substitute = None
     np.testing.assert_array_equal(mixed, pack_model.logits(dev))

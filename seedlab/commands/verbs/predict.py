@@ -115,8 +115,8 @@ def _score(
     from seedlab.models.heads import HeadChoice
     from seedlab.models.saved import read_model
     from seedlab.spec.build import read_stored
-    from seedlab.spec.recipe import TruncationSpec
     from seedlab.tasks.tokenise import tokenise
+    from seedlab.techniques.truncation import TruncationSpec
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     truncation, _ = read_stored(TruncationSpec, about.get("truncation", {}))

@@ -73,8 +73,8 @@ class ColumnModel:
         room = int(free * _ROOM) if cut.encoder.first else 0
         if cut.keeps_features:
             room = sum(map(len, task.splits.values())) * cut.hidden * cut.dtype.itemsize
-        averaging_start = plans[0].averaging_start
-        shape = cut.shape(runs[0], room, averaging_start is not None, self._needs_origin)
+        buffers = max(len(plan.steps.buffers) for plan in self.parameter_plans)
+        shape = cut.shape(runs[0], room, buffers, self._needs_origin)
         by_turns = how.stack < len(runs) and how.capturer is None
         check_fits(shape, len(runs), free, how.stack * thread_pool.size if by_turns else None)
         held = cut.vector(cut.frozen)
@@ -107,7 +107,6 @@ class ColumnModel:
             cut.encoder,
             cut.trained,
             runs[0].recipe.loss == "rmse",
-            averaging_start,
             frozen,
             cut.parametrization,
             cut.beyond(weights.pretrained),
@@ -260,9 +259,10 @@ class ColumnModel:
     @property
     def _needs_origin(self) -> bool:
         """Whether a technique or diagnostic needs the initial weights."""
-        anchored = any(parameter_plan.anchored for parameter_plan in self.parameter_plans)
-        mixed = self.runs[0].recipe.mixout.p > 0.0
-        return anchored or mixed or self.runs[0].diagnostics.distances
+        parametrization = self.partition.parametrization
+        computed = parametrization is not None and parametrization.needs_start
+        asked = any(parameter_plan.steps.need_start for parameter_plan in self.parameter_plans)
+        return computed or asked or self.runs[0].diagnostics.distances
 
     def _shared_origin(self, weights: Weights) -> NamedTensors | None:
         """Return the pre-trained weights by name; None if nothing needs them."""

@@ -13,9 +13,9 @@ from seedlab.engines.packed.encoder.ragged_batch import Ragged
 from seedlab.engines.packed.encoder.ragged_dropout import Site, draw_mask
 from seedlab.engines.packed.thread_pool import ThreadPool, WorkBuffers
 from seedlab.models.keyed_dropout import site_number
-from seedlab.randomness.streams import philox_key
-from seedlab.spec.recipe import MixoutSpec
 from seedlab.spec.run import RunSpec
+from seedlab.techniques.mixout import MixoutSpec
+from seedlab.training.recipe_effects import stream_key
 from seedlab.training.step_plan import StepPlan
 from seedlab.training.techniques.mixout import keep_mask
 
@@ -34,18 +34,7 @@ def dropout_key(run: RunSpec, plan: StepPlan, step: int) -> Key:
     first = step % plan.steps_per_epoch == 0
     if run.recipe.dropout_active != "always" and not first:
         return None
-    seed = run.seeds.resolved().dropout
-    assert seed is not None  # `resolved` fills it in
-    return philox_key("dropout", seed)
-
-
-def mixout_key(run: RunSpec) -> Key:
-    """Return the key of a run's mixout; None without mixout."""
-    if run.recipe.mixout.p == 0.0:
-        return None
-    seed = run.seeds.resolved().mixout
-    assert seed is not None  # `resolved` fills it in
-    return philox_key("mixout", seed)
+    return stream_key(run, "dropout")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.errors import is_out_of_memory
 from seedlab.models.pretrained import Weights
 from seedlab.spec.pack import EngineSpec
+from seedlab.spec.recipe import TECHNIQUES
 from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask
 from seedlab.training.learning_rates import learning_rates
@@ -187,9 +188,9 @@ def columns(
 ) -> list[list[RunSpec]]:
     """Return the runs in columns: groups that can be trained together.
 
-    The runs of a column agree in order seed, steps and evaluations, loss, frozen layers, adapters,
-    mixout, and updates already made. Optimiser, schedule, clipping, dropout and the other
-    techniques may differ.
+    The runs of a column agree in order seed, steps and evaluations, loss, updates already made, and
+    in every technique that is not `seedlab.techniques.technique.Technique.per_run`. Optimiser,
+    schedule, clipping, dropout and the other techniques may differ.
 
     Parameters
     ----------
@@ -206,7 +207,8 @@ def columns(
         key = (
             *(run.seeds.order, recipe.batch_size, recipe.accumulation, plan.total_steps),
             *(run.evaluation, plan.evaluation_steps, plan.averaging_start, run.diagnostics),
-            *(recipe.loss, recipe.freeze, recipe.adapter, recipe.mixout),
+            recipe.loss,
+            *(getattr(recipe, name) for name, kind in TECHNIQUES.items() if not kind.per_run),
             made.get(run, 0),
         )
         groups.setdefault(key, []).append(run)

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 from transformers import PreTrainedModel
 
-from seedlab.compat.peft_private import plain_name
 from seedlab.engines.packed.encoder.architecture import EncoderArchitecture, describe
 from seedlab.engines.packed.encoder.encoder import StackedEncoder
 from seedlab.engines.packed.encoder.flat_layout import FlatLayout, make_layout
-from seedlab.engines.packed.encoder.parametrizations import (
-    LoraParametrization,
-    MixoutParametrization,
-    Parametrization,
-)
+from seedlab.engines.packed.encoder.parametrizations import Parametrization, parametrize
 from seedlab.engines.packed.encoder.ragged_batch import make_tables
 from seedlab.engines.packed.encoder.ragged_dropout import Site, sites_of
 from seedlab.engines.packed.memory import Shape
-from seedlab.models.lora import peft_names
 from seedlab.models.pretrained import Weights
 from seedlab.spec.recipe import RecipeSpec
 from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask
+from seedlab.training.effects import effects_of
 from seedlab.training.recipe_effects import ParameterPlan
 
 
@@ -98,7 +92,7 @@ class ModelPartition:
             total += float(table[unused.to(table.device)].double().square().sum())
         return total
 
-    def shape(self, run: RunSpec, room: int, averaged: bool, initial_weights: bool) -> Shape:
+    def shape(self, run: RunSpec, room: int, buffers: int, initial_weights: bool) -> Shape:
         """Return the sizes that decide how much memory a column takes.
 
         Parameters
@@ -107,8 +101,8 @@ class ModelPartition:
             A run of the column.
         room : int
             Bytes available for cached outputs of the frozen trunk.
-        averaged : bool
-            Whether averaged weights are kept.
+        buffers : int
+            Vectors of the weights' size that a run keeps for its techniques.
         initial_weights : bool
             Whether initial weights are kept.
         """
@@ -119,8 +113,7 @@ class ModelPartition:
         scratch = 0
         if self.parametrization is not None:
             scratch = self.parametrization.layout.size * (2 if self.parametrization.apart else 1)
-            if recipe.mixout.granularity == "element":
-                shared += self.parametrization.layout.size
+            shared += self.parametrization.shared
         return Shape(
             size=self.trained.size,
             hidden=self.hidden,
@@ -132,7 +125,7 @@ class ModelPartition:
             longest=self.longest,
             evaluation_rows=run.evaluation.batch_size,
             itemsize=itemsize,
-            vectors=4 if averaged else 3,
+            vectors=3 + buffers,
             scratch=scratch,
             shared=shared * itemsize + self.frozen.size * copy + room,
             copy=copy,
@@ -185,33 +178,8 @@ def partition_model(
         dtype=table.dtype,
         product_dtype=torch.bfloat16 if run.model.dtype == "bfloat16" else table.dtype,
         device=table.device,
-        parametrization=_parametrization(weights, architecture, run.recipe, trained),
+        parametrization=parametrize(effects_of(run.recipe), model, architecture, trained),
     )
-
-
-def _parametrization(
-    weights: Weights,
-    architecture: EncoderArchitecture,
-    recipe: RecipeSpec,
-    trained: Collection[str],
-) -> Parametrization | None:
-    """Return the parametrization of low-rank updates or mixout; None without either."""
-    model, adapter = weights.model, recipe.adapter
-    if adapter.method == "lora":
-        maps, names = [], []
-        for layer in architecture.layers:
-            for name in (layer.query, layer.value):
-                a, b = peft_names(plain_name(name))
-                if a in trained:
-                    maps.append((f"{name}.weight", a, b))
-                    names += [f"{m}.weight" for m in (layer.query, layer.key, layer.value)]
-        layout = make_layout(model, architecture, {}, names)
-        return LoraParametrization(layout, tuple(maps), adapter.alpha / adapter.rank)
-    if recipe.mixout.p > 0.0:
-        linear = (name for name, m in model.named_modules() if isinstance(m, nn.Linear))
-        names = [f"{name}.weight" for name in linear if f"{name}.weight" in trained]
-        return MixoutParametrization(make_layout(model, architecture, {}, names))
-    return None
 
 
 def _sites(

@@ -27,8 +27,6 @@ class StackOptions:
     layout : FlatLayout
     root_loss : bool
         Regression: the loss is the root of the mean squared error.
-    averaging_start : int or None
-        See `seedlab.training.step_plan.StepPlan`.
     frozen : mapping of name to tensor
         Frozen parameters; all runs share their memory.
     parametrization : Parametrization or None
@@ -43,7 +41,6 @@ class StackOptions:
     encoder: StackedEncoder
     layout: FlatLayout
     root_loss: bool = False
-    averaging_start: int | None = None
     frozen: NamedTensors = field(default_factory=dict)
     parametrization: Parametrization | None = None
     beyond: float = 0.0
@@ -77,13 +74,10 @@ class RunOptions:
     ----------
     rule : AdamOptions
     parameter_plan : ParameterPlan
-    prior_decay : float
-        Strength of the decay towards the initial weights.
     """
 
     rule: AdamOptions
     parameter_plan: ParameterPlan
-    prior_decay: float = 0.0
 
 
 def run_options_of(run: RunSpec, parameter_plan: ParameterPlan) -> RunOptions:
@@ -98,7 +92,7 @@ def run_options_of(run: RunSpec, parameter_plan: ParameterPlan) -> RunOptions:
         clip.mode,
         clip.norm,
     )
-    return RunOptions(rule, parameter_plan, run.recipe.prior_decay.strength)
+    return RunOptions(rule, parameter_plan)
 
 
 class InitialWeights:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from seedlab.engines.packed.cuda_graphs import GraphCache, GraphCapturer
-from seedlab.engines.packed.dropout_masks import Drawn, Key, Masks, Part, dropout_key, mixout_key
+from seedlab.engines.packed.dropout_masks import Drawn, Key, Masks, Part, dropout_key
 from seedlab.engines.packed.encoder.device_split import BatchShape, DeviceDataset
 from seedlab.engines.packed.encoder.ops import Workspace
 from seedlab.engines.packed.encoder.parametrizations import MixoutParametrization
@@ -19,7 +19,9 @@ from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import Split
 from seedlab.training.batches import Batch
+from seedlab.training.recipe_effects import stream_key
 from seedlab.training.step_plan import StepPlan
+from seedlab.training.techniques.mixout import STREAM
 
 _ROUND = 16
 """On the host, tokens per batch are rounded up to a multiple of this. oneDNN sets up a matrix
@@ -197,10 +199,9 @@ class SharedBatchBuilder:
         parametrization = self.partition.parametrization
         if not isinstance(parametrization, MixoutParametrization):
             return [{}] * len(runs)
-        keys = [mixout_key(run) for run in runs]
-        drawn = self.masks.draw_mixout(
-            set(keys), runs[0].recipe.mixout, parametrization.layout, step
-        )
+        keys = [stream_key(run, STREAM) for run in runs]
+        mixout = parametrization.effect.settings
+        drawn = self.masks.draw_mixout(set(keys), mixout, parametrization.layout, step)
         return [drawn[key] for key in keys]
 
 

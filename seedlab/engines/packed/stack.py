@@ -18,9 +18,8 @@ from seedlab.engines.packed.evaluation_batches import Batches
 from seedlab.engines.packed.frozen_trunk import for_stack
 from seedlab.engines.packed.run_state import InitialWeights, RunOptions, StackOptions
 from seedlab.engines.packed.shared_batch import SharedBatch
+from seedlab.engines.packed.step_effects import StackSteps
 from seedlab.engines.packed.thread_pool import WorkBuffers
-from seedlab.training.techniques.prior_decay import pull
-from seedlab.training.techniques.weight_averaging import update_average
 
 
 class Stack:
@@ -51,8 +50,9 @@ class Stack:
         layout = setting.layout
         segments = [layout.segments(member.parameter_plan.column) for member in members]
         self.optimizer = StackedAdam(layout, [m.rule for m in members], weights, segments)
-        self.average: torch.Tensor | None = None
-        self.average_decayed = [1.0] * len(members)
+        # None where no technique does anything in a step, so that a step costs what it must.
+        active = any(member.parameter_plan.steps.effects for member in members)
+        self.steps = StackSteps(layout, members) if active else None
         self.low = None if setting.low is None else weights.to(setting.low)
         self.parameters = setting.parameters(weights, self.low)
 
@@ -82,12 +82,18 @@ class Stack:
                 served.graph_key, lambda: self._backward(served.uncached(), memory), served.version
             )
         flat = memory.flat[:runs]
+        if self.steps is not None:
+            self.steps.on_gradients(step, flat)
         profile = self._by_depth(flat) if by_depth else None
         rates = [member.parameter_plan.rates[step].tolist() for member in self.members]
-        self._pull(rates)
-        norms = self.optimizer.update(flat, step, rates)
+        optimizer = self.optimizer
+        if self.steps is not None:
+            weights, decayed, start = optimizer.weights, optimizer.decayed, self.initial_weights
+            self.steps.before(step, weights, decayed, start, rates)
+        norms = optimizer.update(flat, step, rates)
+        if self.steps is not None:
+            self.steps.after(step, optimizer.weights, optimizer.decayed)
         self._lower()
-        self._average(step)
         return losses, norms if profile is None else profile.sqrt()
 
     def _backward(self, served: SharedBatch, memory: WorkBuffers) -> torch.Tensor:
@@ -156,9 +162,10 @@ class Stack:
 
         The factor applies to the initial values of embedding rows that the task never uses.
         """
-        if self.average is None:
+        scored = None if self.steps is None else self.steps.scored
+        if scored is None or not scored.made[run]:
             return self.optimizer.weights[run], self.optimizer.decayed[run]
-        return self.average[run], self.average_decayed[run]
+        return scored.flat[run], float(scored.unused[run])
 
     def state(self, run: int) -> dict[str, torch.Tensor]:
         """Return the state of a run, copied to the host."""
@@ -169,9 +176,8 @@ class Stack:
             "second": optimizer.second[run],
             "decayed": torch.tensor(optimizer.decayed[run], dtype=torch.float64),
         }
-        if self.average is not None:
-            kept["average"] = self.average[run]
-            kept["average_decayed"] = torch.tensor(self.average_decayed[run], dtype=torch.float64)
+        if self.steps is not None:
+            kept |= self.steps.state(run)
         return {name: tensor.to("cpu", copy=True) for name, tensor in kept.items()}
 
     def load(self, run: int, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -181,20 +187,16 @@ class Stack:
         optimizer.first[run].copy_(tensors["first"])
         optimizer.second[run].copy_(tensors["second"])
         optimizer.decayed[run] = float(tensors["decayed"])
-        if "average" in tensors:
-            if self.average is None:
-                self.average = torch.zeros_like(optimizer.weights)
-            self.average[run].copy_(tensors["average"])
-            self.average_decayed[run] = float(tensors["average_decayed"])
+        if self.steps is not None:
+            self.steps.load(run, tensors, optimizer.weights)
         self._lower()
 
     def keep(self, runs: Sequence[int]) -> None:
         """Keep only these runs; the memory of the others is freed."""
         self.optimizer.keep(runs)
         self.members = [self.members[run] for run in runs]
-        if self.average is not None:
-            self.average = self.average[list(runs)]
-            self.average_decayed = [self.average_decayed[run] for run in runs]
+        if self.steps is not None:
+            self.steps.keep(runs)
         if self.initial_weights is not None:
             self.initial_weights.keep(runs)
         self.low = None if self.low is None else self.low[list(runs)]
@@ -211,8 +213,9 @@ class Stack:
         """Return the parameters for evaluation, by name."""
         p = self.parameters
         if averaged:
-            assert self.average is not None  # the loop knows when averaging starts
-            p = self.setting.parameters(self.average)
+            scored = None if self.steps is None else self.steps.scored
+            assert scored is not None  # the loop knows when averaging starts
+            p = self.setting.parameters(scored.flat)
         parametrization = self.setting.parametrization
         return (
             p
@@ -240,47 +243,9 @@ class Stack:
             squares[:, part.column] += flat[:, part.start : part.stop].double().square().sum(1)
         return squares
 
-    def _pull(self, rates: Sequence[Sequence[float]]) -> None:
-        """Apply the decay towards initial weights, to parameters with weight decay."""
-        layout, decayed = self.setting.layout, self.optimizer.decayed
-        for run, member in enumerate(self.members):
-            parameter_plan, strength = member.parameter_plan, member.prior_decay
-            if strength == 0.0:
-                continue
-            names: dict[int, list[str]] = {}
-            for name, piece in layout.pieces.items():
-                if name in parameter_plan.anchored and piece.start < layout.decayed:
-                    names.setdefault(parameter_plan.column(name), []).append(name)
-            weights = self._weights(run)
-            for column, of_column in names.items():
-                start = [self._start(name, run) for name in of_column]
-                pull([weights[name] for name in of_column], start, rates[run][column], strength)
-            if not parameter_plan.anchored.isdisjoint(layout.rows):
-                decayed[run] -= (decayed[run] - 1.0) * (rates[run][0] * strength)
-
-    def _average(self, step: int) -> None:
-        """Update the average with the weights after update `step`."""
-        start, weights = self.setting.averaging_start, self.optimizer.weights
-        if start is None or step < start:
-            return
-        if step == start:
-            self.average = weights.clone()
-            self.average_decayed = list(self.optimizer.decayed)
-        else:
-            assert self.average is not None  # made at step `start`, or loaded
-            update_average([self.average], [weights], step - start)
-            pairs = zip(self.average_decayed, self.optimizer.decayed, strict=True)
-            self.average_decayed = [
-                mean + (last - mean) / (step - start + 1) for mean, last in pairs
-            ]
-
     def _weights(self, run: int) -> NamedTensors:
         """Return a run's weights by name."""
-        layout, row = self.setting.layout, self.optimizer.weights[run]
-        return {
-            name: row[piece.start : piece.stop].view(piece.shape)
-            for name, piece in layout.pieces.items()
-        }
+        return self.setting.layout.tensors(self.optimizer.weights[run])
 
     def _start(self, name: str, run: int) -> torch.Tensor:
         """Return the initial value of a run's parameter."""

@@ -26,19 +26,24 @@ class Forward:
     features : dict of int to tensor
         What the head reads from an encoder that is not trained, by the identity of the split:
         filled where it is empty. It is the same for all runs of one task, model and head.
+    still : bool
+        Whether the encoder is neither trained nor has dropout.
     """
 
     def __init__(
-        self, run: RunSpec, task: EncodedTask, model: HeadedModel, features: dict[int, torch.Tensor]
+        self,
+        run: RunSpec,
+        task: EncodedTask,
+        model: HeadedModel,
+        features: dict[int, torch.Tensor],
+        still: bool,
     ) -> None:
         self.run, self.task, self.model, self.features = run, task, model, features
         self.device = model.device
         # A head that reads every token, and an architecture's own, are computed with the
         # encoder: what they read is too large to be kept, or not known.
         self.keeps_features = (
-            run.recipe.features.active
-            and isinstance(model, HeadedModel)
-            and model.head.reads_first_tokens
+            still and isinstance(model, HeadedModel) and model.head.reads_first_tokens
         )
 
     def logits(

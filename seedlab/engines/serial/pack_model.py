@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from seedlab.engines.serial.forward import Forward
-from seedlab.models.parameter_groups import ParameterGroup, parameter_groups
+from seedlab.models.parameter_groups import parameter_groups
 from seedlab.models.pretrained import Weights
-from seedlab.randomness.streams import philox_key
 from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.training.batches import Batch, collate, evaluation_batches
+from seedlab.training.effects import effects_of
 from seedlab.training.loop import Floats
 from seedlab.training.optimizers import clip_gradients, make_optimizer
-from seedlab.training.recipe_effects import plan_parameters
+from seedlab.training.recipe_effects import plan_parameters, stream_key
 from seedlab.training.step_plan import StepPlan
-from seedlab.training.techniques.mixout import Mixout
-from seedlab.training.techniques.prior_decay import pull
-from seedlab.training.techniques.weight_averaging import update_average
 
 
 class SerialModel:
@@ -52,7 +50,10 @@ class SerialModel:
         self.parameter_plan = plan_parameters(run, plan, weights.model, weights.new)
         self.model = weights.start(run.seeds.init, self.parameter_plan.fresh)
         self.device = self.model.device
-        self.forward = Forward(run, task, self.model, features)
+        base = self.model.base_model_prefix
+        inside = {n for n, _ in self.model.named_parameters() if n.startswith(f"{base}.")}
+        still = base in self.parameter_plan.quiet and inside <= self.parameter_plan.frozen
+        self.forward = Forward(run, task, self.model, features, still)
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name not in self.parameter_plan.frozen)
         named = dict(self.model.named_parameters())
@@ -74,17 +75,16 @@ class SerialModel:
             bias_correction=values.bias_correction,
         )
         self.initial_weights: dict[str, torch.Tensor] = {}
-        if self.parameter_plan.anchored or run.diagnostics.distances:
+        self.steps = self.parameter_plan.steps
+        if self.steps.need_start or run.diagnostics.distances:
             self.initial_weights = {name: p.detach().clone() for name, p in self.parameters.items()}
-        self.average: dict[str, torch.Tensor] = {}
-        seeds = run.seeds.resolved()
-        assert seeds.dropout is not None  # `resolved` fills them in
-        assert seeds.mixout is not None
-        weights.dropout.key = philox_key("dropout", seeds.dropout)
-        self.mixout: Mixout | None = None
-        if recipe.mixout.p > 0.0:
-            key, mixout = philox_key("mixout", seeds.mixout), recipe.mixout
-            self.mixout = Mixout(self.model, self.parameters, mixout.p, mixout.granularity, key)
+        self.buffers: dict[str, dict[str, torch.Tensor]] = {}
+        weights.dropout.key = stream_key(run, "dropout")
+        found = (
+            effect.substitute(self.model, self.parameters, partial(stream_key, run))
+            for effect in effects_of(recipe)
+        )
+        self.substitute = next((one for one in found if one is not None), None)
 
     def update(self, batch: Batch, step: int, by_depth: bool) -> tuple[Floats, Floats]:
         """Make one update; an accumulated batch gives the update of the whole batch."""
@@ -96,27 +96,28 @@ class SerialModel:
         for name in self.parameter_plan.quiet:
             self.model.get_submodule(name).eval()
         self.optimizer.zero_grad(set_to_none=True)
-        masks = {} if self.mixout is None else self.mixout.masks(step)
+        masks = {} if self.substitute is None else self.substitute.masks(step)
         rows = len(batch.labels)
         size = -(-rows // recipe.accumulation)
         total = 0.0
         for start in range(0, rows, size):
             part = batch.part(start, start + size).to(self.device)
             state.row = start
-            mixed = {} if self.mixout is None else self.mixout.mixed(masks)
+            mixed = {} if self.substitute is None else self.substitute.mixed(masks)
             logits = self.forward.logits(part, self.task.splits["train"], mixed)
             loss = self._loss(logits, part.labels, rows)
             torch.autograd.backward(loss)
             total += float(loss.detach())
+        self._change_gradients(step)
         norms = self._norms_by_depth() if by_depth else None
         clip = recipe.clip
         norm = clip_gradients(list(self.parameters.values()), clip.mode, clip.norm)
         rates = self.parameter_plan.rates[step].tolist()
         for group, options in zip(self.groups, self.optimizer.param_groups, strict=True):
             options["lr"] = rates[group.column]
-            self._pull(group, rates[group.column])
+        self._before_update(step, rates)
         self.optimizer.step()
-        self._average(step)
+        self._after_update(step)
         return np.array([total]), np.array([norm]) if norms is None else norms
 
     def logits(self, split: Split, averaged: bool = False) -> npt.NDArray[np.float32]:
@@ -134,7 +135,8 @@ class SerialModel:
     def state(self, slot: int) -> dict[str, torch.Tensor]:
         """Return the weights, moments and averages of the only run, on the host."""
         kept = {f"weights/{name}": p for name, p in self.parameters.items()}
-        kept |= {f"average/{name}": tensor for name, tensor in self.average.items()}
+        for buffer, tensors in self.buffers.items():
+            kept |= {f"{buffer}/{name}": tensor for name, tensor in tensors.items()}
         for name, p in self.parameters.items():
             for key, value in self.optimizer.state.get(p, {}).items():
                 kept[f"{key}/{name}"] = value
@@ -148,8 +150,9 @@ class SerialModel:
                 p = self.parameters[parameter_name]
                 if key == "weights":
                     p.copy_(tensor)
-                elif key == "average":
-                    self.average[parameter_name] = tensor.to(self.device, copy=True)
+                elif key in self.steps.buffers:
+                    buffer = self.buffers.setdefault(key, {})
+                    buffer[parameter_name] = tensor.to(self.device, copy=True)
                 else:
                     # torch's AdamW counts its steps on the host.
                     device = "cpu" if key == "step" else self.device
@@ -176,7 +179,7 @@ class SerialModel:
 
     def settle(self) -> None:
         """Leave the weights that were scored last in the model: the averaged ones, if any."""
-        for name, tensor in self.average.items():
+        for name, tensor in self.buffers.get(self.steps.scored, {}).items():
             self.parameters[name].data.copy_(tensor)
 
     def drop(self, slots: list[int]) -> None:
@@ -190,31 +193,40 @@ class SerialModel:
         mean = (logits[:, 0] - labels.to(logits.dtype)).square().sum() / rows
         return mean.sqrt() if self.run.recipe.loss == "rmse" else mean
 
-    def _pull(self, group: ParameterGroup, rate: float) -> None:
-        """Pre-trained weight decay of a group, where it applies."""
-        names = [name for name in group.names if name in self.parameter_plan.anchored]
-        if names and group.decayed:
-            weights = [self.parameters[name] for name in names]
-            initial_weights = [self.initial_weights[name] for name in names]
-            pull(weights, initial_weights, rate, self.run.recipe.prior_decay.strength)
-
-    def _average(self, step: int) -> None:
-        """Take the weights after update `step` into their average."""
-        start = self.plan.averaging_start
-        if start is None or step < start:
+    @torch.no_grad()
+    def _change_gradients(self, step: int) -> None:
+        if not self.steps.on_gradients:
             return
-        if step == start:
-            self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
-        else:
-            weights = list(self.parameters.values())
-            update_average(list(self.average.values()), weights, step - start)
+        gradients = {n: p.grad for n, p in self.parameters.items() if p.grad is not None}
+        for effect in self.steps.on_gradients:
+            effect.change_gradients(step, gradients)
+
+    @torch.no_grad()
+    def _before_update(self, step: int, rates: Sequence[float]) -> None:
+        def rate(name: str) -> float:
+            return rates[self.parameter_plan.column(name)]
+
+        for effect in self.steps.before:
+            effect.before_update(step, self.parameters, self.initial_weights, rate)
+
+    @torch.no_grad()
+    def _after_update(self, step: int) -> None:
+        for effect in self.steps.after:
+            effect.after_update(step, self.parameters, self._buffer)
+
+    def _buffer(self, name: str) -> dict[str, torch.Tensor]:
+        """Return a technique's buffer; the first time it is a copy of the weights."""
+        if name not in self.buffers:
+            self.buffers[name] = {n: p.detach().clone() for n, p in self.parameters.items()}
+        return self.buffers[name]
 
     @contextmanager
     def _averaged(self, averaged: bool) -> Iterator[None]:
         """Put the averaged weights in the place of the live ones for a while."""
-        live = {name: self.parameters[name].data for name in self.average if averaged}
-        for name in live:
-            self.parameters[name].data = self.average[name]
+        scored = self.buffers[self.steps.scored] if averaged else {}
+        live = {name: self.parameters[name].data for name in scored}
+        for name, tensor in scored.items():
+            self.parameters[name].data = tensor
         try:
             yield
         finally:

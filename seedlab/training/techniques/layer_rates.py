@@ -4,6 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from seedlab.techniques.layer_rates import LayerRatesSpec
+from seedlab.training.techniques.effect import Effect, Floats
+
+
+class LayerRatesEffect(Effect[LayerRatesSpec]):
+    """A learning rate for every depth."""
+
+    @property
+    def by_depth(self) -> bool:
+        """See `Effect`."""
+        return True
+
+    def peak_rates(self, peaks: Floats, n_layers: int) -> Floats:
+        """See `Effect`. The last of `peaks` is the rate that the others are derived from."""
+        layers = self.settings
+        return np.array(
+            peak_rates(
+                layers.scheme,
+                n_layers,
+                float(peaks[-1]),
+                decay=layers.decay,
+                head_learning_rate=layers.head_learning_rate,
+                multipliers=layers.multipliers,
+            )
+        )
+
 
 def peak_rates(
     scheme: str,

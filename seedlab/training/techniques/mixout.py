@@ -7,7 +7,7 @@ lacks the factor 1 / (1 - p); here it is M / (1 - p), the derivative of what is 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 import torch
@@ -15,6 +15,34 @@ from torch import nn
 
 from seedlab.models.keyed_dropout import site_number
 from seedlab.randomness.philox import philox4x32
+from seedlab.techniques.mixout import MixoutSpec
+from seedlab.training.techniques.effect import Effect, ModelOptions, SubstituteWeights
+
+STREAM = "mixout"
+"""The stream of random numbers that masks are drawn from."""
+
+
+class MixoutEffect(Effect[MixoutSpec]):
+    """Linear maps compute with weights that fall back, in place of any dropout."""
+
+    @property
+    def packed_form(self) -> str:
+        """See `Effect`."""
+        return "mixout"
+
+    def model_options(self, options: ModelOptions) -> ModelOptions:
+        """See `Effect`."""
+        return options if self.settings.keep_dropout else options._replace(dropout=0.0)
+
+    def substitute(
+        self,
+        model: nn.Module,
+        trained: Collection[str],
+        key: Callable[[str], tuple[int, int]],
+    ) -> SubstituteWeights:
+        """See `Effect`."""
+        settings = self.settings
+        return Mixout(model, trained, settings.p, settings.granularity, key(STREAM))
 
 
 def keep_mask(

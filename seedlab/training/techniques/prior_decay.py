@@ -2,9 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
+
+from seedlab.models.parameter_groups import is_exempt
+from seedlab.techniques.prior_decay import PriorDecaySpec
+from seedlab.training.techniques.effect import Effect, LoadedModel
+from seedlab.training.techniques.step_effect import NamedTensors, StepEffect
+
+
+class PriorDecayEffect(Effect[PriorDecaySpec]):
+    """A pull towards the start of every parameter that weight decay applies to."""
+
+    @property
+    def by_depth(self) -> bool:
+        """See `Effect`: the head is told by its depth."""
+        return not self.settings.anchor_head
+
+    def on_steps(self, loaded: LoadedModel, averaging_start: int | None) -> StepEffect:
+        """See `Effect`."""
+        head = max(loaded.depths.values(), default=0)
+        anchored = (n for n in loaded.names if self.settings.anchor_head or loaded.depths[n] < head)
+        decayed = frozenset(name for name in anchored if not is_exempt(loaded.model, name))
+        return PriorDecayStep(self.settings.strength, decayed)
+
+
+@dataclass(frozen=True)
+class PriorDecayStep(StepEffect):
+    """Pulls the parameters `anchored` towards their start, before every update."""
+
+    needs_start: ClassVar[bool] = True
+
+    strength: float
+    anchored: frozenset[str]
+
+    def before_update(
+        self,
+        step: int,
+        weights: NamedTensors,
+        start: NamedTensors,
+        rate: Callable[[str], float],
+    ) -> None:
+        """See `StepEffect`."""
+        for name, weight in weights.items():
+            if name in self.anchored:
+                pull([weight], [start[name]], rate(name), self.strength)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from seedlab.spec.recipe import PriorDecaySpec
 from seedlab.training.optimizers import make_optimizer
-from seedlab.training.techniques.prior_decay import pull
+from seedlab.training.techniques.prior_decay import PriorDecayStep, pull
 from tests.suites.plain_training import run_with, trained, trainee_of, weights_for
 
 
@@ -50,13 +50,9 @@ def test_biases_norms_and_perhaps_the_head_are_left_alone(head: bool, tmp_path: 
     spec = PriorDecaySpec(strength=1.0, anchor_head=head)
     run = run_with(prior_decay=spec)
     pack_model = trainee_of(run, weights_for(run, tmp_path))
-    pulled = {
-        name
-        for group in pack_model.groups
-        if group.decayed
-        for name in group.names
-        if name in pack_model.parameter_plan.anchored
-    }
+    (step,) = pack_model.steps.effects
+    assert isinstance(step, PriorDecayStep)
+    pulled = step.anchored
     assert not any(name.endswith("bias") or "LayerNorm" in name for name in pulled)
     assert "bert.embeddings.word_embeddings.weight" in pulled
     assert "bert.encoder.layer.1.output.dense.weight" in pulled

@@ -14,7 +14,7 @@ from seedlab.models.depth import depths
 from seedlab.models.pretrained import Weights
 from seedlab.randomness.streams import normal
 from seedlab.spec.recipe import ReinitSpec
-from seedlab.training.techniques.parameter_selection import reinitialised
+from seedlab.training.techniques.reinit import reinitialised
 from tests.suites.plain_training import run_with, trainee_of, weights_for
 from tests.suites.tiny import ARCHITECTURES, tiny_checkpoint, tiny_weights
 

@@ -92,6 +92,13 @@ class FlatLayout:
             for buffer in [low if low is not None and name in self.maps else flat]
         }
 
+    def tensors(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the parameters of a (..., size) buffer by name, without those seen as one."""
+        return {
+            name: flat[..., piece.start : piece.stop].view(*flat.shape[:-1], *piece.shape)
+            for name, piece in self.pieces.items()
+        }
+
     def gaps(self) -> torch.Tensor:
         """Return the (gap,) indices of elements between tensors, which stay zero."""
         free = torch.ones(self.size, dtype=torch.bool)

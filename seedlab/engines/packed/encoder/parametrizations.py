@@ -8,15 +8,23 @@ trained parameters. The encoder does not depend on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import torch
+from torch import nn
 
+from seedlab.compat.peft_private import plain_name
+from seedlab.engines.packed.encoder.architecture import EncoderArchitecture
 from seedlab.engines.packed.encoder.context import NamedTensors
-from seedlab.engines.packed.encoder.flat_layout import FlatLayout
+from seedlab.engines.packed.encoder.flat_layout import FlatLayout, make_layout
 from seedlab.engines.packed.encoder.matmul import product
 from seedlab.engines.packed.encoder.ops import Workspace
+from seedlab.models.lora import peft_names
+from seedlab.training.techniques.adapter import AdapterEffect
+from seedlab.training.techniques.effect import AnyEffect
+from seedlab.training.techniques.mixout import MixoutEffect
 
 
 class Parametrization(Protocol):
@@ -35,6 +43,16 @@ class Parametrization(Protocol):
     @property
     def apart(self) -> bool:
         """Whether gradients of the effective weights need separate memory."""
+        ...
+
+    @property
+    def needs_start(self) -> bool:
+        """Whether it reads the initial weights."""
+        ...
+
+    @property
+    def shared(self) -> int:
+        """Size of the masks that all runs share, in numbers."""
         ...
 
     def fill(
@@ -86,6 +104,27 @@ class LoraParametrization:
     scale: float
     when_scoring: ClassVar[bool] = True
     apart: ClassVar[bool] = True
+    needs_start: ClassVar[bool] = False
+    shared: ClassVar[int] = 0
+
+    @classmethod
+    def of(
+        cls,
+        effect: AdapterEffect,
+        model: nn.Module,
+        architecture: EncoderArchitecture,
+        trained: Collection[str],
+    ) -> LoraParametrization:
+        """Return the parametrization of a model whose `trained` parameters are trained."""
+        maps, names = [], []
+        for layer in architecture.layers:
+            for name in (layer.query, layer.value):
+                a, b = peft_names(plain_name(name))
+                if a in trained:
+                    maps.append((f"{name}.weight", a, b))
+                    names += [f"{m}.weight" for m in (layer.query, layer.key, layer.value)]
+        layout = make_layout(model, architecture, {}, names)
+        return cls(layout, tuple(maps), effect.settings.alpha / effect.settings.rank)
 
     def fill(
         self, p: NamedTensors, out: NamedTensors, start: NamedTensors, masks: NamedTensors
@@ -121,11 +160,32 @@ class MixoutParametrization:
     Parameters
     ----------
     layout : FlatLayout
+    effect : MixoutEffect
     """
 
     layout: FlatLayout
+    effect: MixoutEffect
     when_scoring: ClassVar[bool] = False
     apart: ClassVar[bool] = False
+    needs_start: ClassVar[bool] = True
+
+    @classmethod
+    def of(
+        cls,
+        effect: MixoutEffect,
+        model: nn.Module,
+        architecture: EncoderArchitecture,
+        trained: Collection[str],
+    ) -> MixoutParametrization:
+        """Return the parametrization of a model whose `trained` parameters are trained."""
+        linear = (name for name, m in model.named_modules() if isinstance(m, nn.Linear))
+        names = [f"{name}.weight" for name in linear if f"{name}.weight" in trained]
+        return cls(make_layout(model, architecture, {}, names), effect)
+
+    @property
+    def shared(self) -> int:
+        """See `Parametrization`."""
+        return self.layout.size if self.effect.settings.granularity == "element" else 0
 
     def fill(
         self, p: NamedTensors, out: NamedTensors, start: NamedTensors, masks: NamedTensors
@@ -145,3 +205,20 @@ class MixoutParametrization:
         """See `Parametrization`; `grads` already holds the gradients, without the factor m."""
         for name in self.layout.pieces:
             grads[name].mul_(masks[name])
+
+
+def parametrize(
+    effects: Collection[AnyEffect],
+    model: nn.Module,
+    architecture: EncoderArchitecture,
+    trained: Collection[str],
+) -> Parametrization | None:
+    """Return the parametrization that one of the effects asks for; None without one."""
+    forms: dict[str, Callable[..., Parametrization]] = {
+        "lora": LoraParametrization.of,
+        "mixout": MixoutParametrization.of,
+    }
+    for effect in effects:
+        if effect.packed_form:
+            return forms[effect.packed_form](effect, model, architecture, trained)
+    return None

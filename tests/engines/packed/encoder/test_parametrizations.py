@@ -14,6 +14,8 @@ from seedlab.engines.packed.encoder.parametrizations import (
     MixoutParametrization,
     Parametrization,
 )
+from seedlab.techniques.mixout import MixoutSpec
+from seedlab.training.techniques.mixout import MixoutEffect
 
 NamedTensors = dict[str, torch.Tensor]
 N_OUT, N_IN, RANK = 5, 7, 2
@@ -103,4 +105,5 @@ def test_mixout(p: float, runs: int, shared: bool, granularity: str) -> None:
             for name in "qkv"
         }
 
-    check(MixoutParametrization(LAYOUT), expected, weights, start, masks, ("q", "k", "v"))
+    way = MixoutParametrization(LAYOUT, MixoutEffect(MixoutSpec(p, granularity)))
+    check(way, expected, weights, start, masks, ("q", "k", "v"))

@@ -19,7 +19,7 @@ from seedlab.spec.run import EvaluationSpec
 from seedlab.tasks.encoded import Split
 from seedlab.training.learning_rates import learning_rates
 from seedlab.training.step_plan import make_plan
-from seedlab.training.techniques.weight_averaging import annealed, update_average
+from seedlab.training.techniques.averaging import annealed, update_average
 from tests.suites.plain_training import run_with, trained
 from tests.suites.reference import forward
 from tests.suites.tiny import tiny_task

@@ -1,0 +1,89 @@
+"""Stochastic weight averaging (Izmailov et al. 2018): a running mean of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from seedlab.techniques.averaging import AveragingSpec
+from seedlab.training.techniques.effect import Effect, Floats, LoadedModel
+from seedlab.training.techniques.step_effect import NamedTensors, StepEffect
+
+
+class AveragingEffect(Effect[AveragingSpec]):
+    """A constant learning rate, and the mean of the weights since it began."""
+
+    def rates(self, rates: Floats, factors: Floats, averaging_start: int | None) -> Floats:
+        """See `Effect`: they move from what they are to the constant one, along a cosine."""
+        if averaging_start is None:
+            return rates
+        settings, changed = self.settings, rates.copy()
+        shares = factors if settings.per_group else np.ones_like(factors)
+        targets = settings.learning_rate * shares
+        for step in range(averaging_start, len(rates)):
+            for depth, target in enumerate(targets):
+                changed[step, depth] = annealed(
+                    rates[averaging_start, depth],
+                    target,
+                    step - averaging_start,
+                    settings.anneal_steps,
+                )
+        return changed
+
+    def on_steps(self, loaded: LoadedModel, averaging_start: int | None) -> StepEffect | None:
+        """See `Effect`."""
+        return None if averaging_start is None else AveragingStep(averaging_start)
+
+
+@dataclass(frozen=True)
+class AveragingStep(StepEffect):
+    """Takes the weights into their mean after every update from number `start` on."""
+
+    elementwise: ClassVar[bool] = True
+    buffers: ClassVar[tuple[str, ...]] = ("average",)
+    scored: ClassVar[str] = "average"
+
+    start: int
+
+    def after_update(
+        self, step: int, weights: NamedTensors, buffer: Callable[[str], NamedTensors]
+    ) -> None:
+        """See `StepEffect`."""
+        if step < self.start:
+            return
+        average = buffer("average")
+        if step > self.start:
+            current = [weights[name] for name in average]
+            update_average(list(average.values()), current, step - self.start)
+
+
+def annealed(start: float, target: float, step: int, steps: int) -> float:
+    """Return the learning rate on its way to the constant one, along a cosine.
+
+    Parameters
+    ----------
+    start, target : float
+        Rate at step 0, and from step `steps` on.
+    step, steps : int
+        Updates since averaging began, and how many the way takes (0: none).
+    """
+    share = 1.0 if steps == 0 else min(1.0, step / steps)
+    weight = 0.5 * (1.0 - math.cos(math.pi * share))
+    return start * (1.0 - weight) + target * weight
+
+
+@torch.no_grad()
+def update_average(
+    average: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], count: int
+) -> None:
+    """Take weights into the mean of the `count` ones before, in place.
+
+    ``average += (weights - average) / (count + 1)``, as torch's `AveragedModel` does.
+    """
+    for mean, weight in zip(average, weights, strict=True):
+        mean.add_((weight - mean) / (count + 1))

@@ -1,0 +1,3 @@
+"""The example of a technique runs in a copy of the repository (`test_technique.py`)."""
+
+collect_ignore = ["technique"]
