@@ -98,7 +98,7 @@ def test_a_diverged_run_ranks_last(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.setattr(
         StudyFolder,
-        "finished",
+        "records",
         lambda self: {
             run: dataclasses.replace(r, status="diverged") if run == victim else r
             for run, r in records.items()
