@@ -166,15 +166,15 @@ class TechniqueSuite:
                 )
 
     def test_a_run_resumes_with_the_same_bits(self, variant: str, tmp_path: Path) -> None:
-        """Paused at step 12 and resumed by a new engine, in each engine."""
+        """Stopped at step 12 and resumed by a new engine, in each engine."""
         recipe = self.recipe(self.variants[variant])
         weights = loaded(tmp_path, recipe)
         engines = (SerialEngine(), PackedEngine())
         for engine in engines[:1] if unpackable(make_run(recipe=recipe)) else engines:
             (whole,) = train(engine, recipe, weights, inits=(1,))
             manager = MemoryCheckpointManager(until=12)
-            (paused,) = train(engine, recipe, weights, manager, inits=(1,))
-            assert (paused.status, len(paused.losses)) == ("paused", 12)
+            (stopped,) = train(engine, recipe, weights, manager, inits=(1,))
+            assert (stopped.status, len(stopped.losses)) == ("stopped", 12)
             manager.until = None
             (late,) = train(engine, recipe, weights, manager, inits=(1,))
             assert_same(late, whole)
