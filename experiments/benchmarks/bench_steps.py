@@ -20,7 +20,7 @@ import torch
 from cases import CASES, ceiling, specs, work_per_step
 
 from seedlab.engines.packed.column import ColumnModel
-from seedlab.engines.packed.cuda_graphs import ComputeOptions
+from seedlab.engines.packed.options import ComputeOptions
 from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.engines.serial.pack_model import SerialModel
 from seedlab.inputs.content import load_encoded

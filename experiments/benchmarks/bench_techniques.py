@@ -17,7 +17,7 @@ from seedlab.inputs.content import load_encoded
 from seedlab.inputs.loaded import load_weights_of, prepare
 from seedlab.spec.pack import EngineSpec
 from seedlab.spec.recipe import AdapterSpec, FreezeSpec, LayerRatesSpec, MixoutSpec, PriorDecaySpec
-from seedlab.training.recipe_effects import plan_parameters
+from seedlab.training.parameter_plan import plan_parameters
 from seedlab.training.step_plan import make_plan
 
 CASES: dict[str, dict[str, Any]] = {

@@ -11,8 +11,9 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from seedlab.engines.packed.column import ColumnModel
-from seedlab.engines.packed.cuda_graphs import ComputeOptions, CudaGraphCapturer
+from seedlab.engines.packed.cuda_graphs import CudaGraphCapturer
 from seedlab.engines.packed.memory import fitting_width, free_bytes
+from seedlab.engines.packed.options import ComputeOptions
 from seedlab.engines.packed.partition import partition_model
 from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.models.keyed_dropout import install
@@ -21,7 +22,7 @@ from seedlab.spec.recipe import RecipeSpec
 from seedlab.spec.run import EvaluationSpec, ModelSpec, RunSpec, Seeds
 from seedlab.tasks.encoded import EncodedTask
 from seedlab.training.batches import Batch
-from seedlab.training.recipe_effects import plan_parameters
+from seedlab.training.parameter_plan import plan_parameters
 from seedlab.training.step_plan import make_plan
 
 SHAPES = {"base": (768, 12, 12, 3072), "large": (1024, 24, 16, 4096), "tiny": (64, 2, 2, 128)}

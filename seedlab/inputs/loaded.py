@@ -30,7 +30,7 @@ def load_task_of(run: RunSpec) -> EncodedTask:
 
 def load_weights_of(run: RunSpec, task: EncodedTask, device: str) -> Weights:
     """Return the run's pre-trained model on a device, loaded once per process."""
-    from seedlab.training.recipe_effects import model_options_of
+    from seedlab.training.effects import model_options_of
 
     model_options = model_options_of(run.recipe)
     return _weights(run.model, task.n_labels, task.pad_id, task.max_length, model_options, device)

@@ -19,7 +19,7 @@ from seedlab.spec.pack import EngineSpec
 from seedlab.spec.run import RunSpec
 from seedlab.store.study import StoredRun, StudyFolder
 from seedlab.tasks.encoded import EncodedTask, Split
-from seedlab.training.recipe_effects import plan_parameters
+from seedlab.training.parameter_plan import plan_parameters
 from seedlab.training.step_plan import make_plan
 
 COLUMNS = ["failed", "successful", "start", "examples", "a", "b", "point", "loss"]

@@ -40,7 +40,7 @@ from seedlab.store.record import Record
 from seedlab.store.study import StoredRun, StudyFolder, find_study
 from seedlab.tasks.registry import find_source
 from seedlab.training.checkpoint import Checkpoint
-from seedlab.training.recipe_effects import model_options_of
+from seedlab.training.effects import model_options_of
 from seedlab.training.result import RunResult
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from seedlab.spec.recipe import (
     ScheduleSpec,
 )
 from seedlab.spec.run import RunSpec
-from seedlab.training.recipe_effects import model_options_of
+from seedlab.training.effects import model_options_of
 
 TECHNIQUES: dict[str, dict[str, Any]] = {
     "zhang": {"layer_rates": LayerRatesSpec("zhang", decay=0.8)},

@@ -9,14 +9,15 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
-from seedlab.engines.packed.cuda_graphs import ComputeOptions, GraphCapturer, GraphStream
+from seedlab.engines.packed.cuda_graphs import GraphCapturer, GraphStream
 from seedlab.engines.packed.dropout_masks import Masks
 from seedlab.engines.packed.encoder.context import NamedTensors
 from seedlab.engines.packed.evaluation_batches import Batches, EvaluationBatches
 from seedlab.engines.packed.frozen_trunk import FrozenTrunk
+from seedlab.engines.packed.initial_weights import InitialWeights
 from seedlab.engines.packed.memory import check_fits, free_bytes
+from seedlab.engines.packed.options import ComputeOptions, StackOptions, run_options_of
 from seedlab.engines.packed.partition import partition_model
-from seedlab.engines.packed.run_state import InitialWeights, StackOptions, run_options_of
 from seedlab.engines.packed.shared_batch import SharedBatch, SharedBatchBuilder
 from seedlab.engines.packed.stack import Stack
 from seedlab.engines.packed.thread_pool import ThreadPool, WorkBuffers
@@ -26,7 +27,7 @@ from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.training.batches import Batch
 from seedlab.training.loop import Floats
-from seedlab.training.recipe_effects import plan_parameters
+from seedlab.training.parameter_plan import plan_parameters
 from seedlab.training.step_plan import StepPlan
 
 _ROOM = 0.05

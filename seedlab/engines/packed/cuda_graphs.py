@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -129,27 +128,6 @@ class GraphCache:
 
     def _growth(self) -> int:
         return sum(workspace.grown for workspace in self.workspaces)
-
-
-@dataclass(frozen=True)
-class ComputeOptions:
-    """Options for computing the stacks of a column.
-
-    Parameters
-    ----------
-    stack : int
-        Runs per stack.
-    buckets : bool
-        Build training batches on the device, in a few shapes
-        (see `seedlab.engines.packed.encoder.device_split`).
-    capturer : callable, optional
-        Returns a new `GraphCapturer`; forward and backward passes are then captured. It requires
-        `buckets`.
-    """
-
-    stack: int
-    buckets: bool = False
-    capturer: Callable[[], GraphCapturer] | None = None
 
 
 class GraphStream:

@@ -15,7 +15,7 @@ from seedlab.engines.packed.thread_pool import ThreadPool, WorkBuffers
 from seedlab.models.keyed_dropout import site_number
 from seedlab.spec.run import RunSpec
 from seedlab.techniques.mixout import MixoutSpec
-from seedlab.training.recipe_effects import stream_key
+from seedlab.training.parameter_plan import stream_key
 from seedlab.training.step_plan import StepPlan
 from seedlab.training.techniques.mixout import keep_mask
 

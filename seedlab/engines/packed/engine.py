@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 from seedlab.engines.packed.column import ColumnModel
-from seedlab.engines.packed.cuda_graphs import ComputeOptions, CudaGraphCapturer, GraphCapturer
+from seedlab.engines.packed.cuda_graphs import CudaGraphCapturer, GraphCapturer
 from seedlab.engines.packed.fixed_width import FixedWidth
 from seedlab.engines.packed.memory import PackMemoryError
+from seedlab.engines.packed.options import ComputeOptions
 from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.errors import is_out_of_memory
 from seedlab.models.pretrained import Weights

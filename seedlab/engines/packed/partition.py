@@ -21,7 +21,7 @@ from seedlab.spec.recipe import RecipeSpec
 from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask
 from seedlab.training.effects import effects_of
-from seedlab.training.recipe_effects import ParameterPlan
+from seedlab.training.parameter_plan import ParameterPlan
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import Split
 from seedlab.training.batches import Batch
-from seedlab.training.recipe_effects import stream_key
+from seedlab.training.parameter_plan import stream_key
 from seedlab.training.step_plan import StepPlan
 from seedlab.training.techniques.mixout import STREAM
 

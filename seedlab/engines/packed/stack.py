@@ -16,7 +16,8 @@ from seedlab.engines.packed.encoder.ragged_batch import Ragged
 from seedlab.engines.packed.encoder.ragged_dropout import stack_masks
 from seedlab.engines.packed.evaluation_batches import Batches
 from seedlab.engines.packed.frozen_trunk import for_stack
-from seedlab.engines.packed.run_state import InitialWeights, RunOptions, StackOptions
+from seedlab.engines.packed.initial_weights import InitialWeights
+from seedlab.engines.packed.options import RunOptions, StackOptions
 from seedlab.engines.packed.shared_batch import SharedBatch
 from seedlab.engines.packed.step_effects import StackSteps
 from seedlab.engines.packed.thread_pool import WorkBuffers

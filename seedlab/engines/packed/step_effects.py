@@ -9,7 +9,8 @@ import torch
 
 from seedlab.engines.packed.encoder.context import NamedTensors
 from seedlab.engines.packed.encoder.flat_layout import FlatLayout
-from seedlab.engines.packed.run_state import InitialWeights, RunOptions
+from seedlab.engines.packed.initial_weights import InitialWeights
+from seedlab.engines.packed.options import RunOptions
 from seedlab.engines.packed.thread_pool import drop_single_run_axis
 from seedlab.training.techniques.step_effect import StepEffect, StepEffects
 

@@ -19,7 +19,7 @@ from seedlab.training.batches import Batch, collate, evaluation_batches
 from seedlab.training.effects import effects_of
 from seedlab.training.loop import Floats
 from seedlab.training.optimizers import clip_gradients, make_optimizer
-from seedlab.training.recipe_effects import plan_parameters, stream_key
+from seedlab.training.parameter_plan import plan_parameters, stream_key
 from seedlab.training.step_plan import StepPlan
 
 
@@ -31,7 +31,7 @@ class SerialModel:
     run : RunSpec
     task : EncodedTask
     weights : Weights
-        Loaded as the recipe wants it (`seedlab.training.recipe_effects`).
+        Loaded as the recipe wants it (`seedlab.training.parameter_plan`).
     plan : StepPlan
     features : dict
         See `seedlab.engines.serial.forward.Forward`.

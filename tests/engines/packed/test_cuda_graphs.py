@@ -17,9 +17,10 @@ import pytest
 import torch
 
 from seedlab.engines.packed.column import ColumnModel
-from seedlab.engines.packed.cuda_graphs import ComputeOptions, GraphCache
+from seedlab.engines.packed.cuda_graphs import GraphCache
 from seedlab.engines.packed.encoder.ops import Workspace
 from seedlab.engines.packed.engine import PackedEngine
+from seedlab.engines.packed.options import ComputeOptions
 from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.models.pretrained import Weights
 from seedlab.spec.recipe import OptimizerSpec

@@ -11,9 +11,9 @@ import pytest
 from seedlab.engines.choose import choose
 from seedlab.engines.packed import column
 from seedlab.engines.packed.column import ColumnModel
-from seedlab.engines.packed.cuda_graphs import ComputeOptions
 from seedlab.engines.packed.encoder.encoder import StackedEncoder
 from seedlab.engines.packed.engine import PackedEngine
+from seedlab.engines.packed.options import ComputeOptions
 from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.models.pretrained import Weights
 from seedlab.spec.recipe import FreezeSpec, ReinitSpec

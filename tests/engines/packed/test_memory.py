@@ -11,7 +11,6 @@ import torch
 
 from seedlab.engines.packed import column, memory
 from seedlab.engines.packed.column import ColumnModel
-from seedlab.engines.packed.cuda_graphs import ComputeOptions
 from seedlab.engines.packed.engine import PackedEngine
 from seedlab.engines.packed.memory import (
     PackMemoryError,
@@ -21,6 +20,7 @@ from seedlab.engines.packed.memory import (
     free_bytes,
     needed,
 )
+from seedlab.engines.packed.options import ComputeOptions
 from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.errors import SeedlabError, is_out_of_memory
 from seedlab.training.batches import collate

@@ -14,9 +14,9 @@ import torch
 from seedlab.engines.choose import choose, unpackable
 from seedlab.engines.engine import Engine
 from seedlab.engines.packed.column import ColumnModel
-from seedlab.engines.packed.cuda_graphs import ComputeOptions
 from seedlab.engines.packed.encoder import matmul as products
 from seedlab.engines.packed.engine import PackedEngine, columns
+from seedlab.engines.packed.options import ComputeOptions
 from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.engines.serial.engine import SerialEngine
 from seedlab.models.pretrained import Weights

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from seedlab.engines.packed.column import ColumnModel
-from seedlab.engines.packed.cuda_graphs import ComputeOptions
+from seedlab.engines.packed.options import ComputeOptions
 from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.training.batches import collate
 from seedlab.training.step_plan import make_plan

@@ -11,9 +11,10 @@ import torch
 
 from seedlab.engines.packed.encoder.adam import AdamOptions
 from seedlab.engines.packed.encoder.flat_layout import FlatLayout, Piece
-from seedlab.engines.packed.run_state import InitialWeights, RunOptions
+from seedlab.engines.packed.initial_weights import InitialWeights
+from seedlab.engines.packed.options import RunOptions
 from seedlab.engines.packed.step_effects import StackSteps
-from seedlab.training.recipe_effects import ParameterPlan
+from seedlab.training.parameter_plan import ParameterPlan
 from seedlab.training.techniques.step_effect import StepEffect, StepEffects
 
 # Three of a table's rows are used; six gaps.

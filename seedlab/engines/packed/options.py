@@ -1,12 +1,13 @@
-"""Options of a stack and of its runs, and the runs' initial weights."""
+"""Options for computing a column, its stacks and the runs in a stack."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 
+from seedlab.engines.packed.cuda_graphs import GraphCapturer
 from seedlab.engines.packed.encoder.adam import AdamOptions
 from seedlab.engines.packed.encoder.context import NamedTensors
 from seedlab.engines.packed.encoder.encoder import StackedEncoder
@@ -14,7 +15,28 @@ from seedlab.engines.packed.encoder.flat_layout import FlatLayout
 from seedlab.engines.packed.encoder.parametrizations import Parametrization
 from seedlab.engines.packed.thread_pool import drop_single_run_axis
 from seedlab.spec.run import RunSpec
-from seedlab.training.recipe_effects import ParameterPlan
+from seedlab.training.parameter_plan import ParameterPlan
+
+
+@dataclass(frozen=True)
+class ComputeOptions:
+    """Options for computing the stacks of a column.
+
+    Parameters
+    ----------
+    stack : int
+        Runs per stack.
+    buckets : bool
+        Build training batches on the device, in a few shapes
+        (see `seedlab.engines.packed.encoder.device_split`).
+    capturer : callable, optional
+        Returns a new `seedlab.engines.packed.cuda_graphs.GraphCapturer`; forward and backward passes are then captured. It requires
+        `buckets`.
+    """
+
+    stack: int
+    buckets: bool = False
+    capturer: Callable[[], GraphCapturer] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,34 +115,3 @@ def run_options_of(run: RunSpec, parameter_plan: ParameterPlan) -> RunOptions:
         clip.norm,
     )
     return RunOptions(rule, parameter_plan)
-
-
-class InitialWeights:
-    """Initial weights of a stack's runs: pre-trained ones once per column, new ones per run.
-
-    Parameters
-    ----------
-    shared : mapping of name to tensor
-        Pre-trained values of the trained parameters.
-    own : mapping of name to (run, ...) tensor
-        Initial values of the parameters that at least one run draws.
-    """
-
-    def __init__(self, shared: NamedTensors, own: Mapping[str, torch.Tensor]) -> None:
-        self.shared, self.own = shared, dict(own)
-
-    def of(self, name: str, run: int) -> torch.Tensor:
-        """Return the initial value of a run's parameter."""
-        return self.own[name][run] if name in self.own else self.shared[name]
-
-    def stacked(self) -> NamedTensors:
-        """Return the initial weights by name.
-
-        With several runs, parameters of `own` have a run axis.
-        """
-        own = {name: drop_single_run_axis(tensor) for name, tensor in self.own.items()}
-        return {**self.shared, **own}
-
-    def keep(self, runs: Sequence[int]) -> None:
-        """Keep only these runs."""
-        self.own = {name: tensor[list(runs)] for name, tensor in self.own.items()}

@@ -9,12 +9,11 @@ from transformers import PreTrainedModel
 
 from seedlab.models.depth import depths
 from seedlab.randomness.streams import philox_key
-from seedlab.spec.recipe import RecipeSpec
 from seedlab.spec.run import RunSpec
 from seedlab.training.effects import effects_of
 from seedlab.training.learning_rates import learning_rates
 from seedlab.training.step_plan import StepPlan
-from seedlab.training.techniques.effect import Floats, LoadedModel, ModelOptions
+from seedlab.training.techniques.effect import Floats, LoadedModel
 from seedlab.training.techniques.step_effect import StepEffects
 
 
@@ -87,14 +86,6 @@ def plan_parameters(
         quiet=tuple(module for change in changes for module in change.quiet),
         steps=StepEffects(tuple(step for step in steps if step is not None)),
     )
-
-
-def model_options_of(recipe: RecipeSpec) -> ModelOptions:
-    """Return what a recipe changes in the model itself."""
-    options = ModelOptions(dropout=recipe.dropout)
-    for effect in effects_of(recipe):
-        options = effect.model_options(options)
-    return options
 
 
 def stream_key(run: RunSpec, stream: str) -> tuple[int, int]:

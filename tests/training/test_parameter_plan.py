@@ -16,7 +16,7 @@ from seedlab.models.lora import LoraOptions
 from seedlab.randomness.streams import philox_key
 from seedlab.spec.recipe import AdapterSpec, HeadSpec, MixoutSpec, RecipeSpec
 from seedlab.spec.run import ModelSpec, RunSpec
-from seedlab.training.recipe_effects import model_options_of
+from seedlab.training.effects import model_options_of
 from seedlab.training.techniques.effect import ModelOptions
 from tests.suites.plain_training import first_batch, run_with, trainee_of, weights_for
 from tests.suites.tiny import ARCHITECTURES, tiny_checkpoint, tiny_task
