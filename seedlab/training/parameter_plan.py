@@ -31,8 +31,8 @@ class ParameterPlan:
         Neither updated nor decayed, and without gradient.
     rates : (step, depth) array of float64
         Learning rates; one column if all parameters share them.
-    quiet : tuple of str
-        Modules without dropout in training.
+    without_dropout : tuple of str
+        Names of modules that have no dropout in training.
     steps : StepEffects
     """
 
@@ -40,7 +40,7 @@ class ParameterPlan:
     fresh: tuple[str, ...]
     frozen: frozenset[str]
     rates: Floats
-    quiet: tuple[str, ...] = ()
+    without_dropout: tuple[str, ...] = ()
     steps: StepEffects = field(default_factory=StepEffects)
 
     @property
@@ -83,7 +83,7 @@ def plan_parameters(
         fresh=tuple(name for change in changes for name in change.fresh),
         frozen=frozenset(name for change in changes for name in change.frozen),
         rates=learning_rates(run.recipe, plan, max(where.values(), default=0) - 1),
-        quiet=tuple(module for change in changes for module in change.quiet),
+        without_dropout=tuple(m for change in changes for m in change.without_dropout),
         steps=StepEffects(tuple(step for step in steps if step is not None)),
     )
 

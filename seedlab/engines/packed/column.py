@@ -47,7 +47,7 @@ class ColumnModel:
     weights : Weights
     thread_pool : ThreadPool
         Computes the stacks.
-    how : ComputeOptions
+    options : ComputeOptions
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ColumnModel:
         task: EncodedTask,
         weights: Weights,
         thread_pool: ThreadPool,
-        how: ComputeOptions,
+        options: ComputeOptions,
     ) -> None:
         self.runs, self.plans, self.task, self.thread_pool = (
             list(runs),
@@ -69,66 +69,77 @@ class ColumnModel:
             plan_parameters(run, plan, weights.model, weights.new)
             for run, plan in zip(runs, plans, strict=True)
         ]
-        cut = self.partition = partition_model(weights, task, runs[0], self.parameter_plans[0])
-        free = free_bytes(cut.device)
-        room = int(free * _ROOM) if cut.encoder.first else 0
-        if cut.keeps_features:
-            room = sum(map(len, task.splits.values())) * cut.hidden * cut.dtype.itemsize
+        partition = self.partition = partition_model(
+            weights, task, runs[0], self.parameter_plans[0]
+        )
+        free = free_bytes(partition.device)
+        room = int(free * _ROOM) if partition.encoder.first else 0
+        if partition.keeps_features:
+            room = sum(map(len, task.splits.values())) * partition.hidden * partition.dtype.itemsize
         buffers = max(len(plan.steps.buffers) for plan in self.parameter_plans)
-        shape = cut.shape(runs[0], room, buffers, self._needs_origin)
-        by_turns = how.stack < len(runs) and how.capturer is None
-        check_fits(shape, len(runs), free, how.stack * thread_pool.size if by_turns else None)
-        held = cut.vector(cut.frozen)
-        cut.frozen.fill(held, self._start(weights, 0))
-        frozen = cut.frozen.views(held, None if cut.low is None else held.to(cut.low))
-        masks = Masks(cut.sites, task.max_length, cut.dtype, cut.device, thread_pool)
-        frozen_trunk = FrozenTrunk(cut.encoder, frozen, cut.drops_below, thread_pool)
+        shape = partition.shape(runs[0], room, buffers, self._needs_initial_weights)
+        by_turns = options.stack < len(runs) and options.capturer is None
+        check_fits(shape, len(runs), free, options.stack * thread_pool.size if by_turns else None)
+        frozen_vector = partition.vector(partition.frozen)
+        partition.frozen.fill(frozen_vector, self._start(weights, 0))
+        frozen = partition.frozen.views(
+            frozen_vector,
+            None if partition.copy_dtype is None else frozen_vector.to(partition.copy_dtype),
+        )
+        masks = Masks(
+            partition.sites, task.max_length, partition.dtype, partition.device, thread_pool
+        )
+        frozen_trunk = FrozenTrunk(
+            partition.encoder, frozen, partition.trunk_has_dropout, thread_pool
+        )
         self.evaluation_batches = EvaluationBatches(
-            cut.encoder.tables,
+            partition.encoder.tables,
             task.pad_id,
             runs[0].evaluation.batch_size,
-            cut.device,
+            partition.device,
             frozen_trunk,
-            cut.hidden,
+            partition.hidden,
             room,
-            cut.keeps_features,
+            partition.keeps_features,
         )
-        split, capturer = task.splits["train"], how.capturer and how.capturer()
+        split, capturer = task.splits["train"], options.capturer and options.capturer()
         self.batch_builder = SharedBatchBuilder(
-            cut,
+            partition,
             split,
             masks,
             frozen_trunk,
             self.evaluation_batches,
             thread_pool,
-            how.buckets,
+            options.buckets,
             capturer,
         )
-        self._setting = StackOptions(
-            cut.encoder,
-            cut.trained,
+        self._stack_options = StackOptions(
+            partition.encoder,
+            partition.trained,
             runs[0].recipe.loss == "rmse",
             frozen,
-            cut.parametrization,
-            cut.beyond(weights.pretrained),
-            cut.low,
+            partition.parametrization,
+            partition.unused_squares(weights.pretrained),
+            partition.copy_dtype,
         )
-        self.stacks = self._fill(weights, min(how.stack, len(runs)), how.capturer)
+        self.stacks = self._fill(weights, min(options.stack, len(runs)), options.capturer)
 
     def _fill(
         self, weights: Weights, size: int, capturer: Callable[[], GraphCapturer] | None
     ) -> list[Stack]:
         """Return stacks of up to `size` runs, with their initial weights."""
-        cut, shared, stacks = self.partition, self._shared_origin(weights), []
+        partition, shared, stacks = self.partition, self._shared_initial_weights(weights), []
         for start in range(0, len(self.runs), size):
             slots = range(start, min(start + size, len(self.runs)))
-            flat = cut.vector(cut.trained, len(slots))
+            flat = partition.vector(partition.trained, len(slots))
             for slot, row in zip(slots, flat, strict=True):
-                cut.trained.fill(row, self._start(weights, slot))
+                partition.trained.fill(row, self._start(weights, slot))
             stacks.append(self._stack(flat, slots, shared, weights))
 
         def memory() -> WorkBuffers:
-            return WorkBuffers(cut.trained, size, flat, cut.product_dtype, cut.parametrization)
+            return WorkBuffers(
+                partition.trained, size, flat, partition.product_dtype, partition.parametrization
+            )
 
         if capturer is None:
             self.thread_pool.use_buffers(memory)
@@ -145,9 +156,10 @@ class ColumnModel:
 
     def update(self, batch: Batch, step: int, by_depth: bool = False) -> tuple[Floats, Floats]:
         """Make one update of every run; see `seedlab.training.loop.PackModel`."""
-        served, jobs, slot = self.batch_builder.build(batch, step, self.runs, self.plans), [], 0
+        column_batch = self.batch_builder.build(batch, step, self.runs, self.plans)
+        jobs, slot = [], 0
         for stack in self.stacks:
-            jobs.append((stack, served.of(slice(slot, slot + len(stack)))))
+            jobs.append((stack, column_batch.of(slice(slot, slot + len(stack)))))
             slot += len(stack)
 
         def update(job: tuple[Stack, SharedBatch], memory: WorkBuffers) -> tuple[torch.Tensor, ...]:
@@ -246,7 +258,9 @@ class ColumnModel:
         self, flat: torch.Tensor, slots: range, shared: NamedTensors | None, weights: Weights
     ) -> Stack:
         """Return the stack of some runs; `flat` holds their initial weights."""
-        members = [run_options_of(self.runs[slot], self.parameter_plans[slot]) for slot in slots]
+        run_options = [
+            run_options_of(self.runs[slot], self.parameter_plans[slot]) for slot in slots
+        ]
         initial_weights = None
         if shared is not None:
             fresh = {name for slot in slots for name in self.parameter_plans[slot].fresh}
@@ -255,19 +269,19 @@ class ColumnModel:
             initial_weights = InitialWeights(
                 shared, {n: views[n].clone() for n in names if n in fresh}
             )
-        return Stack(self._setting, members, flat, initial_weights)
+        return Stack(self._stack_options, run_options, flat, initial_weights)
 
     @property
-    def _needs_origin(self) -> bool:
+    def _needs_initial_weights(self) -> bool:
         """Whether a technique or diagnostic needs the initial weights."""
         parametrization = self.partition.parametrization
-        computed = parametrization is not None and parametrization.needs_start
-        asked = any(parameter_plan.steps.need_start for parameter_plan in self.parameter_plans)
-        return computed or asked or self.runs[0].diagnostics.distances
+        parametrized = parametrization is not None and parametrization.needs_start
+        in_steps = any(plan.steps.need_start for plan in self.parameter_plans)
+        return parametrized or in_steps or self.runs[0].diagnostics.distances
 
-    def _shared_origin(self, weights: Weights) -> NamedTensors | None:
+    def _shared_initial_weights(self, weights: Weights) -> NamedTensors | None:
         """Return the pre-trained weights by name; None if nothing needs them."""
-        if not self._needs_origin:
+        if not self._needs_initial_weights:
             return None
         layout = self.partition.trained
         row = self.partition.vector(layout)

@@ -26,14 +26,14 @@ class FrozenTrunk:
     encoder : StackedEncoder
     parameters : mapping of name to tensor
         Frozen parameters.
-    drops : bool
+    has_dropout : bool
         Whether these stages contain dropout sites.
     thread_pool : ThreadPool
     """
 
     encoder: StackedEncoder
     parameters: NamedTensors
-    drops: bool
+    has_dropout: bool
     thread_pool: ThreadPool
 
     def __bool__(self) -> bool:
@@ -54,7 +54,7 @@ class FrozenTrunk:
         keys : sequence of Key
             Dropout keys of the runs.
         """
-        own = [key if self.drops else None for key in keys]
+        own = [key if self.has_dropout else None for key in keys]
         jobs = [(part, key) for part in range(len(batches)) for key in dict.fromkeys(own)]
         found = self._map([(batches[part], masks[part].get(key, {})) for part, key in jobs])
         by_job = dict(zip(jobs, found, strict=True))
@@ -79,7 +79,7 @@ class FrozenTrunk:
         return self.thread_pool.map(compute, jobs)
 
 
-def for_stack(outputs: Sequence[torch.Tensor]) -> torch.Tensor:
+def stack_outputs(outputs: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return the outputs of a stack's runs as one tensor, with a run axis for more than one."""
     if len(outputs) == 1:
         return outputs[0]

@@ -44,8 +44,8 @@ class Shape:
         Elements of effective weights and their gradients, per computed run.
     shared : int
         Bytes that the pack needs once, whatever its width.
-    copy : int
-        Bytes per element of a copy of the weights in lower precision; 0 without a copy.
+    copy_itemsize : int
+        Bytes per element of a low-precision copy of the weights; 0 without a copy.
     """
 
     size: int
@@ -60,12 +60,12 @@ class Shape:
     vectors: int = 3
     scratch: int = 0
     shared: int = 0
-    copy: int = 0
+    copy_itemsize: int = 0
 
     @property
     def weights(self) -> int:
         """Bytes of a run's weights, their two moments, and their average or copy if any."""
-        return self.size * (self.vectors * self.itemsize + self.copy)
+        return self.size * (self.vectors * self.itemsize + self.copy_itemsize)
 
     @property
     def gradients(self) -> int:

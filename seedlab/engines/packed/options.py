@@ -53,11 +53,11 @@ class StackOptions:
         Frozen parameters; all runs share their memory.
     parametrization : Parametrization or None
         Computes effective weights from the trained ones; None: the encoder uses these directly.
-    beyond : float
-        Sum of squares of trained embedding rows that the task never uses, at the start.
-    low : torch.dtype or None
-        Type of the weights' copies that matrix products read, made once per update. None:
-        products read the weights.
+    unused_squares : float
+        Sum of squares of the initial embedding rows that are trained and that the task never uses.
+    copy_dtype : torch.dtype or None
+        Type of the weights' low-precision copies, which are made once per update and which matrix
+        products read. None: products read the weights.
     """
 
     encoder: StackedEncoder
@@ -65,11 +65,11 @@ class StackOptions:
     root_loss: bool = False
     frozen: NamedTensors = field(default_factory=dict)
     parametrization: Parametrization | None = None
-    beyond: float = 0.0
-    low: torch.dtype | None = None
+    unused_squares: float = 0.0
+    copy_dtype: torch.dtype | None = None
 
     def parameters(
-        self, flat: torch.Tensor, low: torch.Tensor | None = None
+        self, flat: torch.Tensor, copies: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
         """Return all parameters by name.
 
@@ -77,15 +77,15 @@ class StackOptions:
         ----------
         flat : (run, size) tensor
             Trained parameters.
-        low : (run, size) tensor, optional
-            Copies in lower precision; weights of linear maps are views of it.
+        copies : (run, size) tensor, optional
+            Copies in low precision; weights of linear maps are views of them.
         """
         runs = flat.shape[0]
         frozen = self.frozen
         if runs > 1:
             frozen = {name: tensor.expand(runs, *tensor.shape) for name, tensor in frozen.items()}
-        low = None if low is None else drop_single_run_axis(low)
-        return {**frozen, **self.layout.views(drop_single_run_axis(flat), low)}
+        copies = None if copies is None else drop_single_run_axis(copies)
+        return {**frozen, **self.layout.views(drop_single_run_axis(flat), copies)}
 
 
 @dataclass(frozen=True)
@@ -94,18 +94,18 @@ class RunOptions:
 
     Parameters
     ----------
-    rule : AdamOptions
+    adam : AdamOptions
     parameter_plan : ParameterPlan
     """
 
-    rule: AdamOptions
+    adam: AdamOptions
     parameter_plan: ParameterPlan
 
 
 def run_options_of(run: RunSpec, parameter_plan: ParameterPlan) -> RunOptions:
     """Return the options of a run."""
     optimizer, clip = run.recipe.optimizer, run.recipe.clip
-    rule = AdamOptions(
+    adam = AdamOptions(
         optimizer.beta1,
         optimizer.beta2,
         optimizer.eps,
@@ -114,4 +114,4 @@ def run_options_of(run: RunSpec, parameter_plan: ParameterPlan) -> RunOptions:
         clip.mode,
         clip.norm,
     )
-    return RunOptions(rule, parameter_plan)
+    return RunOptions(adam, parameter_plan)

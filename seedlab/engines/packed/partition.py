@@ -63,18 +63,18 @@ class ModelPartition:
     parametrization: Parametrization | None
 
     @property
-    def drops_below(self) -> bool:
+    def trunk_has_dropout(self) -> bool:
         """Whether a stage below the first trained one contains dropout."""
         return any(self.architecture.stage(site.name) < self.encoder.first for site in self.sites)
 
     @property
     def keeps_features(self) -> bool:
         """Whether only the head is trained, on features that are the same in every epoch."""
-        return self.encoder.first > len(self.architecture.layers) and not self.drops_below
+        return self.encoder.first > len(self.architecture.layers) and not self.trunk_has_dropout
 
     @property
-    def low(self) -> torch.dtype | None:
-        """Type of the weights' copies for matrix products; None: products read the weights."""
+    def copy_dtype(self) -> torch.dtype | None:
+        """Type of the weights' low-precision copies; None: matrix products read the weights."""
         uncopied = self.parametrization is not None or self.product_dtype == self.dtype
         return None if uncopied else self.product_dtype
 
@@ -82,7 +82,7 @@ class ModelPartition:
         """Return a vector of zeros for a layout, or one per run."""
         return torch.zeros(*runs, layout.size, dtype=self.dtype, device=self.device)
 
-    def beyond(self, pretrained: Mapping[str, torch.Tensor]) -> float:
+    def unused_squares(self, pretrained: Mapping[str, torch.Tensor]) -> float:
         """Return the sum of squares of trained embedding rows that the task never uses."""
         total = 0.0
         for name, rows in self.trained.rows.items():
@@ -108,12 +108,14 @@ class ModelPartition:
         """
         recipe, itemsize = run.recipe, self.dtype.itemsize
         layers, first = len(self.architecture.layers), self.encoder.first
-        copy = 0 if self.low is None else self.low.itemsize
+        copy_itemsize = 0 if self.copy_dtype is None else self.copy_dtype.itemsize
         shared = self.frozen.size + (self.trained.size if initial_weights else 0)
         scratch = 0
         if self.parametrization is not None:
-            scratch = self.parametrization.layout.size * (2 if self.parametrization.apart else 1)
-            shared += self.parametrization.shared
+            scratch = self.parametrization.layout.size * (
+                2 if self.parametrization.separate_grads else 1
+            )
+            shared += self.parametrization.mask_elements
         return Shape(
             size=self.trained.size,
             hidden=self.hidden,
@@ -127,8 +129,8 @@ class ModelPartition:
             itemsize=itemsize,
             vectors=3 + buffers,
             scratch=scratch,
-            shared=shared * itemsize + self.frozen.size * copy + room,
-            copy=copy,
+            shared=shared * itemsize + self.frozen.size * copy_itemsize + room,
+            copy_itemsize=copy_itemsize,
         )
 
 
@@ -171,7 +173,7 @@ def partition_model(
         encoder=StackedEncoder(architecture, tables, min(map(architecture.stage, trained))),
         trained=make_layout(model, architecture, rows, trained),
         frozen=make_layout(model, architecture, rows, parameter_plan.frozen),
-        sites=_sites(model, architecture, parameter_plan.quiet),
+        sites=_sites(model, architecture, parameter_plan.without_dropout),
         hidden=up.shape[1],
         feed_forward=up.shape[0],
         longest=longest,
@@ -183,17 +185,17 @@ def partition_model(
 
 
 def _sites(
-    model: PreTrainedModel, architecture: EncoderArchitecture, quiet: tuple[str, ...]
+    model: PreTrainedModel, architecture: EncoderArchitecture, without_dropout: tuple[str, ...]
 ) -> tuple[Site, ...]:
-    """Return the dropout sites outside of the modules `quiet`."""
+    """Return the dropout sites outside of the modules `without_dropout`."""
     hidden = model.get_parameter(f"{architecture.dense}.weight").shape[1]
     widths = dict.fromkeys(architecture.dropout, hidden)
     widths[architecture.embedding_site] = model.get_parameter(architecture.words).shape[1]
     for layer in architecture.layers:
         widths.pop(layer.attention_site, None)
-    silent = tuple(f"{module}." for module in quiet)
+    prefixes = tuple(f"{module}." for module in without_dropout)
     sites = sites_of(architecture, widths)
-    return tuple(site for site in sites if not f"{site.name}.".startswith(silent))
+    return tuple(site for site in sites if not f"{site.name}.".startswith(prefixes))
 
 
 def _rows(recipe: RecipeSpec) -> int:

@@ -39,7 +39,7 @@ class SharedBatch:
     masks : sequence over parts of masks by key and site
     keys : sequence over runs of Key
         Dropout keys.
-    below : sequence over parts of sequences over runs of tensors
+    trunk_outputs : sequence over parts of sequences over runs of tensors
         Outputs of the frozen trunk; empty without one.
     mixout : sequence over runs of masks by weight
     graph_key : hashable or None
@@ -52,16 +52,16 @@ class SharedBatch:
     parts: Sequence[Part]
     masks: Sequence[Drawn]
     keys: Sequence[Key]
-    below: Sequence[Sequence[torch.Tensor]]
+    trunk_outputs: Sequence[Sequence[torch.Tensor]]
     mixout: Sequence[dict[str, torch.Tensor]]
     graph_key: Hashable | None = None
     version: int = 0
 
     def of(self, own: slice) -> SharedBatch:
         """Return the inputs of some of the runs."""
-        below = [outputs[own] for outputs in self.below]
+        trunk_outputs = [outputs[own] for outputs in self.trunk_outputs]
         mixout, keys = self.mixout[own], self.keys[own]
-        return replace(self, keys=keys, below=below, mixout=mixout)
+        return replace(self, keys=keys, trunk_outputs=trunk_outputs, mixout=mixout)
 
     def uncached(self) -> SharedBatch:
         """Return the same batch without the cached index vectors of its tokens."""
@@ -132,8 +132,8 @@ class SharedBatchBuilder:
             return self._replay(self._graphs, batch, step, runs, keys)
         parts = self._parts(batch, runs[0].recipe.accumulation)
         masks = self.masks.draw(parts, set(keys), step)
-        below = self._below(batch, parts, masks, keys)
-        return SharedBatch(parts, masks, keys, below, self._mixout(step, runs))
+        trunk_outputs = self._trunk_outputs(batch, parts, masks, keys)
+        return SharedBatch(parts, masks, keys, trunk_outputs, self._mixout(step, runs))
 
     def _replay(
         self,
@@ -146,16 +146,16 @@ class SharedBatchBuilder:
         """Build a batch by replaying the graph of its shape."""
         assert self._device_dataset is not None  # graphs require `buckets`
         device_dataset = self._device_dataset
-        cuts, shapes = _cut(device_dataset, batch, runs[0].recipe.accumulation)
+        examples, shapes = _split(device_dataset, batch, runs[0].recipe.accumulation)
         shape = tuple(shapes)
         graph_key = (shape, tuple(sorted({key or () for key in keys})))
         if shape not in self._examples:
             # A copy even on the CPU: the next batch must not overwrite the caller's.
             device = self.partition.device
-            self._examples[shape] = [cut.to(device, copy=True) for cut in cuts]
+            self._examples[shape] = [part.to(device, copy=True) for part in examples]
         inputs = self._examples[shape]
-        for static, cut in zip(inputs, cuts, strict=True):
-            static.copy_(cut)
+        for static, part in zip(inputs, examples, strict=True):
+            static.copy_(part)
         self._step.fill_(step)
 
         def make() -> tuple[list[Part], list[Drawn]]:
@@ -170,10 +170,10 @@ class SharedBatchBuilder:
         """Return the batch without padding, in `accumulation` parts."""
         device = self.partition.device
         if self._device_dataset is not None:
-            cuts, shapes = _cut(self._device_dataset, batch, accumulation)
+            examples, shapes = _split(self._device_dataset, batch, accumulation)
             return [
-                self._device_dataset.part(cut.to(device), shape)
-                for cut, shape in zip(cuts, shapes, strict=True)
+                self._device_dataset.part(numbers.to(device), shape)
+                for numbers, shape in zip(examples, shapes, strict=True)
             ]
         parts, tables = [], self.partition.encoder.tables
         for start, stop in _bounds(len(batch.labels), accumulation):
@@ -182,7 +182,7 @@ class SharedBatchBuilder:
             parts.append((tokens.to(device), part.labels.to(device)))
         return parts
 
-    def _below(
+    def _trunk_outputs(
         self, batch: Batch, parts: Sequence[Part], masks: Sequence[Drawn], keys: Sequence[Key]
     ) -> list[list[torch.Tensor]]:
         """Return the outputs of the frozen trunk, by part and run; empty without one."""
@@ -191,8 +191,8 @@ class SharedBatchBuilder:
         if not self.partition.keeps_features:
             return self.frozen_trunk.train([tokens for tokens, _ in parts], masks, keys)
         features = self.evaluation_batches.features(self.split)
-        cuts = torch.split(batch.examples, [len(labels) for _, labels in parts])
-        return [[features[examples.to(features.device)]] * len(keys) for examples in cuts]
+        by_part = torch.split(batch.examples, [len(labels) for _, labels in parts])
+        return [[features[examples.to(features.device)]] * len(keys) for examples in by_part]
 
     def _mixout(self, step: int, runs: Sequence[RunSpec]) -> list[dict[str, torch.Tensor]]:
         """Return every run's masks of mixout; runs with one key share them."""
@@ -205,17 +205,17 @@ class SharedBatchBuilder:
         return [drawn[key] for key in keys]
 
 
-def _cut(
+def _split(
     device_dataset: DeviceDataset, batch: Batch, accumulation: int
 ) -> tuple[list[torch.Tensor], list[BatchShape]]:
     """Return the numbers of every part's examples, and the shapes of the parts."""
     bounds = _bounds(len(batch.labels), accumulation)
-    cuts = [batch.examples[start:stop] for start, stop in bounds]
+    examples = [batch.examples[start:stop] for start, stop in bounds]
     shapes = [
-        device_dataset.shape(cut.numpy(), start)
-        for cut, (start, _) in zip(cuts, bounds, strict=True)
+        device_dataset.shape(part.numpy(), start)
+        for part, (start, _) in zip(examples, bounds, strict=True)
     ]
-    return cuts, shapes
+    return examples, shapes
 
 
 def _bounds(rows: int, accumulation: int) -> list[tuple[int, int]]:

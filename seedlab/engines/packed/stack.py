@@ -15,7 +15,7 @@ from seedlab.engines.packed.encoder.loss import losses_and_gradient
 from seedlab.engines.packed.encoder.ragged_batch import Ragged
 from seedlab.engines.packed.encoder.ragged_dropout import stack_masks
 from seedlab.engines.packed.evaluation_batches import Batches
-from seedlab.engines.packed.frozen_trunk import for_stack
+from seedlab.engines.packed.frozen_trunk import stack_outputs
 from seedlab.engines.packed.initial_weights import InitialWeights
 from seedlab.engines.packed.options import RunOptions, StackOptions
 from seedlab.engines.packed.shared_batch import SharedBatch
@@ -28,8 +28,8 @@ class Stack:
 
     Parameters
     ----------
-    setting : StackOptions
-    members : sequence of RunOptions
+    options : StackOptions
+    run_options : sequence of RunOptions
         One per run.
     weights : (run, size) tensor
         Trained parameters; updated in place.
@@ -42,32 +42,34 @@ class Stack:
 
     def __init__(
         self,
-        setting: StackOptions,
-        members: Sequence[RunOptions],
+        options: StackOptions,
+        run_options: Sequence[RunOptions],
         weights: torch.Tensor,
         initial_weights: InitialWeights | None,
     ) -> None:
-        self.setting, self.members, self.initial_weights = setting, list(members), initial_weights
-        layout = setting.layout
-        segments = [layout.segments(member.parameter_plan.column) for member in members]
-        self.optimizer = StackedAdam(layout, [m.rule for m in members], weights, segments)
-        # None where no technique does anything in a step, so that a step costs what it must.
-        active = any(member.parameter_plan.steps.effects for member in members)
-        self.steps = StackSteps(layout, members) if active else None
-        self.low = None if setting.low is None else weights.to(setting.low)
-        self.parameters = setting.parameters(weights, self.low)
+        self.options, self.run_options = options, list(run_options)
+        self.initial_weights = initial_weights
+        layout = options.layout
+        segments = [layout.segments(own.parameter_plan.column) for own in run_options]
+        self.optimizer = StackedAdam(layout, [own.adam for own in run_options], weights, segments)
+        # None without a step effect, so that a step costs no more than without techniques.
+        active = any(own.parameter_plan.steps.effects for own in run_options)
+        self.steps = StackSteps(layout, run_options) if active else None
+        dtype = options.copy_dtype
+        self.copies = None if dtype is None else weights.to(dtype)
+        self.parameters = options.parameters(weights, self.copies)
 
     def __len__(self) -> int:
-        return len(self.members)
+        return len(self.run_options)
 
     def update(
-        self, served: SharedBatch, step: int, memory: WorkBuffers, by_depth: bool = False
+        self, shared: SharedBatch, step: int, memory: WorkBuffers, by_depth: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Make one update of all runs; return (run,) losses and gradient norms.
 
         Parameters
         ----------
-        served : SharedBatch
+        shared : SharedBatch
             The inputs of these runs.
         step : int
             Number of the update, counted from 0.
@@ -76,17 +78,17 @@ class Stack:
             Return (run, depth) norms.
         """
         runs = len(self)
-        if self.graph_stream is None or served.graph_key is None:
-            losses = self._backward(served, memory)
+        if self.graph_stream is None or shared.graph_key is None:
+            losses = self._backward(shared, memory)
         else:
             losses = self.graph_stream.graphs.run(
-                served.graph_key, lambda: self._backward(served.uncached(), memory), served.version
+                shared.graph_key, lambda: self._backward(shared.uncached(), memory), shared.version
             )
         flat = memory.flat[:runs]
         if self.steps is not None:
             self.steps.on_gradients(step, flat)
         profile = self._by_depth(flat) if by_depth else None
-        rates = [member.parameter_plan.rates[step].tolist() for member in self.members]
+        rates = [own.parameter_plan.rates[step].tolist() for own in self.run_options]
         optimizer = self.optimizer
         if self.steps is not None:
             weights, decayed, start = optimizer.weights, optimizer.decayed, self.initial_weights
@@ -94,28 +96,29 @@ class Stack:
         norms = optimizer.update(flat, step, rates)
         if self.steps is not None:
             self.steps.after(step, optimizer.weights, optimizer.decayed)
-        self._lower()
+        self._update_copies()
         return losses, norms if profile is None else profile.sqrt()
 
-    def _backward(self, served: SharedBatch, memory: WorkBuffers) -> torch.Tensor:
+    def _backward(self, shared: SharedBatch, memory: WorkBuffers) -> torch.Tensor:
         """Compute the gradients, into `memory`; return the (run,) losses."""
-        runs, setting, encoder = len(self), self.setting, self.setting.encoder
-        rows = sum(len(labels) for _, labels in served.parts)
-        grads, total, fallen = memory.views(runs), None, stack_masks(list(served.mixout))
+        runs, options, encoder = len(self), self.options, self.options.encoder
+        rows = sum(len(labels) for _, labels in shared.parts)
+        grads, total, mixout = memory.views(runs), None, stack_masks(list(shared.mixout))
         effective_grads = memory.effective_grads(runs)
-        p, g = self._parameters(self.parameters, memory, fallen), {**grads, **effective_grads}
-        for number, (batch, labels) in enumerate(served.parts):
-            masks = stack_masks([served.masks[number][key] for key in served.keys])
-            below = for_stack(served.below[number]) if served.below else None
+        p, g = self._parameters(self.parameters, memory, mixout), {**grads, **effective_grads}
+        for number, (batch, labels) in enumerate(shared.parts):
+            masks = stack_masks([shared.masks[number][key] for key in shared.keys])
+            outputs = shared.trunk_outputs
+            trunk_output = stack_outputs(outputs[number]) if outputs else None
             at = ForwardContext(p, batch, masks, memory.work, g, number > 0, runs)
             losses, grad = losses_and_gradient(
-                encoder.forward(at, below), labels, rows, setting.root_loss
+                encoder.forward(at, trunk_output), labels, rows, options.root_loss
             )
             total = losses if total is None else total + losses
             encoder.backward(at, grad)
-        if setting.parametrization is not None:
-            setting.parametrization.back(
-                self.parameters, effective_grads, grads, fallen, memory.work
+        if options.parametrization is not None:
+            options.parametrization.backward(
+                self.parameters, effective_grads, grads, mixout, memory.work
             )
         return torch.as_tensor(total).reshape(-1)
 
@@ -124,13 +127,13 @@ class Stack:
     ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
         """Yield numbers of examples and their (run, row, class) logits."""
         runs, p = len(self), self._scoring(memory, averaged)
-        for indices, batch, below in batches:
+        for indices, batch, trunk_output in batches:
             # Batches are kept between evaluations. Index vectors of several runs would be large.
             at = ForwardContext(
                 p, batch if runs == 1 else batch.uncached(), {}, memory.work, runs=runs
             )
-            x = None if below is None else for_stack([below] * runs)
-            logits = self.setting.encoder.forward(at, x).reshape(runs, batch.n_rows, -1)
+            x = None if trunk_output is None else stack_outputs([trunk_output] * runs)
+            logits = self.options.encoder.forward(at, x).reshape(runs, batch.n_rows, -1)
             yield indices, np.asarray(logits.float().cpu().numpy())
 
     def first_tokens(
@@ -142,7 +145,7 @@ class Stack:
             at = ForwardContext(p, batch, {}, memory.work, runs=len(self))
             tokens = [
                 x.reshape(len(self), batch.n_rows, -1)
-                for x in self.setting.encoder.first_tokens(at)
+                for x in self.options.encoder.first_tokens(at)
             ]
             found.append(torch.stack(tokens, 1))
         return np.asarray(torch.cat(found, 2).float().cpu().numpy())
@@ -150,12 +153,12 @@ class Stack:
     def distances(self) -> torch.Tensor:
         """Return the (run, depth) L2 distances of the weights from their initial values."""
         moved = torch.zeros_like(self.optimizer.weights)
-        for run, views in enumerate(map(self.setting.layout.views, moved)):
+        for run, views in enumerate(map(self.options.layout.views, moved)):
             for name, weight in self._weights(run).items():
                 torch.sub(weight, self._start(name, run), out=views[name])
         squares = self._by_depth(moved)
         decayed = torch.tensor(self.optimizer.decayed, dtype=squares.dtype, device=squares.device)
-        squares[:, 0] += (decayed - 1.0).square() * self.setting.beyond
+        squares[:, 0] += (decayed - 1.0).square() * self.options.unused_squares
         return squares.sqrt()
 
     def scored_last(self, run: int) -> tuple[torch.Tensor, float]:
@@ -190,25 +193,25 @@ class Stack:
         optimizer.decayed[run] = float(tensors["decayed"])
         if self.steps is not None:
             self.steps.load(run, tensors, optimizer.weights)
-        self._lower()
+        self._update_copies()
 
     def keep(self, runs: Sequence[int]) -> None:
         """Keep only these runs; the memory of the others is freed."""
         self.optimizer.keep(runs)
-        self.members = [self.members[run] for run in runs]
+        self.run_options = [self.run_options[run] for run in runs]
         if self.steps is not None:
             self.steps.keep(runs)
         if self.initial_weights is not None:
             self.initial_weights.keep(runs)
-        self.low = None if self.low is None else self.low[list(runs)]
-        self.parameters = self.setting.parameters(self.optimizer.weights, self.low)
+        self.copies = None if self.copies is None else self.copies[list(runs)]
+        self.parameters = self.options.parameters(self.optimizer.weights, self.copies)
         if self.graph_stream is not None:
             self.graph_stream.graphs.clear()
 
-    def _lower(self) -> None:
-        """Update the copies in lower precision."""
-        if self.low is not None:
-            self.low.copy_(self.optimizer.weights)
+    def _update_copies(self) -> None:
+        """Update the low-precision copies."""
+        if self.copies is not None:
+            self.copies.copy_(self.optimizer.weights)
 
     def _scoring(self, memory: WorkBuffers, averaged: bool) -> NamedTensors:
         """Return the parameters for evaluation, by name."""
@@ -216,11 +219,11 @@ class Stack:
         if averaged:
             scored = None if self.steps is None else self.steps.scored
             assert scored is not None  # the loop knows when averaging starts
-            p = self.setting.parameters(scored.flat)
-        parametrization = self.setting.parametrization
+            p = self.options.parameters(scored.flat)
+        parametrization = self.options.parametrization
         return (
             p
-            if parametrization is None or not parametrization.when_scoring
+            if parametrization is None or not parametrization.in_evaluation
             else self._parameters(p, memory)
         )
 
@@ -228,7 +231,7 @@ class Stack:
         self, p: NamedTensors, memory: WorkBuffers, masks: NamedTensors | None = None
     ) -> NamedTensors:
         """Return the parameters by name; effective weights replace trained ones, if any."""
-        parametrization = self.setting.parametrization
+        parametrization = self.options.parametrization
         if parametrization is None:
             return p
         weights = memory.effective_weights(len(self))
@@ -238,15 +241,15 @@ class Stack:
 
     def _by_depth(self, flat: torch.Tensor) -> torch.Tensor:
         """Return the (run, depth) sums of squares of a (run, size) buffer, in float64."""
-        parameter_plan = self.members[0].parameter_plan
+        parameter_plan = self.run_options[0].parameter_plan
         squares = flat.new_zeros((len(self), parameter_plan.n_depths), dtype=torch.float64)
-        for part in self.setting.layout.segments(parameter_plan.depths.__getitem__):
+        for part in self.options.layout.segments(parameter_plan.depths.__getitem__):
             squares[:, part.column] += flat[:, part.start : part.stop].double().square().sum(1)
         return squares
 
     def _weights(self, run: int) -> NamedTensors:
         """Return a run's weights by name."""
-        return self.setting.layout.tensors(self.optimizer.weights[run])
+        return self.options.layout.tensors(self.optimizer.weights[run])
 
     def _start(self, name: str, run: int) -> torch.Tensor:
         """Return the initial value of a run's parameter."""

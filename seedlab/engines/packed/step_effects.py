@@ -15,7 +15,7 @@ from seedlab.engines.packed.thread_pool import drop_single_run_axis
 from seedlab.training.techniques.step_effect import StepEffect, StepEffects
 
 _REACHED, _UNUSED = "reached", "unused"
-"""Names that an elementwise effect gets whole vectors under."""
+"""Names of the whole vectors that an elementwise effect gets."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class RunBuffer:
     unused : (run,) tensor of float64
         Factor of the embedding rows that the task never uses, on the host.
     made : list of bool
-        Whether a run has asked for it yet.
+        Whether the buffer of a run is in use yet.
     """
 
     flat: torch.Tensor
@@ -36,26 +36,26 @@ class RunBuffer:
     made: list[bool]
 
     def keep(self, runs: Sequence[int]) -> None:
-        """Keep these runs alone."""
+        """Keep only these runs."""
         self.flat, self.unused = self.flat[list(runs)], self.unused[list(runs)]
         self.made = [self.made[run] for run in runs]
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Runs whose tensors an effect gets together: all of a stack (a slice), or one (its number)."""
+    """Runs whose tensors an effect gets together: `select` is a slice (all runs) or one run's number."""
 
     select: slice | int
     runs: range
-    member: RunOptions
+    options: RunOptions
     rates: Sequence[float] = field(default_factory=list)
 
     def of(self, flat: torch.Tensor) -> torch.Tensor:
-        """Return what is theirs of a (run, ...) tensor, without a run axis for one run."""
+        """Return the group's part of a (run, ...) tensor, without a run axis for one run."""
         return flat[self.select] if isinstance(self.select, int) else drop_single_run_axis(flat)
 
     def rate(self, name: str) -> float:
-        return self.rates[self.member.parameter_plan.column(name)]
+        return self.rates[self.options.parameter_plan.column(name)]
 
 
 class StackSteps:
@@ -66,24 +66,24 @@ class StackSteps:
     Parameters
     ----------
     layout : FlatLayout
-    members : sequence of RunOptions
+    run_options : sequence of RunOptions
         One per run.
     """
 
-    def __init__(self, layout: FlatLayout, members: Sequence[RunOptions]) -> None:
-        self.layout, self.members = layout, list(members)
+    def __init__(self, layout: FlatLayout, run_options: Sequence[RunOptions]) -> None:
+        self.layout, self.run_options = layout, list(run_options)
         self.buffers: dict[str, RunBuffer] = {}
         self._alike = self._are_alike()
 
     @property
     def scored(self) -> RunBuffer | None:
         """The buffer that is scored in the place of the weights, if there is one yet."""
-        return self.buffers.get(self._effects(self.members[0]).scored)
+        return self.buffers.get(self._effects(self.run_options[0]).scored)
 
     def on_gradients(self, step: int, grads: torch.Tensor) -> None:
         """Change the (run, size) gradients, in place."""
         for group in self._groups():
-            if effects := self._effects(group.member).on_gradients:
+            if effects := self._effects(group.options).on_gradients:
                 tensors = self.layout.tensors(group.of(grads))
                 for effect in effects:
                     effect.change_gradients(step, tensors)
@@ -105,12 +105,12 @@ class StackSteps:
         unused : list of float
             Factor of the embedding rows that the task never uses, by run; changed in place.
         initial_weights : InitialWeights or None
-            Given where an effect asks for it.
+            Given if an effect needs it.
         rates : sequence over runs of sequences of float
             Learning rates by column.
         """
         for group in self._groups(rates):
-            effects = self._effects(group.member).before
+            effects = self._effects(group.options).before
             if not effects:
                 continue
             tensors = self.layout.tensors(group.of(weights))
@@ -124,9 +124,9 @@ class StackSteps:
                     _write(factor, unused, group)
 
     def after(self, step: int, weights: torch.Tensor, unused: list[float]) -> None:
-        """Let effects look at the weights after the optimiser's update; see `before`."""
+        """Apply effects after the optimiser's update; see `before`."""
         for group in self._groups():
-            for effect in self._effects(group.member).after:
+            for effect in self._effects(group.options).after:
                 self._after(effect, group, step, weights, unused)
 
     def state(self, run: int) -> dict[str, torch.Tensor]:
@@ -139,8 +139,8 @@ class StackSteps:
         return kept
 
     def load(self, run: int, tensors: Mapping[str, torch.Tensor], weights: torch.Tensor) -> None:
-        """Let a run go on from what `state` returned."""
-        for name in self._effects(self.members[run]).buffers:
+        """Set a run's part of the buffers to the tensors that `state` returned."""
+        for name in self._effects(self.run_options[run]).buffers:
             if name in tensors:
                 buffer = self._buffer(name, weights)
                 buffer.flat[run].copy_(tensors[name])
@@ -148,24 +148,24 @@ class StackSteps:
                 buffer.made[run] = True
 
     def keep(self, runs: Sequence[int]) -> None:
-        """Keep these runs alone."""
-        self.members = [self.members[run] for run in runs]
+        """Keep only these runs."""
+        self.run_options = [self.run_options[run] for run in runs]
         self._alike = self._are_alike()
         for buffer in self.buffers.values():
             buffer.keep(runs)
 
     def _groups(self, rates: Sequence[Sequence[float]] | None = None) -> Iterator[_Group]:
         alike = self._alike and (rates is None or all(own == rates[0] for own in rates))
-        own = rates or [[]] * len(self.members)
+        own = rates or [[]] * len(self.run_options)
         if alike:
-            yield _Group(slice(None), range(len(self.members)), self.members[0], own[0])
+            yield _Group(slice(None), range(len(self.run_options)), self.run_options[0], own[0])
             return
-        for run, member in enumerate(self.members):
-            yield _Group(run, range(run, run + 1), member, own[run])
+        for run, options in enumerate(self.run_options):
+            yield _Group(run, range(run, run + 1), options, own[run])
 
     def _are_alike(self) -> bool:
-        first = self._effects(self.members[0])
-        return all(self._effects(member) == first for member in self.members)
+        first = self._effects(self.run_options[0])
+        return all(self._effects(options) == first for options in self.run_options)
 
     def _after(
         self,
@@ -207,25 +207,25 @@ class StackSteps:
 
     def _buffer(self, name: str, weights: torch.Tensor) -> RunBuffer:
         if name not in self.buffers:
-            runs = len(self.members)
+            runs = len(self.run_options)
             unused = torch.ones(runs, dtype=torch.float64)
             self.buffers[name] = RunBuffer(torch.zeros_like(weights), unused, [False] * runs)
         return self.buffers[name]
 
     def _start(self, group: _Group, initial_weights: InitialWeights | None) -> NamedTensors:
-        if not self._effects(group.member).need_start:
+        if not self._effects(group.options).need_start:
             return {}
-        assert initial_weights is not None  # given where something asks for it
+        assert initial_weights is not None  # given if an effect needs it
         if isinstance(group.select, int):
             return {name: initial_weights.of(name, group.select) for name in self.layout.pieces}
         return initial_weights.stacked()
 
     def _table(self) -> list[str]:
-        """Return one embedding table that is trained, for the rows of all of them; none if none."""
+        """Return the first trained embedding table, which stands for all of them; empty without one."""
         return list(self.layout.rows)[:1]
 
-    def _effects(self, member: RunOptions) -> StepEffects:
-        return member.parameter_plan.steps
+    def _effects(self, options: RunOptions) -> StepEffects:
+        return options.parameter_plan.steps
 
 
 def _factor(unused: Sequence[float], group: _Group) -> torch.Tensor:

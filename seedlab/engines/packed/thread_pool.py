@@ -119,7 +119,7 @@ class WorkBuffers:
         if parametrization is not None:
             size = parametrization.layout.size
             self._weights = like.new_zeros(runs, size)
-            self._weight_grads = like.new_zeros(runs, size if parametrization.apart else 0)
+            self._weight_grads = like.new_zeros(runs, size if parametrization.separate_grads else 0)
         self.work = Workspace(like.device, like.dtype, product_dtype)
         self._views: dict[int, dict[str, torch.Tensor]] = {}
 
@@ -139,7 +139,7 @@ class WorkBuffers:
 
         They are empty without a parametrization, or if it uses those of the trained parameters.
         """
-        if self.parametrization is None or not self.parametrization.apart:
+        if self.parametrization is None or not self.parametrization.separate_grads:
             return {}
         return self.parametrization.layout.views(drop_single_run_axis(self._weight_grads[:runs]))
 

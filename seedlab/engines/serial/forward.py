@@ -26,7 +26,7 @@ class Forward:
     features : dict of int to tensor
         What the head reads from an encoder that is not trained, by the identity of the split:
         filled where it is empty. It is the same for all runs of one task, model and head.
-    still : bool
+    fixed : bool
         Whether the encoder is neither trained nor has dropout.
     """
 
@@ -36,14 +36,14 @@ class Forward:
         task: EncodedTask,
         model: HeadedModel,
         features: dict[int, torch.Tensor],
-        still: bool,
+        fixed: bool,
     ) -> None:
         self.run, self.task, self.model, self.features = run, task, model, features
         self.device = model.device
         # A head that reads every token, and an architecture's own, are computed with the
         # encoder: what they read is too large to be kept, or not known.
         self.keeps_features = (
-            still and isinstance(model, HeadedModel) and model.head.reads_first_tokens
+            fixed and isinstance(model, HeadedModel) and model.head.reads_first_tokens
         )
 
     def logits(

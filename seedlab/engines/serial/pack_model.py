@@ -52,8 +52,8 @@ class SerialModel:
         self.device = self.model.device
         base = self.model.base_model_prefix
         inside = {n for n, _ in self.model.named_parameters() if n.startswith(f"{base}.")}
-        still = base in self.parameter_plan.quiet and inside <= self.parameter_plan.frozen
-        self.forward = Forward(run, task, self.model, features, still)
+        fixed = base in self.parameter_plan.without_dropout and inside <= self.parameter_plan.frozen
+        self.forward = Forward(run, task, self.model, features, fixed)
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name not in self.parameter_plan.frozen)
         named = dict(self.model.named_parameters())
@@ -93,7 +93,7 @@ class SerialModel:
         state.step = step
         state.active = recipe.dropout_active == "always" or step % self.plan.steps_per_epoch == 0
         self.model.train()
-        for name in self.parameter_plan.quiet:
+        for name in self.parameter_plan.without_dropout:
             self.model.get_submodule(name).eval()
         self.optimizer.zero_grad(set_to_none=True)
         masks = {} if self.substitute is None else self.substitute.masks(step)

@@ -66,13 +66,13 @@ class ParameterChanges(NamedTuple):
         Parameters that are initialised anew from the init stream.
     frozen : tuple of str
         Parameters that are not trained.
-    quiet : tuple of str
-        Modules without dropout in training.
+    without_dropout : tuple of str
+        Names of modules that have no dropout in training.
     """
 
     fresh: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
-    quiet: tuple[str, ...] = ()
+    without_dropout: tuple[str, ...] = ()
 
 
 class SubstituteWeights(Protocol):

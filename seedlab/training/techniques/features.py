@@ -20,4 +20,4 @@ class FeaturesEffect(Effect[FeaturesSpec]):
                 f"{random[0]} for it, which would stay random; read the encoder without it, for "
                 "example with recipe.head.kind=token0 or concat."
             )
-        return ParameterChanges(frozen=inside, quiet=(base,))
+        return ParameterChanges(frozen=inside, without_dropout=(base,))

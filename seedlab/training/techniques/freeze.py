@@ -23,7 +23,7 @@ class FreezeEffect(Effect[FreezeSpec]):
         layers = self.settings.layers or 0
         return ParameterChanges(
             frozen=frozen(loaded.depths, layers),
-            quiet=() if self.settings.dropout else lowest_modules(loaded.model, layers),
+            without_dropout=() if self.settings.dropout else lowest_modules(loaded.model, layers),
         )
 
 

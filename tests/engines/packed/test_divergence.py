@@ -66,8 +66,8 @@ def test_the_gaps_between_tensors_stay_zero(mode: str) -> None:
     """They are never written, and the next run uses the same memory for its gradients."""
     layout = FlatLayout({"a": Piece(0, (3,)), "b": Piece(16, (2, 2))}, {}, {}, 32, 32)
     assert layout.gaps().tolist() == [*range(3, 16), *range(20, 32)]
-    rule = AdamOptions(0.9, 0.999, 1e-6, 0.0, True, mode, 1.0)
-    optimizer = StackedAdam(layout, [rule, rule], torch.zeros(2, 32))
+    options = AdamOptions(0.9, 0.999, 1e-6, 0.0, True, mode, 1.0)
+    optimizer = StackedAdam(layout, [options, options], torch.zeros(2, 32))
     grads = torch.zeros(2, 32)
     for piece in layout.pieces.values():
         grads[0, piece.start : piece.stop] = float("nan")

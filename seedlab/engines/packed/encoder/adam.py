@@ -16,7 +16,7 @@ _UNCORRECTED_STEP = 1e9
 
 @dataclass(frozen=True)
 class AdamOptions:
-    """Settings of the optimiser and of gradient clipping for one run.
+    """Options of the optimiser and of gradient clipping for one run.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class StackedAdam:
     Parameters
     ----------
     layout : FlatLayout
-    rules : sequence of AdamOptions
+    options : sequence of AdamOptions
         One per run.
     weights : (run, size) tensor
         Updated in place.
@@ -63,18 +63,18 @@ class StackedAdam:
     def __init__(
         self,
         layout: FlatLayout,
-        rules: Sequence[AdamOptions],
+        options: Sequence[AdamOptions],
         weights: torch.Tensor,
         segments: Sequence[Sequence[Segment]] | None = None,
     ) -> None:
         self.layout = layout
-        self.rules = list(rules)
-        self.segments = [layout.segments()] * len(rules) if segments is None else list(segments)
+        self.options = list(options)
+        self.segments = [layout.segments()] * len(options) if segments is None else list(segments)
         self.weights = weights
         self._gaps = layout.gaps().to(weights.device)
         self.first = torch.zeros_like(weights)
         self.second = torch.zeros_like(weights)
-        self.decayed = [1.0] * len(self.rules)
+        self.decayed = [1.0] * len(self.options)
 
     def update(
         self, grads: torch.Tensor, step: int, rates: Sequence[Sequence[float]]
@@ -96,11 +96,11 @@ class StackedAdam:
             L2 norms of the gradients before clipping, on the device.
         """
         norms = self._clip(grads)
-        for run, rule in enumerate(self.rules):
+        for run, own in enumerate(self.options):
             # Created on the device: a copy from the host would wait for all queued work.
-            count = step + 1.0 if rule.bias_correction else _UNCORRECTED_STEP
+            count = step + 1.0 if own.bias_correction else _UNCORRECTED_STEP
             adam_step = torch.full((), count, device=grads.device)
-            self.decayed[run] *= 1.0 - rates[run][0] * rule.weight_decay
+            self.decayed[run] *= 1.0 - rates[run][0] * own.weight_decay
             for segment in self.segments[run]:
                 part = slice(segment.start, segment.stop)
                 fused_adamw_(
@@ -110,10 +110,10 @@ class StackedAdam:
                     self.second[run, part],
                     adam_step,
                     lr=rates[run][segment.column],
-                    beta1=rule.beta1,
-                    beta2=rule.beta2,
-                    weight_decay=rule.weight_decay if segment.decayed else 0.0,
-                    eps=rule.eps,
+                    beta1=own.beta1,
+                    beta2=own.beta2,
+                    weight_decay=own.weight_decay if segment.decayed else 0.0,
+                    eps=own.eps,
                 )
         return norms
 
@@ -123,28 +123,28 @@ class StackedAdam:
         self.weights, self.first, self.second = (
             tensor.index_select(0, index) for tensor in (self.weights, self.first, self.second)
         )
-        self.rules = [self.rules[run] for run in runs]
+        self.options = [self.options[run] for run in runs]
         self.segments = [self.segments[run] for run in runs]
         self.decayed = [self.decayed[run] for run in runs]
 
     def _clip(self, grads: torch.Tensor) -> torch.Tensor:
         """Clip the gradients by each run's options; return the (run,) norms before clipping."""
         norms: torch.Tensor = torch.linalg.vector_norm(grads, dim=1)
-        for run, rule in enumerate(self.rules):
-            if rule.clip_mode == "global":
-                scale = torch.clamp(rule.clip_norm / (norms[run] + 1e-6), max=1.0)
+        for run, own in enumerate(self.options):
+            if own.clip_mode == "global":
+                scale = torch.clamp(own.clip_norm / (norms[run] + 1e-6), max=1.0)
                 # On a CPU reading the scale is free, and most updates are not clipped.
                 if grads.device.type != "cpu" or float(scale) != 1.0:
                     grads[run].mul_(scale)
                     # A NaN scale would stay in the gaps between tensors, which are never written
                     # again, and spoil the norm of the next run that uses this memory.
                     grads[run].index_fill_(0, self._gaps, 0.0)
-            elif rule.clip_mode == "tensor":
+            elif own.clip_mode == "tensor":
                 tensors = [
                     grads[run, piece.start : piece.stop] for piece in self.layout.pieces.values()
                 ]
                 scales = [
-                    torch.clamp(rule.clip_norm / (norm + 1e-6), max=1.0)
+                    torch.clamp(own.clip_norm / (norm + 1e-6), max=1.0)
                     for norm in foreach_norm(tensors)
                 ]
                 foreach_mul_(tensors, scales)

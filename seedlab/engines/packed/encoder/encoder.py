@@ -33,7 +33,7 @@ class StackedEncoder:
 
     Parameters
     ----------
-    family : EncoderArchitecture
+    architecture : EncoderArchitecture
     tables : Tables
     first : int
         Lowest stage with a trained parameter: 0 for the embeddings, i for the i-th layer, the
@@ -54,17 +54,19 @@ class StackedEncoder:
             for n, names in enumerate(f.layers)
         )
 
-    def forward(self, ctx: ForwardContext, below: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, ctx: ForwardContext, trunk_output: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return (row, class) logits, with a leading run axis for more than one run.
 
         Parameters
         ----------
         ctx : ForwardContext
-        below : tensor, optional
+        trunk_output : tensor, optional
             Output of `frozen_trunk` for this batch, with a run axis for more than one run. None:
             computed here.
         """
-        x = self.frozen_trunk(ctx) if below is None else below
+        x = self.frozen_trunk(ctx) if trunk_output is None else trunk_output
         x = self._through(ctx, x, self.first, len(self.layers) + 1)
         assert x is not None  # stage 0, the embeddings, always exists
         return self._head(ctx, x)

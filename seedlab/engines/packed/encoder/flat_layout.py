@@ -81,15 +81,17 @@ class FlatLayout:
     size: int
     maps: frozenset[str] = frozenset()
 
-    def views(self, flat: torch.Tensor, low: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    def views(
+        self, flat: torch.Tensor, copies: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         """Return the tensors of a (..., size) buffer by name, as (..., *shape) views.
 
-        Weights of linear maps are views of `low`, a buffer of lower precision, if given.
+        Weights of linear maps are views of `copies`, a buffer of low precision, if given.
         """
         return {
             name: buffer[..., piece.start : piece.stop].view(*flat.shape[:-1], *piece.shape)
             for name, piece in (*self.pieces.items(), *self.fused.items())
-            for buffer in [low if low is not None and name in self.maps else flat]
+            for buffer in [copies if copies is not None and name in self.maps else flat]
         }
 
     def tensors(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -1,6 +1,6 @@
 """Parametrizations: effective weights computed from the trained parameters, and their gradients.
 
-With low-rank updates and mixout, the encoder computes with other weights than the trained ones.
+With low-rank updates and mixout, the encoder does not compute with the trained weights themselves.
 A parametrization computes these effective weights before a forward pass, in memory that a thread
 reuses for every stack. After the backward pass it converts their gradients into those of the
 trained parameters. The encoder does not depend on it.
@@ -36,12 +36,12 @@ class Parametrization(Protocol):
         ...
 
     @property
-    def when_scoring(self) -> bool:
+    def in_evaluation(self) -> bool:
         """Whether evaluation uses the effective weights too."""
         ...
 
     @property
-    def apart(self) -> bool:
+    def separate_grads(self) -> bool:
         """Whether gradients of the effective weights need separate memory."""
         ...
 
@@ -51,8 +51,8 @@ class Parametrization(Protocol):
         ...
 
     @property
-    def shared(self) -> int:
-        """Size of the masks that all runs share, in numbers."""
+    def mask_elements(self) -> int:
+        """Elements of the masks that all runs share."""
         ...
 
     def fill(
@@ -73,15 +73,15 @@ class Parametrization(Protocol):
         """
         ...
 
-    def back(
+    def backward(
         self,
         p: NamedTensors,
-        out: NamedTensors,
+        effective_grads: NamedTensors,
         grads: NamedTensors,
         masks: NamedTensors,
         work: Workspace,
     ) -> None:
-        """Convert the gradients `out` of the effective weights into `grads` of the trained ones."""
+        """Convert gradients of the effective weights into `grads`, those of the trained parameters."""
         ...
 
 
@@ -102,10 +102,10 @@ class LoraParametrization:
     layout: FlatLayout
     maps: tuple[tuple[str, str, str], ...]
     scale: float
-    when_scoring: ClassVar[bool] = True
-    apart: ClassVar[bool] = True
+    in_evaluation: ClassVar[bool] = True
+    separate_grads: ClassVar[bool] = True
     needs_start: ClassVar[bool] = False
-    shared: ClassVar[int] = 0
+    mask_elements: ClassVar[int] = 0
 
     @classmethod
     def of(
@@ -136,18 +136,18 @@ class LoraParametrization:
             add = out[name].addmm_ if out[name].ndim == 2 else out[name].baddbmm_
             add(p[b], p[a], alpha=self.scale)
 
-    def back(
+    def backward(
         self,
         p: NamedTensors,
-        out: NamedTensors,
+        effective_grads: NamedTensors,
         grads: NamedTensors,
         masks: NamedTensors,
         work: Workspace,
     ) -> None:
         """See `Parametrization`: ``dA = scale B^T dW`` and ``dB = scale dW A^T``."""
         for name, a, b in self.maps:
-            product(p[b].mT, out[name], grads[a], work).mul_(self.scale)
-            product(out[name], p[a].mT, grads[b], work).mul_(self.scale)
+            product(p[b].mT, effective_grads[name], grads[a], work).mul_(self.scale)
+            product(effective_grads[name], p[a].mT, grads[b], work).mul_(self.scale)
 
 
 @dataclass(frozen=True)
@@ -165,8 +165,8 @@ class MixoutParametrization:
 
     layout: FlatLayout
     effect: MixoutEffect
-    when_scoring: ClassVar[bool] = False
-    apart: ClassVar[bool] = False
+    in_evaluation: ClassVar[bool] = False
+    separate_grads: ClassVar[bool] = False
     needs_start: ClassVar[bool] = True
 
     @classmethod
@@ -183,7 +183,7 @@ class MixoutParametrization:
         return cls(make_layout(model, architecture, {}, names), effect)
 
     @property
-    def shared(self) -> int:
+    def mask_elements(self) -> int:
         """See `Parametrization`."""
         return self.layout.size if self.effect.settings.granularity == "element" else 0
 
@@ -194,10 +194,10 @@ class MixoutParametrization:
         for name in self.layout.pieces:
             torch.lerp(start[name], p[name], masks[name], out=out[name])
 
-    def back(
+    def backward(
         self,
         p: NamedTensors,
-        out: NamedTensors,
+        effective_grads: NamedTensors,
         grads: NamedTensors,
         masks: NamedTensors,
         work: Workspace,

@@ -17,7 +17,7 @@ LAYOUT = FlatLayout(
 )
 
 
-def rule(**changes: object) -> AdamOptions:
+def adam_options(**changes: object) -> AdamOptions:
     values = {
         "beta1": 0.9, "beta2": 0.99, "eps": 1e-6, "weight_decay": 0.1,
         "bias_correction": True, "clip_mode": "global", "clip_norm": 1.0,
@@ -26,10 +26,10 @@ def rule(**changes: object) -> AdamOptions:
 
 
 RULES = [
-    rule(),
-    rule(bias_correction=False, clip_mode="tensor", clip_norm=0.5),
-    rule(beta1=0.8, weight_decay=0.0, clip_mode="none"),
-    rule(clip_norm=1e6),
+    adam_options(),
+    adam_options(bias_correction=False, clip_mode="tensor", clip_norm=0.5),
+    adam_options(beta1=0.8, weight_decay=0.0, clip_mode="none"),
+    adam_options(clip_norm=1e6),
 ]
 
 
@@ -87,7 +87,7 @@ def test_segments_have_rates_of_their_own() -> None:
         (0, 16, 0, True), (16, 32, 1, True), (32, 48, 1, False),
     ]  # fmt: skip
     assert [(s.start, s.stop) for s in LAYOUT.segments()] == [(0, 32), (32, 48)]
-    start, calm = random(2, 48, seed=0), rule(clip_mode="none")
+    start, calm = random(2, 48, seed=0), adam_options(clip_mode="none")
     stacked = StackedAdam(LAYOUT, [calm, calm], start.clone(), [by_column, LAYOUT.segments()])
     grads = random(2, 48, seed=1)
     stacked.update(grads.clone(), 0, [[1e-2, 1e-3], [1e-2]])
@@ -117,7 +117,7 @@ def test_dropping_runs_frees_them_and_leaves_the_others() -> None:
     for step in range(3):
         for optimizer in (kept, whole):
             grads = random(4, 48, seed=step)
-            n = len(optimizer.rules)
+            n = len(optimizer.options)
             optimizer.update(grads[[0, 2]] if n == 2 else grads, step, [[1e-2]] * n)
         if step == 0:
             kept.keep([0, 2])

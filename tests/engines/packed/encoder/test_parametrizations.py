@@ -55,9 +55,9 @@ def check(
     slopes = {name: torch.randn_like(tensor) for name, tensor in out.items()}
     sum((wanted[name] * slopes[name]).sum() for name in wanted).backward()  # type: ignore[union-attr]
     grads = {name: torch.full_like(p[name], float("nan")) for name in trained}
-    if not parametrization.apart:
+    if not parametrization.separate_grads:
         grads = {name: slopes[name].clone() for name in trained}
-    parametrization.back(p, slopes, grads, masks, WORK)
+    parametrization.backward(p, slopes, grads, masks, WORK)
     for name in trained:
         torch.testing.assert_close(grads[name], leaves[name].grad, rtol=1e-12, atol=1e-12)
 
