@@ -11,7 +11,7 @@ from seedlab.errors import SeedlabError, nearest
 
 
 class Allowed(Protocol):
-    """Which values a setting may have."""
+    """The values that a setting may have."""
 
     def check(self, key: str, value: Any) -> None:
         """Refuse a value that is not allowed.
@@ -19,14 +19,14 @@ class Allowed(Protocol):
         Raises
         ------
         SeedlabError
-            Naming the key, the value and what is allowed.
+            The message names the key, the value and the allowed ones.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers between two bounds. Null passes: whether a key may be null is its type's business.
+    """Numbers between two bounds. Null is allowed here, because the type of a key decides on null.
 
     Parameters
     ----------
@@ -60,12 +60,12 @@ class Range:
         if value is None:
             return
         low, high = self.low, self.high
-        held = (
+        inside = (
             (not isinstance(value, float) or math.isfinite(value))
             and (low is None or (value > low if self.above else value >= low))
             and (high is None or (value < high if self.below else value <= high))
         )
-        if not held:
+        if not inside:
             raise SeedlabError(f"{key}={value} is out of range; it must be {self}.")
 
 
@@ -98,14 +98,14 @@ def check_values(values: object, allowed: Mapping[str, Allowed], prefix: str = "
     values : object
     allowed : mapping of dotted attribute name to Allowed
     prefix : str
-        What the keys of `values` begin with in the configuration.
+        Beginning of the keys in the configuration, for example ``recipe.``.
 
     Raises
     ------
     SeedlabError
     """
-    for name, what in allowed.items():
+    for name, limit in allowed.items():
         value: Any = values
         for part in name.split("."):
             value = getattr(value, part)
-        what.check(f"{prefix}{name}", value)
+        limit.check(f"{prefix}{name}", value)

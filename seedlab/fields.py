@@ -1,4 +1,4 @@
-"""Fields of dataclasses that live on disk: marked as later ones, left out of an identity, told apart.
+"""Fields of stored dataclasses: their defaults and types, and the fields that an identity leaves out.
 
 It imports the standard library alone, so that every layer may mark its fields.
 """
@@ -34,7 +34,7 @@ def is_later(item: dataclasses.Field[Any]) -> bool:
 
 
 def default_of(item: dataclasses.Field[Any]) -> Any:
-    """Return a field's default, made anew where it has a factory; `MISSING` where it has none."""
+    """Return a field's default, a new one if it has a factory; `MISSING` without a default."""
     made = item.default_factory
     return item.default if made is dataclasses.MISSING else made()
 
@@ -62,7 +62,7 @@ def hints_of(kind: type) -> dict[str, Any]:
 
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
-    # To resolve them takes longer than to use them. A class variable is no field.
+    # Cached, because resolving hints is slow. A class variable is no field.
     hints = typing.get_type_hints(kind)
     return {item.name: hints[item.name] for item in dataclasses.fields(kind)}
 
@@ -81,14 +81,14 @@ def section_in(hint: Any) -> Any:
     )
 
 
-def identity_of(part: Any, usual: Any = None) -> dict[str, Any]:
+def identity_of(part: Any, defaults: Any = None) -> dict[str, Any]:
     """Return a dataclass as plain values, later fields at their default left out at every depth.
 
     Parameters
     ----------
     part : dataclass instance
-    usual : instance of the same dataclass, optional
-        Holds the defaults of its own later fields, where they depend on other fields.
+    defaults : instance of the same dataclass, optional
+        Its later fields have their defaults, if these depend on other fields.
 
     Returns
     -------
@@ -100,12 +100,12 @@ def identity_of(part: Any, usual: Any = None) -> dict[str, Any]:
     return {
         item.name: _form(hints[item.name], getattr(part, item.name))
         for item in dataclasses.fields(part)
-        if not (is_later(item) and getattr(part, item.name) == _usual(item, usual))
+        if not (is_later(item) and getattr(part, item.name) == _default_in(defaults, item))
     }
 
 
-def _usual(item: dataclasses.Field[Any], usual: Any) -> Any:
-    return default_of(item) if usual is None else getattr(usual, item.name)
+def _default_in(defaults: Any, item: dataclasses.Field[Any]) -> Any:
+    return default_of(item) if defaults is None else getattr(defaults, item.name)
 
 
 def _form(hint: Any, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The choice of an engine for a run, and the reason where the serial one replaces another."""
+"""The choice of an engine for a run, and the reason if the serial one replaces another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seedlab.spec.run import RunSpec
 
 
 def choose(name: str, run: RunSpec, model: PreTrainedModel) -> tuple[str, str]:
-    """Return the engine for a run, and the reason where serial replaces the requested one.
+    """Return the engine for a run, and the reason if serial replaces the requested one.
 
     Parameters
     ----------

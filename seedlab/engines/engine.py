@@ -29,9 +29,9 @@ class Engine(Protocol):
         """Return the engine that the settings describe."""
 
     def circumstances(self, device: str) -> dict[str, Any]:
-        """Return what decides a run's bits besides the run and the versions of libraries.
+        """Return the values that decide a run's bits besides the run and the versions of libraries.
 
-        A run is continued from a checkpoint only where these values are the same.
+        A run resumes from a checkpoint only if these values are the same.
 
         Parameters
         ----------

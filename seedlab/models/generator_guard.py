@@ -11,14 +11,14 @@ from seedlab.compat.torch_private import TorchDispatchMode
 from seedlab.errors import SeedlabError
 
 
-def forbid_global_draws(run: Callable[[], object], what: str) -> None:
+def forbid_global_draws(run: Callable[[], object], model_title: str) -> None:
     """Call `run`, and raise if it draws from a global generator.
 
     Parameters
     ----------
     run : callable
         Runs a forward pass in training mode.
-    what : str
+    model_title : str
         Description of the model for the message.
 
     Raises
@@ -26,16 +26,16 @@ def forbid_global_draws(run: Callable[[], object], what: str) -> None:
     SeedlabError
         When an operation draws, for example a functional dropout; the message names it.
     """
-    with torch.random.fork_rng(devices=[]), _Guard(what):
+    with torch.random.fork_rng(devices=[]), _Guard(model_title):
         run()
 
 
 class _Guard(TorchDispatchMode):
     """Raises on the first operation that would draw from a generator."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, model_title: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.what = what
+        self.model_title = model_title
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -48,7 +48,7 @@ class _Guard(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         if not torch.equal(before, torch.get_rng_state()):
             raise SeedlabError(
-                f"{self.what} draws random numbers inside its forward pass ({func}), which can't "
+                f"{self.model_title} draws random numbers inside its forward pass ({func}), which can't "
                 "be keyed by a seed; allowed are models whose dropouts are torch.nn.Dropout "
                 "modules or go through the transformers attention interface: set that dropout to "
                 "0 in the checkpoint's config.json."

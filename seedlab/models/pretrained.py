@@ -150,9 +150,9 @@ def load_weights(
     encoder = f"{model.base_model_prefix}."
     if not any(name.startswith(encoder) for name, _ in model.named_parameters()):
         raise SeedlabError(
-            f"{folder}: {type(model).__name__} does not tell its encoder from its head (it has no "
-            f"part named '{encoder[:-1]}'), so that seedlab can't say what is new; allowed are "
-            "architectures that do, such as BERT, RoBERTa, DistilBERT, ELECTRA."
+            f"{folder}: {type(model).__name__} has no separate encoder (no part named "
+            f"'{encoder[:-1]}'), so seedlab can't find the new parameters of its head; allowed are "
+            "architectures that have one, such as BERT, RoBERTa, DistilBERT, ELECTRA."
         )
     absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
     broken = sorted(n for n in absent if n.startswith(encoder) and ".pooler." not in n)

@@ -1,1 +1,1 @@
-"""What a run is: specifications, packs and policies as frozen values, without torch."""
+"""Specifications of runs, packs and policies as frozen values, without torch."""

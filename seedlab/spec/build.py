@@ -1,7 +1,7 @@
-"""Dataclasses from plain values: the one walk, and the tolerant reading of what is on disk.
+"""Dataclasses from plain values: `build` in general, `read_stored` for values on disk.
 
-The configuration walks strictly (`seedlab.config.settings`): a key that does not exist is refused.
-What is on disk may be of another release, and is read tolerantly (`read_stored`).
+`seedlab.config.settings` builds a configuration strictly: it refuses an unknown key. Values on
+disk may come from another release, so `read_stored` keeps unknown keys.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def build(
     convert : callable
         Makes every value that is no section.
     unknown : callable
-        Is told of every key that the dataclass does not have.
+        Called with every key that the dataclass does not have.
     """
     hints = hints_of(kind)
     made: dict[str, Any] = {}
@@ -66,19 +66,19 @@ class UnknownFields:
     values: tuple[tuple[str, str], ...] = ()
     decide: bool = False
 
-    def put_into(self, values: dict[str, Any], besides: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Return nested plain values with the unknown ones in their places.
+    def put_into(self, values: dict[str, Any], omitted: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Return nested plain values, with the unknown ones added.
 
         Parameters
         ----------
         values : dict
             Changed in place.
-        besides : tuple of str
+        omitted : tuple of str
             Top-level sections that are left out.
         """
         for name, text in self.values:
             *sections, key = name.split(".")
-            if sections[:1] and sections[0] in besides:
+            if sections[:1] and sections[0] in omitted:
                 continue
             place = values
             for section in sections:
@@ -102,8 +102,8 @@ def read_stored(kind: type[T], values: Mapping[str, Any]) -> tuple[T, tuple[tupl
     the instance
         Missing fields have their defaults. Lists are tuples.
     unknown : tuple of (dotted name, JSON text)
-        What no field stands for, sorted: unknown keys, sections in a plain field's place and
-        the reverse.
+        Values without a field, sorted by name: unknown keys, sections where the field is plain,
+        and plain values where the field is a section.
     """
     found: list[tuple[str, str]] = []
 

@@ -1,4 +1,4 @@
-"""`EarlyStoppingSpec`: which runs of a study are trained to their end.
+"""`EarlyStoppingSpec`: the policy that decides which runs are trained to their end.
 
 It is provenance. A run's bits do not depend on it: a run that was stopped and is trained on ends
 as if it had never been stopped.
@@ -17,10 +17,10 @@ from seedlab.errors import SeedlabError, nearest
 
 @dataclass(frozen=True)
 class EarlyStoppingSpec:
-    """A policy: when runs are compared, and who goes on.
+    """A policy of early stopping: when runs are compared, and which runs continue.
 
-    Runs that differ in their seeds alone are compared, all of them at once, and by their best
-    score so far.
+    It compares all runs of a cohort, which differ in their seeds alone, by their best score so
+    far.
     """
 
     policy: str = "none"
@@ -28,8 +28,8 @@ class EarlyStoppingSpec:
     started: int | None = None
     """runs that are started; None: all cells of the grid. Fewer are drawn, whole columns first"""
     fraction: float = 0.3
-    """share of training after which runs are compared (for the first time, where it is done
-    several times); rounded down to an evaluation"""
+    """share of training after which runs are compared (for the first time, if the policy compares
+    them several times); rounded down to an evaluation"""
     continued: int | None = None
     """start_many: runs that are trained to their end"""
     reduction: int = 3
@@ -42,7 +42,7 @@ class EarlyStoppingSpec:
     improvement: float = 0.0
     """patience: by how much a score must exceed the best before it to count"""
     seed: int = 0
-    """of the draw of cells and of breaking ties"""
+    """seed of the draw of cells and of breaking ties"""
 
     @property
     def active(self) -> bool:
@@ -52,7 +52,7 @@ class EarlyStoppingSpec:
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """How runs are trained, where it changes no bit of them: provenance."""
+    """Options of training that change no bit of a run: provenance."""
 
     checkpoint_every: int | None = None
     """updates between two checkpoints, so that a killed worker loses no more; None: none"""
@@ -66,7 +66,7 @@ _USED: dict[str, tuple[str, ...]] = {
     "median": ("fraction", "least"),
     "patience": ("patience", "improvement"),
 }
-"""Settings that a policy looks at, besides `started` and `seed`, which all do."""
+"""Settings that each policy uses, besides `started` and `seed`, which all policies use."""
 
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "started": (lambda x: x is None or x >= 2, "at least 2, or null for all cells"),
@@ -81,12 +81,12 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def check_early_stopping(spec: EarlyStoppingSpec) -> None:
-    """Refuse a policy that can't be followed, whatever the runs.
+    """Refuse a policy whose settings are out of range, have no effect or contradict each other.
 
     Raises
     ------
     SeedlabError
-        Naming the key, what it got and what is allowed.
+        The message names the key, the value and the allowed ones.
     """
     if spec.policy not in _USED:
         raise SeedlabError(
@@ -104,12 +104,12 @@ def check_early_stopping(spec: EarlyStoppingSpec) -> None:
         if field.name not in used and value != field.default:
             raise SeedlabError(
                 f"early_stopping.{field.name}={value} has no effect with "
-                f"early_stopping={spec.policy}, which looks at {', '.join(used) or 'nothing'}; "
+                f"early_stopping={spec.policy}, which uses {', '.join(used) or 'nothing'}; "
                 "leave it out."
             )
     if spec.policy == "start_many" and spec.continued is None:
         raise SeedlabError(
-            "early_stopping=start_many needs to know how many runs go on to their end; set "
+            "early_stopping=start_many needs the number of runs that are trained to their end; set "
             "early_stopping.continued, for example to 10 of 40."
         )
     if spec.started is not None and (spec.continued or 0) >= spec.started:
@@ -120,7 +120,7 @@ def check_early_stopping(spec: EarlyStoppingSpec) -> None:
 
 
 def check_train(spec: TrainSpec) -> None:
-    """Refuse a distance between checkpoints that is none."""
+    """Refuse an interval between checkpoints that is below 1."""
     if spec.checkpoint_every is not None and spec.checkpoint_every < 1:
         raise SeedlabError(
             f"train.checkpoint_every={spec.checkpoint_every} is out of range; it must be at least 1, "

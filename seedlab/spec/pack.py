@@ -1,10 +1,8 @@
-"""Cells and packs: which runs are trained together.
+"""`Pack`: the runs that one worker trains together, and the cutting of a grid into packs.
 
-A pack is a list of runs that one worker trains in one go. Runs of one pack differ in
-nothing that changes a tensor's shape, and they are of one column (one order seed), because
-runs of a column see the same batches; across columns there would be nothing to share. Where
-early stopping has left columns short, a pack holds several of them, so that all workers have
-the same to do.
+Runs of one pack differ in nothing that changes a tensor's shape. They are of one column (one
+order seed), because runs of a column share their batches. After early stopping columns are
+short. A pack then has several of them, so that all workers have equal loads.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ class EngineSpec:
     """How a pack is computed: recorded with every run, never part of its identity."""
 
     name: str = "serial"
-    """auto (packed where it can be, otherwise serial) | packed | serial: one run after another,
+    """auto (packed if it can compute the run, otherwise serial) | packed | serial: one run after another,
     any architecture"""
     width: int = 1
     """runs per pack"""
@@ -37,15 +35,15 @@ class EngineSpec:
     """packed, on a GPU: record training steps as CUDA graphs, one per shape of batch; with
     stack=1 the runs' graphs are computed side by side"""
     constant_width: bool = False
-    """packed, on a GPU: compute `width` runs even where fewer are left, so that nobody's bits
-    change when a neighbour leaves; the empty slots cost what runs cost"""
+    """packed, on a GPU: always compute `width` runs, so that a run's bits do not change when
+    another run of its stack ends; an empty slot costs as much as a run"""
     score: str = "best"
     """best | final: the validation score that a job reports to Hydra"""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How far the runs of a pack are trained in one go, and what is kept of them.
+    """The part of training that a pack does in one go, and its checkpoints.
 
     Parameters
     ----------
@@ -54,12 +52,12 @@ class Stage:
     until : int or None
         Updates after which the runs pause; None: they are trained to their end.
     keep : int or None
-        Only the best so many of `cohort` may go on after the pause, so only they need a
-        checkpoint; None: any may.
+        Number of runs of `cohort` that may be promoted at the pause. Only the best so many need
+        a checkpoint. None: any run may be promoted.
     cohort : tuple of run ids
         All runs that are compared at the pause.
     seed : int
-        Of breaking ties among them.
+        Seed that breaks ties among them.
     """
 
     every: int | None = None
@@ -162,7 +160,7 @@ def cut_evenly(packs: Sequence[Pack], workers: int) -> list[Pack]:
 
 
 def repack(runs: Sequence[RunSpec], engine: EngineSpec, stage: Stage, workers: int) -> list[Pack]:
-    """Return packs of what early stopping left of the columns, one load for each worker.
+    """Return packs of the runs that early stopping left, with equal loads for all workers.
 
     Columns that are longer than a worker's share are cut. Then the pieces, the longest first,
     each go to the pack with the fewest runs; a pack is full at `engine.width` runs.
@@ -170,7 +168,7 @@ def repack(runs: Sequence[RunSpec], engine: EngineSpec, stage: Stage, workers: i
     Parameters
     ----------
     runs : sequence of RunSpec
-        Of one shape, see `shape_key`.
+        Runs of one shape, see `shape_key`.
     engine : EngineSpec
     stage : Stage
     workers : int

@@ -1,7 +1,7 @@
 """`RecipeSpec`: how a model is fine-tuned, and the one list of techniques.
 
-A technique whose section is as by default is off. Fields marked as later ones are left out
-of a run's identity at their default, so that runs of earlier versions keep their names.
+A technique is off while its switch has the default. A field marked with `later` is left out of a
+run's identity at its default, so runs of earlier versions keep their names.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class OptimizerSpec:
 
 @dataclass(frozen=True)
 class ScheduleSpec:
-    """How the learning rate moves over the steps."""
+    """The course of the learning rate over the steps."""
 
     name: str = "linear"
     """linear | cosine | constant | dodge2020_as_released"""

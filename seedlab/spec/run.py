@@ -1,7 +1,7 @@
-"""`RunSpec`: everything that decides what a run computes, frozen, hashable and typed.
+"""`RunSpec`: all values that decide a run's computation, frozen, hashable and typed.
 
-It never holds what does not: engine, width, device, threads and launcher are
-provenance and live in the record. This package imports the standard library alone,
+Engine, width, device, threads and launcher do not decide it. They are provenance and stand in
+the record. This package imports the standard library alone,
 so that engines can be used on a machine that has only torch, transformers and numpy.
 """
 
@@ -116,12 +116,12 @@ class EvaluationSpec:
 
 @dataclass(frozen=True)
 class DiagnosticsSpec:
-    """What is recorded besides scores and losses. It changes no result and is not identity."""
+    """Records besides scores and losses. They change no result and are not identity."""
 
     gradient_norms: int | None = None
     """every so many steps: the norm of the gradient, per layer and before clipping"""
     distances: bool = False
-    """at every evaluation: how far every layer has moved from where it started (L2)"""
+    """at every evaluation: the L2 distance of every layer from its initial weights"""
     representations: int | None = None
     """after the last step: every layer's first token for so many validation examples"""
 
@@ -147,7 +147,7 @@ class Seeds:
         )
 
     def identity(self) -> dict[str, Any]:
-        """Return the resolved seeds, later streams left out that are as if nothing was said."""
+        """Return the resolved seeds, without later streams at their default."""
         later_ones = {f.name: default_of(f) for f in dataclasses.fields(self) if is_later(f)}
         return identity_of(self.resolved(), dataclasses.replace(self, **later_ones).resolved())
 
@@ -165,7 +165,7 @@ class RunSpec:
     weights_hash : str
         Hash of the pre-trained weights and of the model's configuration.
     unknown : UnknownFields
-        What a record of another release holds besides.
+        Fields of a record that this release does not have.
     """
 
     task: TaskSpec = field(default_factory=TaskSpec)
@@ -190,8 +190,8 @@ class RunSpec:
     def identity(self) -> dict[str, Any]:
         """Return the nested values that the run's name is a hash of.
 
-        It leaves out the places that things lie in, and what the model is called: its weights
-        say which model it is. The names of task and recipe are in it, because tables are
+        Folders are left out, and so is the model's name: the hash of its weights identifies it.
+        The names of task and recipe are in it, because tables are
         grouped by them and a task's name decides its metric. Fields marked with `later` are left
         out at their default, at every depth.
         """
@@ -203,10 +203,10 @@ class RunSpec:
         del values["task"]["path"]
         for key in ("name", "path", "allow_pickle", "trust_remote_code"):
             del values["model"][key]
-        # The weights say which run of which study they come from.
+        # The hash of the weights identifies the run that they come from.
         values["recipe"].pop("intermediate", None)
         if self.unknown.decide:
-            self.unknown.put_into(values, besides=("diagnostics",))
+            self.unknown.put_into(values, omitted=("diagnostics",))
         return {"version": SPEC_VERSION, **values}
 
     def to_dict(self) -> dict[str, Any]:
@@ -222,7 +222,7 @@ class RunSpec:
         Parameters
         ----------
         values : dict
-            Of any release. Missing fields take their defaults, unknown ones are kept.
+            Values of any release. Missing fields take their defaults, unknown ones are kept.
         run_id : str, optional
             The name on record. The specification then has this name, and unknown fields that
             have no part in it are no part of its identity. Without it they are.

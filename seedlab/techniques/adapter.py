@@ -12,7 +12,7 @@ from seedlab.techniques.technique import Documentation, Technique
 
 @dataclass(frozen=True)
 class AdapterSpec(Technique):
-    """Parameter-efficient fine-tuning: what is trained instead of all weights."""
+    """Parameter-efficient fine-tuning: biases or low-rank updates are trained, with the head."""
 
     section = "adapter"
     switch = "method"

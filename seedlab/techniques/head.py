@@ -16,7 +16,7 @@ CNN_KERNEL = 3
 
 @dataclass(frozen=True)
 class HeadSpec(Technique):
-    """What the classifier reads from the encoder."""
+    """A classifier head that reads chosen hidden states of the encoder."""
 
     section = "head"
     switch = "kind"

@@ -48,7 +48,7 @@ class LayerRatesSpec(Technique):
         return {"features": "no layer of the encoder is trained, at whatever rate"}
 
     def check(self, recipe: OtherSettings) -> None:
-        """See `Technique`. Multipliers are checked even where the scheme does not use them."""
+        """See `Technique`. Multipliers are checked even if the scheme does not use them."""
         if len(self.multipliers) != 4 or not all(0.0 < m < float("inf") for m in self.multipliers):
             raise SeedlabError(
                 f"recipe.layer_rates.multipliers={list(self.multipliers)} must be four numbers above "

@@ -19,7 +19,7 @@ class PriorDecaySpec(Technique):
     documentation = Documentation(
         "decay towards the start",
         "`prior_decay.strength=1e-3`",
-        "`prior_decay.anchor_head=false`; plain weight decay acts besides: Zhang's has "
+        "`prior_decay.anchor_head=false`; decay towards 0 acts as well: Zhang's recipe has "
         "`optimizer.weight_decay=0`",
         "Zhang 2021",
     )

@@ -40,7 +40,7 @@ class ReinitSpec(Technique):
             check_layers("recipe.reinit.layers", self.layers, n_layers)
 
     def serial_only(self, others: Mapping[str, Technique], n_layers: int | None) -> str:
-        """See `Technique`. Frozen layers are held once for all runs, which share no fresh ones."""
+        """See `Technique`. All runs share frozen layers, and re-initialised layers differ."""
         freeze = others.get("freeze")
         frozen = freeze.layers if isinstance(freeze, FreezeSpec) else None
         fresh = self.layers

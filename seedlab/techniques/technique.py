@@ -22,7 +22,7 @@ class Documentation(NamedTuple):
     values : str
         Its other settings with their defaults.
     source : str
-        Who published it.
+        Publication that introduced it.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Documentation(NamedTuple):
 
 
 class OtherSettings(Protocol):
-    """What a technique may look at in the recipe besides its own section."""
+    """Fields of the recipe outside the technique's own section that `Technique.check` may read."""
 
     @property
     def dropout(self) -> float | None:
@@ -53,8 +53,8 @@ class OtherSettings(Protocol):
 class Technique:
     """The settings of a technique: the base of a frozen dataclass with a default for every field.
 
-    A technique is on where the field `switch` is not at its default. The other values then mean
-    nothing, so that a technique can be swept on and off.
+    A technique is off while the field `switch` has its default. Its other fields then have no effect,
+    so a sweep can switch it on and off.
 
     Attributes
     ----------
@@ -70,10 +70,10 @@ class Technique:
         ``module:Class`` of its `seedlab.training.techniques.effect.Effect`, imported when the
         technique is on; empty if it changes nothing in the model or its training.
     per_run : bool
-        Whether runs with other values can be trained in one column of the packed engine. They
-        can't where the technique decides which parameters are trained, or by which weights.
+        Whether the packed engine can train runs with different values in one column. It can't if
+        the technique decides which parameters are trained, or which weights a pass computes with.
     vectors : int
-        How many vectors as long as its weights a run keeps for the technique.
+        Vectors as long as its weights that a run keeps for the technique: its step effect's buffers.
     """
 
     section: ClassVar[str]
@@ -139,19 +139,19 @@ class Technique:
         Raises
         ------
         SeedlabError
-            When the run ends before.
+            When the run ends before that update.
         """
         return None
 
     def serial_only(self, others: Mapping[str, Technique], n_layers: int | None) -> str:
-        """Return why the packed engine leaves the technique to the serial one; empty if not.
+        """Return the reason why the packed engine can't compute the technique; empty if it can.
 
         Parameters
         ----------
         others : mapping of section to Technique
             The techniques that are on.
         n_layers : int or None
-            Layers of the model, where they are known.
+            Layers of the model; None if they are not known.
         """
         return ""
 

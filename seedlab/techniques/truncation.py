@@ -12,7 +12,7 @@ from seedlab.techniques.technique import Documentation, Technique
 
 @dataclass(frozen=True)
 class TruncationSpec(Technique):
-    """Which part of a text that is too long is kept."""
+    """Truncation: the part that is kept of a text that is too long."""
 
     section = "truncation"
     switch = "keep"

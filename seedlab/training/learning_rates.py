@@ -18,12 +18,12 @@ def learning_rates(recipe: RecipeSpec, plan: StepPlan, n_layers: int) -> Floats:
     recipe : RecipeSpec
     plan : StepPlan
     n_layers : int
-        Of the encoder; not looked at where all depths have one rate.
+        Layers of the encoder; not used if all depths have one rate.
 
     Returns
     -------
     (step, depth) array of float64
-        Depths are those of `seedlab.models.depth.depths`; a single one where the recipe gives
+        Depths are those of `seedlab.models.depth.depths`; a single one if the recipe gives
         all parameters the same rate.
     """
     effects, peak = effects_of(recipe), recipe.optimizer.learning_rate

@@ -1,4 +1,4 @@
-"""`ParameterPlan`: what a recipe does to each parameter of a model, by name."""
+"""`ParameterPlan`: the effects of a recipe on each parameter of a model, by name."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from seedlab.training.techniques.step_effect import StepEffects
 
 @dataclass(frozen=True)
 class ParameterPlan:
-    """What a run's recipe does to each parameter, and in every step.
+    """The effects of a run's recipe on each parameter, and on every step.
 
     Parameters
     ----------
     depths : mapping of name to int
-        See `seedlab.models.depth.depths`; empty where nothing asks for depths.
+        See `seedlab.models.depth.depths`; empty if neither recipe nor diagnostics need depths.
     fresh : tuple of str
         Re-initialised from the init stream, besides the parameters that are new anyway.
     frozen : frozenset of str
@@ -56,7 +56,7 @@ class ParameterPlan:
 def plan_parameters(
     run: RunSpec, plan: StepPlan, model: PreTrainedModel, new: Sequence[str]
 ) -> ParameterPlan:
-    """Return what a run's recipe does to the parameters of a model.
+    """Return the effects of a run's recipe on the parameters of a model.
 
     Parameters
     ----------
@@ -69,20 +69,21 @@ def plan_parameters(
     Raises
     ------
     SeedlabError
-        When the recipe asks for layers that the model does not have, or can't tell.
+        When the model does not have the layers that the recipe asks for, or has no single list of
+        layers.
     """
-    effects, watched = effects_of(run.recipe), run.diagnostics
-    by_depth = watched.gradient_norms is not None or watched.distances
-    where = depths(model) if by_depth or any(effect.by_depth for effect in effects) else {}
+    effects, diagnostics = effects_of(run.recipe), run.diagnostics
+    by_depth = diagnostics.gradient_norms is not None or diagnostics.distances
+    depth_of = depths(model) if by_depth or any(effect.by_depth for effect in effects) else {}
     names = tuple(name for name, _ in model.named_parameters())
-    loaded = LoadedModel(model, names, new, where)
+    loaded = LoadedModel(model, names, new, depth_of)
     changes = [effect.on_parameters(loaded) for effect in effects]
     steps = [effect.on_steps(loaded, plan.averaging_start) for effect in effects]
     return ParameterPlan(
-        depths=where,
+        depths=depth_of,
         fresh=tuple(name for change in changes for name in change.fresh),
         frozen=frozenset(name for change in changes for name in change.frozen),
-        rates=learning_rates(run.recipe, plan, max(where.values(), default=0) - 1),
+        rates=learning_rates(run.recipe, plan, max(depth_of.values(), default=0) - 1),
         without_dropout=tuple(m for change in changes for m in change.without_dropout),
         steps=StepEffects(tuple(step for step in steps if step is not None)),
     )

@@ -197,11 +197,11 @@ def test_patience_looks_at_every_run_by_itself() -> None:
     ("spec", "message"),
     [
         (policy("start_mani"), r"policy=start_mani is not known.*Did you mean 'start_many'"),
-        (policy(), "needs to know how many runs go on"),
+        (policy(), "needs the number of runs that are trained to their end"),
         (policy(continued=3, started=3), "continued=3 of early_stopping.started=3 runs stops"),
         (policy(continued=3, fraction=1.0), r"fraction=1.0 is out of range; .* below 1"),
         (policy("none", continued=3), "continued=3 has no effect with early_stopping=none"),
-        (policy("median", reduction=2), r"reduction=2 has no effect.*which looks at fraction"),
+        (policy("median", reduction=2), r"reduction=2 has no effect.*which uses fraction"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(spec: EarlyStoppingSpec, message: str) -> None:

@@ -143,7 +143,9 @@ class EngineSuite(BitsSuite):
         model = ModelSpec(dtype="float64")
         runs = [make_run(init, 4, recipe=recipe, model=model) for init in (0, 1)]
         if self.engine().name == "serial":
-            pytest.skip("it is the specification: tests/recipes compares it with plain loops")
+            pytest.skip(
+                "it is the specification: tests/training/techniques compares it with plain loops"
+            )
         if reason := unknown_to_the_engine(self.engine(), runs[0]):
             pytest.skip(reason)
         load = {"dtype": torch.float64, **model_options(recipe)}

@@ -1,7 +1,7 @@
 """An independent fine-tuning loop in plain torch and transformers: the engines' oracle.
 
-It shares no code with seedlab's models, engines or loop. Only what the contract fixes from outside comes
-from seedlab: the order of the examples and the new tensors of an init seed.
+It shares no code with seedlab's models, engines or loop. From seedlab it takes
+only inputs that the contract fixes: the order of examples and the new tensors of an init seed.
 """
 
 from __future__ import annotations

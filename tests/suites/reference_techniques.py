@@ -2,7 +2,7 @@
 
 It does not use seedlab's engines and techniques: layers are found by parsing names, weights are
 changed by replacing the forward of linear maps, rates and averages are written out. From
-seedlab come what the contract fixes from outside: draws of the init and mixout streams, and
+seedlab it takes only inputs that the contract fixes: draws of the init and mixout streams, and
 the order of the examples.
 """
 
@@ -69,8 +69,10 @@ def load(folder: Path, run: RunSpec, task: EncodedTask) -> torch.nn.Module:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             layer = layer_of(name)
-            anew = first is not None and (is_head(name) or (layer is not None and layer >= first))
-            if not anew and not name.startswith("classifier."):
+            redrawn = first is not None and (
+                is_head(name) or (layer is not None and layer >= first)
+            )
+            if not redrawn and not name.startswith("classifier."):
                 continue
             if name.endswith("LayerNorm.weight"):
                 parameter.fill_(1.0)

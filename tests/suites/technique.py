@@ -1,4 +1,4 @@
-"""`TechniqueSuite`: what every technique promises. Subclass it and say how to switch it on.
+"""`TechniqueSuite`: conformance tests for techniques. Subclass it and name the settings to test.
 
 class TestMixout(TechniqueSuite):
     technique = MixoutSpec
@@ -34,7 +34,9 @@ from seedlab.spec.recipe import TECHNIQUES, RecipeSpec
 from seedlab.spec.run import ModelSpec, RunSpec
 from seedlab.techniques.technique import Technique
 from seedlab.training.effects import effects_of
+from seedlab.training.parameter_plan import plan_parameters
 from seedlab.training.result import RunResult
+from seedlab.training.step_plan import make_plan
 from tests.suites.runs import RECIPE, MemoryCheckpointManager, assert_same, callbacks, make_run
 from tests.suites.techniques import model_options
 from tests.suites.tiny import tiny_task, tiny_weights
@@ -60,9 +62,9 @@ class TechniqueSuite:
     in_identity: ClassVar[bool] = True
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run what takes a variant for each of them, where the technique changes a training.
+        """Run each test that takes a variant once per variant, if the technique has an effect.
 
-        Resuming is tried for the first in the default suite.
+        The default suite resumes a run of the first variant only.
         """
         if "variant" in metafunc.fixturenames:
             names: list[Any] = list(self.variants) if self.technique.effect else []
@@ -71,7 +73,7 @@ class TechniqueSuite:
             metafunc.parametrize("variant", names)
 
     def recipe(self, settings: Technique) -> RecipeSpec:
-        """Return the suite's recipe with the technique so."""
+        """Return the suite's recipe with these settings of the technique."""
         return dataclasses.replace(RECIPE, **{self.technique.section: settings})
 
     def test_it_is_listed_and_documented(self) -> None:
@@ -106,7 +108,7 @@ class TechniqueSuite:
             assert_same(idle, without("float32"))
 
     def test_on_is_part_of_the_name(self) -> None:
-        """Variants are runs of their own, unless the weights' content says it already."""
+        """Variants are runs of their own, unless the hash of the weights has the setting in it."""
         runs = [RunSpec(recipe=self.recipe(settings)) for settings in self.variants.values()]
         names = {run.run_id for run in (*runs, RunSpec(recipe=RECIPE))}
         assert len(names) == (len(runs) + 1 if self.in_identity else 1)
@@ -136,6 +138,14 @@ class TechniqueSuite:
                 )
                 with pytest.raises(SeedlabError, match=re.escape(message)):
                     check_run(RunSpec(recipe=recipe))
+
+    def test_vectors_counts_the_buffers(self, variant: str, tmp_path: Path) -> None:
+        """Estimates of checkpoints on disk count the buffers of step effects without torch."""
+        run = make_run(recipe=self.recipe(self.variants[variant]))
+        weights = loaded(tmp_path, run.recipe)
+        plan = make_plan(run.recipe, run.evaluation, len(tiny_task().splits["train"]))
+        steps = plan_parameters(run, plan, weights.model, weights.new).steps
+        assert len(steps.buffers) == self.technique.vectors
 
     def test_engines_agree(self, variant: str, tmp_path: Path) -> None:
         """Two runs in float64 with dropout, alone and stacked; or the reason names the technique.
@@ -181,7 +191,7 @@ class TechniqueSuite:
 
 
 def loaded(folder: Path, recipe: RecipeSpec, dtype: torch.dtype = torch.float32) -> Weights:
-    """Return the small checkpoint as a recipe wants it."""
+    """Return the small checkpoint, loaded for a recipe."""
     return tiny_weights(folder, dtype=dtype, **model_options(recipe))
 
 
@@ -202,14 +212,14 @@ def train(
 
 @cache
 def without(dtype: str) -> RunResult:
-    """Return the first run of the suite's recipe alone."""
+    """Return the result of one run of the suite's recipe without a technique."""
     with tempfile.TemporaryDirectory() as folder:
         weights = loaded(Path(folder), RECIPE, getattr(torch, dtype))
         return train(SerialEngine(), RECIPE, weights, inits=(0,))[0]
 
 
 def wrong(allowed: Any, annotation: str) -> list[Any]:
-    """Return values just outside of what is allowed."""
+    """Return values just outside the allowed ones."""
     if isinstance(allowed, OneOf):
         return [f"{allowed.choices[-1]}x"]
     assert isinstance(allowed, Range)

@@ -62,7 +62,7 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
         "layer_rates": LayerRatesSpec("zhang", decay=0.5),
     },
 }
-"""Techniques, and some of their compositions, by what they change in the suite's recipe."""
+"""Changes of the suite's recipe, by the name of the technique or composition."""
 COMPOSITIONS = (
     "features of several layers",
     "lora above",
@@ -72,11 +72,11 @@ COMPOSITIONS = (
     "freeze with features",
     "freeze with layer rates",
 )
-"""Those that `tests.suites.technique.TechniqueSuite` does not try, which takes one at a time."""
+"""Names that `tests.suites.technique.TechniqueSuite` does not cover: it takes one technique at a time."""
 
 
 def model_options(recipe: RecipeSpec) -> dict[str, Any]:
-    """Return what a recipe changes in the model itself, for `tiny_weights`."""
+    """Return a recipe's options for loading a model, as arguments of `tiny_weights`."""
     return {
         name: value
         for name, value in model_options_of(recipe)._asdict().items()
@@ -85,5 +85,5 @@ def model_options(recipe: RecipeSpec) -> dict[str, Any]:
 
 
 def unknown_to_the_engine(engine: Any, run: RunSpec) -> str:
-    """Return why an engine leaves a run to the serial one; empty if it does not."""
+    """Return the reason why an engine can't compute a run; empty if it can."""
     return "" if engine.name == "serial" else unpackable(run)

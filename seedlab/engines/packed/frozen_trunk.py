@@ -50,7 +50,7 @@ class FrozenTrunk:
         batches : sequence of Ragged
             The parts of an update's batch.
         masks : sequence of mappings of key to masks by site
-            By part.
+            Masks of every part.
         keys : sequence of Key
             Dropout keys of the runs.
         """

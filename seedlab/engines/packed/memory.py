@@ -11,7 +11,7 @@ import torch
 from seedlab.errors import SeedlabError
 
 _SHARE = 0.9
-"""Share of the free memory that a pack may use; the rest covers what the estimate leaves out."""
+"""Share of the free memory that a pack may use; the rest covers memory that the estimate leaves out."""
 
 
 class PackMemoryError(MemoryError):

@@ -29,11 +29,11 @@ class SerialEngine:
 
     @classmethod
     def of(cls, settings: EngineSpec) -> SerialEngine:
-        """Return the engine as a configuration describes it: there is but one way."""
+        """Return the engine; it uses none of the settings."""
         return cls()
 
     def circumstances(self, device: str) -> dict[str, Any]:
-        """Return what decides the bits of a run beside the run itself."""
+        """Return the values that decide a run's bits besides the run itself."""
         return {"threads": torch.get_num_threads()}
 
     def train(
@@ -43,17 +43,17 @@ class SerialEngine:
         weights: Weights,
         callbacks: Callbacks,
     ) -> Iterator[RunResult]:
-        """Train every run and yield its result as soon as it is there.
+        """Train every run and yield its result as soon as it is complete.
 
         Parameters
         ----------
         runs : sequence of RunSpec
-            Of one task, model, precision, evaluation and structure.
+            Runs of one task, model, precision and evaluation, whose recipes load the same model.
         task : EncodedTask
         weights : Weights
-            Loaded for this task and structure; the model is trained where it lies (its device),
-            and holds the weights that were scored last when a result is yielded.
-        watch : Callbacks
+            Loaded for this task and recipe. The runs are trained on its device. When a result is
+            yielded, the model has the weights that were scored last.
+        callbacks : Callbacks
         """
         if weights.model.device.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

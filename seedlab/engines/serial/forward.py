@@ -1,4 +1,4 @@
-"""`Forward`: how the serial engine computes logits, live or from kept features."""
+"""`Forward`: forward passes of the serial engine, through the encoder or from kept features."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Forward:
     task : EncodedTask
     model : transformers.PreTrainedModel or HeadedModel
     features : dict of int to tensor
-        What the head reads from an encoder that is not trained, by the identity of the split:
-        filled where it is empty. It is the same for all runs of one task, model and head.
+        Inputs of the head from an encoder that is not trained, by the `id` of the split. Missing
+        ones are added. They are the same for all runs of one task, model and head.
     fixed : bool
         Whether the encoder is neither trained nor has dropout.
     """
@@ -40,8 +40,8 @@ class Forward:
     ) -> None:
         self.run, self.task, self.model, self.features = run, task, model, features
         self.device = model.device
-        # A head that reads every token, and an architecture's own, are computed with the
-        # encoder: what they read is too large to be kept, or not known.
+        # Other heads are computed together with the encoder: inputs of a head that reads every
+        # token are too large to be kept, and those of an architecture's own head are not known.
         self.keeps_features = (
             fixed and isinstance(model, HeadedModel) and model.head.reads_first_tokens
         )
@@ -75,7 +75,7 @@ class Forward:
         """Return the (example, layer, feature) first tokens of a split, on the host."""
         kept = self.features.get(id(split))
         if kept is None:
-            # Kept for later updates, whatever pass asks first.
+            # Updates read them too, so they can't be inference tensors, even if scoring asks first.
             with torch.inference_mode(False), torch.no_grad():
                 for indices in evaluation_batches(split, self.run.evaluation.batch_size):
                     batch = collate(split, indices, self.task.pad_id).to(self.device)

@@ -31,7 +31,7 @@ class SerialModel:
     run : RunSpec
     task : EncodedTask
     weights : Weights
-        Loaded as the recipe wants it (`seedlab.training.parameter_plan`).
+        Loaded for the recipe (`seedlab.training.effects.model_options_of`).
     plan : StepPlan
     features : dict
         See `seedlab.engines.serial.forward.Forward`.
@@ -143,7 +143,7 @@ class SerialModel:
         return {name: tensor.detach().to("cpu", copy=True) for name, tensor in kept.items()}
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state` returned."""
+        """Set the state of the run to the tensors that `state` returned."""
         with torch.no_grad():
             for name, tensor in tensors.items():
                 key, _, parameter_name = name.partition("/")
@@ -159,7 +159,7 @@ class SerialModel:
                     self.optimizer.state[p][key] = tensor.to(device, copy=True)
 
     def distances(self) -> Floats:
-        """Return the (1, depth) L2 distances of the weights from where they started."""
+        """Return the (1, depth) L2 distances of the weights from their initial values."""
         moved = {
             name: p.detach() - self.initial_weights[name] for name, p in self.parameters.items()
         }
@@ -222,7 +222,7 @@ class SerialModel:
 
     @contextmanager
     def _averaged(self, averaged: bool) -> Iterator[None]:
-        """Put the averaged weights in the place of the live ones for a while."""
+        """Replace the live weights by the averaged ones inside the context."""
         scored = self.buffers[self.steps.scored] if averaged else {}
         live = {name: self.parameters[name].data for name in scored}
         for name, tensor in scored.items():

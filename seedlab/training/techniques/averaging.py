@@ -19,7 +19,7 @@ class AveragingEffect(Effect[AveragingSpec]):
     """A constant learning rate, and the mean of the weights since it began."""
 
     def rates(self, rates: Floats, factors: Floats, averaging_start: int | None) -> Floats:
-        """See `Effect`: they move from what they are to the constant one, along a cosine."""
+        """See `Effect`: from `averaging_start` on they move to the constant rate, along a cosine."""
         if averaging_start is None:
             return rates
         settings, changed = self.settings, rates.copy()
@@ -70,7 +70,7 @@ def annealed(start: float, target: float, step: int, steps: int) -> float:
     start, target : float
         Rate at step 0, and from step `steps` on.
     step, steps : int
-        Updates since averaging began, and how many the way takes (0: none).
+        Updates since averaging began, and updates until the target is reached (0: at once).
     """
     share = 1.0 if steps == 0 else min(1.0, step / steps)
     weight = 0.5 * (1.0 - math.cos(math.pi * share))
@@ -81,7 +81,7 @@ def annealed(start: float, target: float, step: int, steps: int) -> float:
 def update_average(
     average: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], count: int
 ) -> None:
-    """Take weights into the mean of the `count` ones before, in place.
+    """Update the mean of `count` earlier weights with the current ones, in place.
 
     ``average += (weights - average) / (count + 1)``, as torch's `AveragedModel` does.
     """

@@ -1,4 +1,4 @@
-"""`Effect`: what a technique does to the model that is loaded, to its parameters and its steps."""
+"""`Effect`: the effect of a technique on the loaded model, its parameters and its steps."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ class ModelOptions(NamedTuple):
 
 
 class LoadedModel(NamedTuple):
-    """What an effect may look at to choose parameters.
+    """A loaded model and its parameters, from which an effect chooses.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
     names : tuple of str
-        All parameters.
+        Names of all parameters.
     new : collection of str
-        Those that no checkpoint provides.
+        Names of the parameters that no checkpoint provides.
     depths : mapping of name to int
         See `seedlab.models.depth.depths`; empty unless an effect is `Effect.by_depth`.
     """
@@ -58,12 +58,12 @@ class LoadedModel(NamedTuple):
 
 
 class ParameterChanges(NamedTuple):
-    """What an effect does to parameters, by name.
+    """The changes that an effect makes to parameters, by name.
 
     Parameters
     ----------
     fresh : tuple of str
-        Parameters that are initialised anew from the init stream.
+        Parameters that are re-initialised from the init stream.
     frozen : tuple of str
         Parameters that are not trained.
     without_dropout : tuple of str
@@ -88,7 +88,7 @@ class SubstituteWeights(Protocol):
 
 
 class Effect(Generic[Settings]):
-    """What a technique that is on does. Every hook does nothing unless it is overridden.
+    """The effect of a technique that is on. Every hook does nothing unless it is overridden.
 
     Parameters
     ----------
@@ -100,20 +100,21 @@ class Effect(Generic[Settings]):
 
     @property
     def by_depth(self) -> bool:
-        """Whether it asks for the depth of parameters."""
+        """Whether the effect needs the depths of parameters."""
         return False
 
     @property
     def packed_form(self) -> str:
-        """Name of its form in `seedlab.engines.packed.encoder.parametrizations`; empty for none.
+        """Key of its parametrization in the packed engine; empty without one.
 
-        A technique that trains one thing and computes with another has one. In the serial engine
-        it has `substitute`, or is part of the model.
+        `seedlab.engines.packed.encoder.parametrizations.PARAMETRIZATIONS` has the keys. A technique
+        needs one if a pass computes with other weights than the trained ones. The serial engine
+        then calls `substitute`, or the loaded model does the computation.
         """
         return ""
 
     def model_options(self, options: ModelOptions) -> ModelOptions:
-        """Return how the model is loaded."""
+        """Return the options with which the model is loaded."""
         return options
 
     def peak_rates(self, peaks: Floats, n_layers: int) -> Floats:
@@ -122,9 +123,9 @@ class Effect(Generic[Settings]):
         Parameters
         ----------
         peaks : (depth,) array
-            As they were without the technique; a single one where all depths have one rate.
+            Peak rates without the technique; a single one if all depths have one rate.
         n_layers : int
-            Layers of the encoder, at least 1 where the technique is `by_depth`.
+            Layers of the encoder; at least 1 if the effect is `by_depth`.
         """
         return peaks
 
@@ -134,7 +135,7 @@ class Effect(Generic[Settings]):
         Parameters
         ----------
         rates : (step, depth) array
-            As they were without the technique.
+            Rates without the technique.
         factors : (depth,) array
             Peak rates, divided by the recipe's learning rate.
         averaging_start : int or None
@@ -143,7 +144,7 @@ class Effect(Generic[Settings]):
         return rates
 
     def on_parameters(self, loaded: LoadedModel) -> ParameterChanges:
-        """Return what the technique does to parameters.
+        """Return the technique's changes to parameters.
 
         Raises
         ------
@@ -153,7 +154,7 @@ class Effect(Generic[Settings]):
         return ParameterChanges()
 
     def on_steps(self, loaded: LoadedModel, averaging_start: int | None) -> StepEffect | None:
-        """Return what the technique does in every update; None for nothing."""
+        """Return the technique's effect on every update; None without one."""
         return None
 
     def substitute(
@@ -167,11 +168,11 @@ class Effect(Generic[Settings]):
         Parameters
         ----------
         model : torch.nn.Module
-            As a run starts from it.
+            It has the run's initial weights.
         trained : collection of str
             Names of the parameters that are trained.
         key : callable
-            From a stream of random numbers to the run's key of it.
+            Maps the name of a stream of random numbers to the run's key.
         """
         return None
 

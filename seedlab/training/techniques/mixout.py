@@ -1,8 +1,8 @@
-"""Mixout (Lee et al. 2020): weights fall back to where they started, at random.
+"""Mixout (Lee et al. 2020): weights fall back to their initial values, at random.
 
 The weight that a linear map computes with is ``((1 - M) w0 + M w - p w0) / (1 - p)``, where M is
 1 with probability 1 - p: in expectation it is w. The released code's gradient with respect to w
-lacks the factor 1 / (1 - p); here it is M / (1 - p), the derivative of what is computed.
+lacks the factor 1 / (1 - p); here it is M / (1 - p), the derivative of that weight.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def keep_mask(
     Parameters
     ----------
     shape : (int, int)
-        Of the weight: (output feature, input feature).
+        Shape of the weight: (output feature, input feature).
     p : float
         Probability of falling back, in [0, 1]: a weight is kept where its random word is at
         least floor(p 2**32).
@@ -97,9 +97,9 @@ def mix(w: torch.Tensor, w0: torch.Tensor, mask: torch.Tensor, p: float) -> torc
     Parameters
     ----------
     w, w0 : tensors of one shape
-        The weight, and what it falls back to.
+        The weight, and the value that it falls back to.
     mask : tensor of bool
-        Of that shape, or broadcasting to it: see `keep_mask`.
+        It has that shape or broadcasts to it: see `keep_mask`.
     p : float
         In [0, 1]; at 1 the result is `w0`, whatever the mask.
     """
@@ -111,14 +111,14 @@ def mix(w: torch.Tensor, w0: torch.Tensor, mask: torch.Tensor, p: float) -> torc
 class Mixout:
     """Mixout of all linear maps of a model.
 
-    Weights fall back to what they are now, which for a new map is its own random start, as in
-    the released code. Biases, embeddings and norms are left alone.
+    Weights fall back to their values at construction. For a new map that is its own random start,
+    as in the released code. Biases, embeddings and norms are left alone.
 
     Parameters
     ----------
     model : torch.nn.Module
     trained : collection of str
-        Names of the parameters that are trained; the others have nowhere to fall back from.
+        Names of the parameters that are trained. Mixout leaves the others alone.
     p, granularity, key
         See `keep_mask`.
     """

@@ -1,4 +1,4 @@
-"""Pre-trained weight decay (Zhang et al. 2021): towards where a run started, not towards 0."""
+"""Pre-trained weight decay (Zhang et al. 2021): towards the initial weights, not towards 0."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PriorDecayEffect(Effect[PriorDecaySpec]):
 
     @property
     def by_depth(self) -> bool:
-        """See `Effect`: the head is told by its depth."""
+        """See `Effect`: the head is found by its depth."""
         return not self.settings.anchor_head
 
     def on_steps(self, loaded: LoadedModel, averaging_start: int | None) -> StepEffect:

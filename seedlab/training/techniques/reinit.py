@@ -1,4 +1,4 @@
-"""Re-initialisation (Zhang et al. 2021): the top layers start anew."""
+"""Re-initialisation (Zhang et al. 2021): the top layers start from random weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`StepEffect`: what a technique does in every update, in every engine."""
+"""`StepEffect`: the effect of a technique on every update, in every engine."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ NamedTensors = Mapping[str, torch.Tensor]
 
 
 class StepEffect:
-    """What a technique does in every update: the base of a frozen dataclass.
+    """The effect of a technique on every update: the base of a frozen dataclass.
 
     Tensors come by parameter name and are changed in place, without autograd. They have a
-    leading run axis where an engine computes several runs at a time: write ``...`` before a
-    parameter's own axes, or count axes from the last. Of an embedding table there may be fewer
-    rows than the model has: those that the task uses. The rows that it never uses are
-    represented by their factor of where they started: a tensor under the table's name whose
-    start is 1.
+    leading run axis if an engine computes several runs at a time: write ``...`` before a
+    parameter's own axes, or count axes from the last. An embedding table may have fewer rows
+    than in the model: those that the task uses. The other rows are their initial values times one
+    factor. Another call of `before_update` and of `after_update` gets that factor, under the table's name and with the initial
+    value 1.
 
-    Two effects that compare equal do the same: an engine applies them to their runs at a time.
+    Effects that compare equal must do the same: an engine applies one of them to all their runs.
 
     Attributes
     ----------
     needs_start : bool
-        Whether `before_update` reads where the weights started.
+        Whether `before_update` reads the initial weights.
     elementwise : bool
         Whether `after_update` treats all numbers alike. An engine may then give it whole vectors
         of parameters under names of its own.
@@ -67,10 +67,10 @@ class StepEffect:
         ----------
         step : int
         weights, start : mapping of name to tensor
-            Trained parameters, and where they started: without a run axis where that is the
-            same for all runs, and empty unless `needs_start`.
+            Trained parameters and their initial values. The latter have no run axis if they are the
+            same for all runs, and are empty unless `needs_start`.
         rate : callable
-            From a parameter's name to its learning rate in this update.
+            Maps a parameter's name to its learning rate in this update.
         """
 
     def after_update(
@@ -83,14 +83,14 @@ class StepEffect:
         step : int
         weights : mapping of name to tensor
         buffer : callable
-            From one of `buffers` to its tensors by name. The first call makes it, as a copy of
-            the weights.
+            Maps one of `buffers` to its tensors by name. The first call makes the buffer, as a copy
+            of the weights.
         """
 
 
 @dataclass(frozen=True)
 class StepEffects:
-    """The step effects of a run, by when they act."""
+    """The step effects of a run, grouped by hook."""
 
     effects: tuple[StepEffect, ...] = ()
 
@@ -111,7 +111,7 @@ class StepEffects:
 
     @property
     def need_start(self) -> bool:
-        """Whether one of them reads where the weights started."""
+        """Whether one of them reads the initial weights."""
         return any(effect.needs_start for effect in self.effects)
 
     @property

@@ -8,7 +8,7 @@ trained parameters. The encoder does not depend on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -207,6 +207,13 @@ class MixoutParametrization:
             grads[name].mul_(masks[name])
 
 
+PARAMETRIZATIONS: Mapping[str, Callable[..., Parametrization]] = {
+    "lora": LoraParametrization.of,
+    "mixout": MixoutParametrization.of,
+}
+"""Makers of parametrizations by key; see `seedlab.training.techniques.effect.Effect.packed_form`."""
+
+
 def parametrize(
     effects: Collection[AnyEffect],
     model: nn.Module,
@@ -214,11 +221,8 @@ def parametrize(
     trained: Collection[str],
 ) -> Parametrization | None:
     """Return the parametrization that one of the effects asks for; None without one."""
-    forms: dict[str, Callable[..., Parametrization]] = {
-        "lora": LoraParametrization.of,
-        "mixout": MixoutParametrization.of,
-    }
     for effect in effects:
         if effect.packed_form:
-            return forms[effect.packed_form](effect, model, architecture, trained)
+            of = PARAMETRIZATIONS[effect.packed_form]
+            return of(effect, model, architecture, trained)
     return None
