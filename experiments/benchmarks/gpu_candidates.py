@@ -83,10 +83,10 @@ def widest(shape: str, task: EncodedTask, device: torch.device) -> int:
     """
     weights, run = make_weights(shape, torch.device("meta")), make_run(0, 1)
     plan = make_plan(run.recipe, run.evaluation, len(task.splits["train"]))
-    cut = partition_model(
+    partition = partition_model(
         weights, task, run, plan_parameters(run, plan, weights.model, weights.new)
     )
-    planned = cut.shape(run, room=0, buffers=0, initial_weights=False)
+    planned = partition.shape(run, room=0, buffers=0, initial_weights=False)
     taken = 2 * sum(tensor.nbytes for tensor in weights.pretrained.values())
     free = max(0, free_bytes(device) - taken)
     return fitting_width(planned, free, 1 if device.type == "cpu" else None)

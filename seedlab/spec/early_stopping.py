@@ -7,12 +7,11 @@ as if it had never been stopped.
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from seedlab.errors import SeedlabError, nearest
+from seedlab.allowed import AT_LEAST_0, AT_LEAST_1, OneOf, Range
+from seedlab.errors import SeedlabError
 
 
 @dataclass(frozen=True)
@@ -68,16 +67,18 @@ _USED: dict[str, tuple[str, ...]] = {
 }
 """Settings that each policy uses, besides `started` and `seed`, which all policies use."""
 
-_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "started": (lambda x: x is None or x >= 2, "at least 2, or null for all cells"),
-    "fraction": (lambda x: 0.0 < x < 1.0, "above 0 and below 1"),
-    "continued": (lambda x: x is None or x >= 1, "at least 1"),
-    "reduction": (lambda x: x >= 2, "at least 2"),
-    "least": (lambda x: x >= 2, "at least 2"),
-    "patience": (lambda x: x >= 1, "at least 1"),
-    "improvement": (lambda x: x >= 0.0 and math.isfinite(x), "at least 0"),
-    "seed": (lambda x: x >= 0, "at least 0"),
+_POLICY = OneOf(tuple(_USED))
+_RANGES: Mapping[str, Range] = {
+    "started": Range(2, note=", or null for all cells"),
+    "fraction": Range(0, 1, above=True, below=True),
+    "continued": AT_LEAST_1,
+    "reduction": Range(2),
+    "least": Range(2),
+    "patience": AT_LEAST_1,
+    "improvement": AT_LEAST_0,
+    "seed": AT_LEAST_0,
 }
+_CHECKPOINT_EVERY = Range(1, note=", or null for none")
 
 
 def check_early_stopping(spec: EarlyStoppingSpec) -> None:
@@ -88,19 +89,11 @@ def check_early_stopping(spec: EarlyStoppingSpec) -> None:
     SeedlabError
         The message names the key, the value and the allowed ones.
     """
-    if spec.policy not in _USED:
-        raise SeedlabError(
-            f"early_stopping.policy={spec.policy} is not known; allowed: {', '.join(_USED)}."
-            f"{nearest(spec.policy, _USED)}"
-        )
+    _POLICY.check("early_stopping.policy", spec.policy)
     used = (*_USED[spec.policy], *(("started", "seed") if spec.active else ()))
     for field in dataclasses.fields(spec)[1:]:
         value = getattr(spec, field.name)
-        holds, allowed = _RANGES[field.name]
-        if not holds(value):
-            raise SeedlabError(
-                f"early_stopping.{field.name}={value} is out of range; it must be {allowed}."
-            )
+        _RANGES[field.name].check(f"early_stopping.{field.name}", value)
         if field.name not in used and value != field.default:
             raise SeedlabError(
                 f"early_stopping.{field.name}={value} has no effect with "
@@ -121,8 +114,4 @@ def check_early_stopping(spec: EarlyStoppingSpec) -> None:
 
 def check_train(spec: TrainSpec) -> None:
     """Refuse an interval between checkpoints that is below 1."""
-    if spec.checkpoint_every is not None and spec.checkpoint_every < 1:
-        raise SeedlabError(
-            f"train.checkpoint_every={spec.checkpoint_every} is out of range; it must be at least 1, "
-            "or null for none."
-        )
+    _CHECKPOINT_EVERY.check("train.checkpoint_every", spec.checkpoint_every)
