@@ -16,7 +16,7 @@ from typing import Any
 def later(default: Any) -> Any:
     """Return a dataclass field that is not part of an identity at its default.
 
-    A field that is added after a release must be marked so, at whatever depth it lies. The names
+    A field that is added after a release must be marked so, at any depth. The names
     of all runs, cohorts and searches on disk then stay as they are.
 
     Parameters

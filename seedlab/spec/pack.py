@@ -172,7 +172,7 @@ def repack(runs: Sequence[RunSpec], engine: EngineSpec, stage: Stage, workers: i
     engine : EngineSpec
     stage : Stage
     workers : int
-        How many packs are trained at a time, at least 1.
+        Packs that are trained at the same time, at least 1.
     """
     share = min(engine.width, -(-len(runs) // workers)) if runs else 1
     short = dataclasses.replace(engine, width=share)

@@ -45,7 +45,7 @@ class LayerRatesSpec(Technique):
 
     def conflicts(self) -> Mapping[str, str]:
         """See `Technique`."""
-        return {"features": "no layer of the encoder is trained, at whatever rate"}
+        return {"features": "no layer of the encoder is trained, at any rate"}
 
     def check(self, recipe: OtherSettings) -> None:
         """See `Technique`. Multipliers are checked even if the scheme does not use them."""

@@ -77,7 +77,7 @@ class StackSteps:
 
     @property
     def scored(self) -> RunBuffer | None:
-        """The buffer that is scored in the place of the weights, if there is one yet."""
+        """The buffer that is scored instead of the weights, if there is one yet."""
         return self.buffers.get(self._effects(self.run_options[0]).scored)
 
     def on_gradients(self, step: int, grads: torch.Tensor) -> None:

@@ -51,7 +51,7 @@ class Forward:
     ) -> torch.Tensor:
         """Return the (row, class) logits of a batch of a split.
 
-        `mixed` weights, if any, take the place of the model's, by parameter name.
+        `mixed` weights, by parameter name, replace the model's.
         """
         logits: torch.Tensor
         with self._autocast():

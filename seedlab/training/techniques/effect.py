@@ -76,7 +76,7 @@ class ParameterChanges(NamedTuple):
 
 
 class SubstituteWeights(Protocol):
-    """Weights that a model computes with in training, in the place of its own."""
+    """Weights that a model computes with in training, instead of its own."""
 
     def masks(self, step: int) -> dict[str, torch.Tensor]:
         """Return the random masks of update number `step`, by parameter name."""

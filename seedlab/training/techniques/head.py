@@ -1,4 +1,4 @@
-"""A head over several hidden states in the place of the architecture's own."""
+"""A head over several hidden states, instead of the architecture's own."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class StepEffect:
     buffers : tuple of str
         Names of the buffers of the weights' shapes that it keeps; each is part of a checkpoint.
     scored : str
-        The buffer that is scored in the place of the weights, from
+        The buffer that is scored instead of the weights, from
         `seedlab.techniques.technique.Technique.averaging_start` on; empty for none.
     """
 
@@ -121,7 +121,7 @@ class StepEffects:
 
     @property
     def scored(self) -> str:
-        """The buffer that is scored in the place of the weights; empty for none."""
+        """The buffer that is scored instead of the weights; empty for none."""
         return next((effect.scored for effect in self.effects if effect.scored), "")
 
     def _with(self, hook: str) -> tuple[StepEffect, ...]:

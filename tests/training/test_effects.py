@@ -1,4 +1,4 @@
-"""What a recipe changes in the model itself, and that it is part of what is loaded."""
+"""Options with which a recipe's model is loaded, and mixout in a whole model."""
 
 from __future__ import annotations
 
@@ -41,12 +41,14 @@ from tests.suites.tiny import ARCHITECTURES, tiny_checkpoint, tiny_task
         (RecipeSpec(adapter=AdapterSpec("bitfit")), ModelOptions()),
     ],
 )
-def test_structure_of_a_recipe(recipe: RecipeSpec, model_options: ModelOptions) -> None:
+def test_a_recipe_decides_how_its_model_is_loaded(
+    recipe: RecipeSpec, model_options: ModelOptions
+) -> None:
     assert model_options_of(recipe) == model_options
 
 
-def test_another_structure_is_another_model(tmp_path: Path) -> None:
-    """A worker keeps the model it has loaded only for runs that want the same one."""
+def test_other_options_load_another_model(tmp_path: Path) -> None:
+    """A worker reuses its loaded model only for runs that load the same model."""
     tiny_checkpoint(tmp_path / "bert", "bert")
     task, model = tiny_task(), ModelSpec(path=str(tmp_path / "bert"))
     recipes = [
