@@ -1,1 +1,1 @@
-"""The Hydra application behind `seedlab run`: plan, dry run, packs."""
+"""The Hydra application behind `seedlab run`, and the text of its dry run."""

@@ -31,7 +31,7 @@ ConfigStore.instance().store(name="seedlab_defaults", node=defaults())
 
 @dataclass(frozen=True)
 class IdentifiedRun:
-    """The run that a configuration asks for, identified; a `seedlab.launch.jobs.application.RunRequest`."""
+    """A `seedlab.launch.jobs.application.RunRequest`: the one run of a configuration, with its hashes."""
 
     spec: RunSpec
     engine: EngineSpec
@@ -41,10 +41,10 @@ class IdentifiedRun:
 
 
 class SeedlabAdapter:
-    """Plans and trains seedlab's runs for the launcher."""
+    """Identifies, describes and trains seedlab's runs for the launcher."""
 
-    def plan(self, cfg: DictConfig) -> IdentifiedRun:
-        """Return the run of a configuration, checked, with its content hashes."""
+    def request(self, cfg: DictConfig) -> IdentifiedRun:
+        """Return the run of a configuration, after checking it, with its content hashes."""
         settings = read_settings(cfg)
         check_run(settings.spec)
         check_engine(settings.engine)
@@ -58,14 +58,15 @@ class SeedlabAdapter:
             settings.early_stopping,
         )
 
-    def cohorts(self, plans: Sequence[RunRequest]) -> Sequence[StagedRuns]:
+    def cohorts(self, requests: Sequence[RunRequest]) -> Sequence[StagedRuns]:
         """Return a cohort per study, setting and policy: runs that differ in seeds alone."""
         groups: dict[object, list[RunRequest]] = {}
-        for plan in plans:
-            if plan.early_stopping.active:
-                setting = dataclasses.replace(plan.spec, seeds=Seeds())
-                key = (plan.study, setting, plan.early_stopping, plan.engine, plan.stage)
-                groups.setdefault(key, []).append(plan)
+        for request in requests:
+            if request.early_stopping.active:
+                setting = dataclasses.replace(request.spec, seeds=Seeds())
+                policy = request.early_stopping
+                key = (request.study, setting, policy, request.engine, request.stage)
+                groups.setdefault(key, []).append(request)
         if not groups:
             return ()
         from seedlab.early_stopping.cohort import Cohort
@@ -73,7 +74,7 @@ class SeedlabAdapter:
         return [
             Cohort(
                 group[0].study,
-                [plan.spec for plan in group],
+                [request.spec for request in group],
                 group[0].early_stopping,
                 group[0].engine,
                 group[0].stage.every,
@@ -83,10 +84,10 @@ class SeedlabAdapter:
 
     def begin(self, study: Path, specs: Sequence[RunSpec]) -> None:
         """Add the runs to the study's plan."""
-        StudyFolder(study).plan(specs)
+        StudyFolder(study).begin(specs)
 
-    def finished(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
-        """Return the score of every run that was trained to its end."""
+    def scores_on_record(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
+        """Return the score of every finished or diverged run, by run id."""
         records = StudyFolder(study).records()
         return {
             run_id: record.reported(engine.score)
@@ -94,11 +95,11 @@ class SeedlabAdapter:
             if record.is_over
         }
 
-    def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]) -> str:
+    def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str]) -> str:
         """Return the plan as text, for ``dry=true``."""
         from seedlab.application.dry_run import describe
 
-        return describe(specs, packs, finished)
+        return describe(specs, packs, on_record)
 
     def execute(
         self, pack: Pack, study: Path, on_event: Callable[[Event], None]
@@ -124,52 +125,52 @@ def run(cfg: DictConfig) -> float | None:
     """
     adapter = SeedlabAdapter()
     settings = read_settings(cfg)
-    planned = adapter.plan(cfg)
-    if planned.early_stopping.active and planned.early_stopping.policy != "patience":
+    requested = adapter.request(cfg)
+    if requested.early_stopping.active and requested.early_stopping.policy != "patience":
         raise SeedlabError(
-            f"early_stopping={planned.early_stopping.policy} compares runs with each other, and this "
+            f"early_stopping={requested.early_stopping.policy} compares runs with each other, and this "
             "is one run by itself; sweep over seeds with -m (--multirun) and hydra/launcher=seedlab, "
             "or leave early_stopping out. By itself a run can have early_stopping=patience."
         )
-    study = StudyFolder(planned.study)
-    pack = Pack((planned.spec,), planned.engine, planned.stage)
-    finished = adapter.finished(planned.study, planned.engine).keys()
-    cohorts = adapter.cohorts([planned])
+    study = StudyFolder(requested.study)
+    pack = Pack((requested.spec,), requested.engine, requested.stage)
+    on_record = adapter.scores_on_record(requested.study, requested.engine).keys()
+    cohorts = adapter.cohorts([requested])
     if settings.dry:
-        left = [] if planned.spec.run_id in finished else [pack]
+        left = [] if requested.spec.run_id in on_record else [pack]
         lines = [line for cohort in cohorts for line in ("", *cohort.plan_text(1))]
-        print("\n".join([adapter.describe([planned.spec], left, set(finished)), *lines]))  # noqa: T201
+        print("\n".join([adapter.describe([requested.spec], left, set(on_record)), *lines]))  # noqa: T201
         return None
-    study.plan([planned.spec])
-    known = planned.spec.run_id in finished
+    study.begin([requested.spec])
+    known = requested.spec.run_id in on_record
     if cohorts and not known:
-        return _run_cohort(adapter, cohorts[0], planned)
-    score = _train(adapter, pack, planned)
+        return _run_cohort(adapter, cohorts[0], requested)
+    score = _train(adapter, pack, requested)
     log.info(
-        f"run {planned.spec.run_id} {'was on record' if known else 'finished'}: "
-        f"{planned.engine.score} validation score {score:.4f}, in {study.folder}"
+        f"run {requested.spec.run_id} {'was on record' if known else 'finished'}: "
+        f"{requested.engine.score} validation score {score:.4f}, in {study.folder}"
     )
     return score
 
 
 def _run_cohort(
-    adapter: SeedlabAdapter, cohort: StagedRuns, planned: IdentifiedRun
+    adapter: SeedlabAdapter, cohort: StagedRuns, requested: IdentifiedRun
 ) -> float | None:
     """Train a run that only its own curve can stop."""
     cohort.begin()
-    while packs := cohort.packs((), planned.engine.threads, 1):
+    while packs := cohort.packs((), requested.engine.threads, 1):
         for pack in packs:
-            _train(adapter, pack, planned)
+            _train(adapter, pack, requested)
     log.info(cohort.outcome_text())
-    return cohort.reports(planned.engine.score)[planned.spec.run_id]
+    return cohort.reports(requested.engine.score)[requested.spec.run_id]
 
 
-def _train(adapter: SeedlabAdapter, pack: Pack, planned: IdentifiedRun) -> float | None:
+def _train(adapter: SeedlabAdapter, pack: Pack, requested: IdentifiedRun) -> float | None:
     """Train the one run of a pack and return its score."""
-    outcome = adapter.execute(pack, planned.study, lambda event: None)[planned.spec.run_id]
+    outcome = adapter.execute(pack, requested.study, lambda event: None)[requested.spec.run_id]
     if outcome.status == "skipped":
         raise SeedlabError(
-            f"run {planned.spec.run_id} of study '{StudyFolder(planned.study).name}' is being trained by "
+            f"run {requested.spec.run_id} of study '{StudyFolder(requested.study).name}' is being trained by "
             "another process; wait for it, or look with `seedlab status`."
         )
     return outcome.score

@@ -53,7 +53,7 @@ class Probe:
     decays: tuple[tuple[float, int, int], ...]
 
 
-def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]) -> str:
+def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str]) -> str:
     """Return the plan of a batch as text.
 
     Parameters
@@ -62,10 +62,10 @@ def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]
         All runs asked for.
     packs : sequence of Pack
         Packs of the runs still to train.
-    finished : set of str
-        Run ids on record.
+    on_record : set of str
+        Ids of the runs that are trained to their end.
     """
-    done = sum(spec.run_id in finished for spec in specs)
+    done = sum(spec.run_id in on_record for spec in specs)
     widths = sorted({len(pack.runs) for pack in packs})
     lines = [
         f"runs     {len(specs)} asked for, {done} on record, {len(specs) - done} to train",
@@ -74,7 +74,7 @@ def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]
     total = 0.0
     for key in dict.fromkeys(shape_key(spec) for spec in specs):
         members = [spec for spec in specs if shape_key(spec) == key]
-        left = sum(spec.run_id not in finished for spec in members)
+        left = sum(spec.run_id not in on_record for spec in members)
         engine = packs[0].engine if packs else EngineSpec()
         task = load_encoded(key.task, key.model, key.seeds.subsample, key.recipe.truncation)
         plan = make_plan(key.recipe, key.evaluation, len(task.splits["train"]))
@@ -102,28 +102,28 @@ def measure(run: RunSpec, task: EncodedTask, engine: EngineSpec, plan: StepPlan)
 
     device = prepare(engine)
     weights = load_weights_of(run, task, device)
-    trainee = SerialModel(run, task, weights, plan, {})
+    model = SerialModel(run, task, weights, plan, {})
     examples = training_batches(len(task.splits["train"]), run.recipe.batch_size, run.seeds.order)
     seconds = []
     for step in range(2):
         batch = collate(task.splits["train"], next(examples), task.pad_id)
         start = time.perf_counter()
-        trainee.update(batch, min(step, plan.total_steps - 1), by_depth=False)
+        model.update(batch, min(step, plan.total_steps - 1), by_depth=False)
         seconds.append(time.perf_counter() - start)
     few = _first(task.splits["dev"], run.evaluation.batch_size)
     start = time.perf_counter()
-    trainee.logits(few)
+    model.logits(few)
     scored = (time.perf_counter() - start) / len(few)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak *= 1 if sys.platform == "darwin" else 1024
     if device != "cpu":
         peak = torch.cuda.max_memory_allocated()
-    where = _depths(trainee.model)
-    sizes = [0] * (1 + max(where.values(), default=0))
-    for name, parameter in trainee.model.named_parameters():
-        sizes[where.get(name, 0)] += parameter.numel() * parameter.requires_grad
+    depth_of = _depths(model.model)
+    sizes = [0] * (1 + max(depth_of.values(), default=0))
+    for name, parameter in model.model.named_parameters():
+        sizes[depth_of.get(name, 0)] += parameter.numel() * parameter.requires_grad
     decays: dict[float, list[int]] = {}
-    for options in trainee.optimizer.param_groups:
+    for options in model.optimizer.param_groups:
         found = decays.setdefault(float(options["weight_decay"]), [])
         found += [p.numel() for p in options["params"]]
     return Probe(

@@ -56,7 +56,7 @@ def rate_lines(
     ruler = [" "] * min(WIDTH, steps)
     for letter, (step, _) in marks.items():
         ruler[step * len(ruler) // steps] = letter
-    legend = "; ".join(f"{k}: {what} at update {step:,}" for k, (step, what) in marks.items())
+    legend = "; ".join(f"{k}: {event} at update {step:,}" for k, (step, event) in marks.items())
     return [*lines, " " * INDENT + "".join(ruler).rstrip(), f"         {legend}"]
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from seedlab.commands.endings import end, wants_debug
+from seedlab.commands.endings import DEBUG, end, wants_debug
 from seedlab.commands.verbs.verb import CommandVerb
 from seedlab.launch import repeat_command
 
@@ -49,40 +49,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0; 1 for a failed run; 2 for a refusal; 70 for an error in seedlab; 130 after Ctrl-C.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = wants_debug(words)
-    if words[:1] == ["--debug"]:
-        del words[0]
+    command = list(sys.argv[1:] if arguments is None else arguments)
+    debug = wants_debug(command)
+    command = [argument for argument in command if argument != DEBUG]
     try:
-        with repeat_command.given(words):
-            return _dispatch(words)
+        with repeat_command.given(command):
+            return _dispatch(command)
     except (Exception, KeyboardInterrupt) as error:
-        return end(error, words, debug=debug)
+        return end(error, command, debug=debug)
 
 
-def _dispatch(words: list[str]) -> int:
-    if words and words[0] in VERBS and (verb := _verb(words[0])).unparsed:
-        return verb.act(argparse.Namespace(overrides=words[1:]))
-    options = _parser(words).parse_args(words)
+def _dispatch(command: list[str]) -> int:
+    if command and command[0] in VERBS and (verb := _verb(command[0])).unparsed:
+        return verb.act(argparse.Namespace(overrides=command[1:]))
+    options, unknown = _parser(command).parse_known_args(command)
+    if unknown:
+        # The verb's own parser names the verb and its usage; argparse would name the program's.
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     act = _verb(options.verb).act
     return act(options)
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(command: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="seedlab", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--debug",
+        DEBUG,
         action="store_true",
-        help="print the traceback of a refusal, too (before the verb; or set SEEDLAB_DEBUG=1)",
+        help="print the traceback of a refusal, too (or set SEEDLAB_DEBUG=1)",
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
     for name in VERBS:
         verb = _verb(name)
         made = verbs.add_parser(name, help=verb.help, description=verb.help)
+        made.set_defaults(parser=made)
         # Arguments may need imports that take time, so only this verb's are made.
-        if name in words:
+        if name in command:
             verb.add_arguments(made)
     return parser
 

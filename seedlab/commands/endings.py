@@ -11,6 +11,8 @@ from importlib import metadata
 
 from seedlab.errors import SeedlabError, is_out_of_memory
 
+DEBUG = "--debug"
+"""The flag that prints the traceback of a refusal, before or after the verb."""
 FAILED = 1
 REFUSED = 2
 INTERNAL = 70
@@ -19,12 +21,12 @@ INTERRUPTED = 130
 """128 and the number of SIGINT, as shells count."""
 
 
-def wants_debug(words: Sequence[str]) -> bool:
-    """Return whether ``--debug`` comes before the verb, or ``SEEDLAB_DEBUG`` is set (and not 0)."""
-    return list(words[:1]) == ["--debug"] or os.environ.get("SEEDLAB_DEBUG", "0") not in ("", "0")
+def wants_debug(arguments: Sequence[str]) -> bool:
+    """Return whether ``--debug`` is among the arguments, or ``SEEDLAB_DEBUG`` is set (and not 0)."""
+    return DEBUG in arguments or os.environ.get("SEEDLAB_DEBUG", "0") not in ("", "0")
 
 
-def end(error: BaseException, words: Sequence[str], *, debug: bool) -> int:
+def end(error: BaseException, arguments: Sequence[str], *, debug: bool) -> int:
     """Report an error that ended a command and return the exit code.
 
     A refusal (`SeedlabError`) is one line. So is an error of the operating system that names a
@@ -35,7 +37,7 @@ def end(error: BaseException, words: Sequence[str], *, debug: bool) -> int:
     Parameters
     ----------
     error : BaseException
-    words : sequence of str
+    arguments : sequence of str
         The command line after the program's name.
     debug : bool
         Print the traceback in every case.
@@ -53,7 +55,7 @@ def end(error: BaseException, words: Sequence[str], *, debug: bool) -> int:
     if debug or found is None:
         sys.stderr.write("".join(traceback.format_exception(error)))
     if found is None:
-        sys.stderr.write(_report_request(words))
+        sys.stderr.write(_report_request(arguments))
         return INTERNAL
     line, code = found
     if line:
@@ -81,14 +83,14 @@ def _one_line(error: BaseException) -> tuple[str, int] | None:
     return None
 
 
-def _report_request(words: Sequence[str]) -> str:
+def _report_request(arguments: Sequence[str]) -> str:
     from seedlab.store.provenance import versions
 
     used = ", ".join(f"{name} {version}" for name, version in (versions() | _others()).items())
     return (
         "\nseedlab: this is an error in seedlab, not in your command. Please report it, with this "
         "text, to the maintainers.\n"
-        f"command: {shlex.join(['seedlab', *words])}\n"
+        f"command: {shlex.join(['seedlab', *arguments])}\n"
         f"versions: {used}\n"
     )
 

@@ -15,11 +15,15 @@ class Event:
     Parameters
     ----------
     kind : str
-        ``started``; ``stepped`` (a step count and nothing else, at most a few a second);
-        ``evaluated`` (`step`, `score`); ``finished`` (`score`; sent *after* the run's record
-        is in the store, because a run that was announced is not trained again when its
-        worker dies a moment later); ``stopped`` (the same for a run that was trained up to a
-        rung, `step`, and may be resumed); ``failed`` (`message`); ``skipped`` (another process trains it).
+        - ``started``
+        - ``stepped``: a step count and nothing else, at most a few a second
+        - ``evaluated``: `step` and `score`
+        - ``finished``: `score`; the run reached its end or diverged, and its record is in the
+          store. The order matters: a run that was announced is not trained again when its worker
+          dies a moment later.
+        - ``stopped``: the same for a run that was trained up to a rung, `step`, and may be resumed
+        - ``failed``: `message`
+        - ``skipped``: another process trains it
     run_id : str
     step, total_steps : int
         Updates made and updates that the recipe asks for; 0 when unknown.
@@ -42,12 +46,12 @@ class Event:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one run of a pack ended.
+    """The end of one run of a pack.
 
     Parameters
     ----------
     status : str
-        ``finished``: its result is in the store, now or from before. Diverged and stopped runs have
+        ``recorded``: its result is in the store, now or from before. Diverged and stopped runs have
         results too. ``failed``: it raised `error`. ``skipped``: another process
         has its claim, and the launcher asks again later.
     score : float or None
@@ -56,6 +60,6 @@ class Outcome:
         The traceback of a failed run.
     """
 
-    status: Literal["finished", "failed", "skipped"]
+    status: Literal["recorded", "failed", "skipped"]
     score: float | None = None
     error: str = ""

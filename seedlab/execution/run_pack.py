@@ -54,7 +54,7 @@ def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict
                 found = recorded.get(run_id)
                 there = found if found is not None and found.has_reached(until) else None
                 outcomes[run_id] = (
-                    Outcome("finished", there.reported(score)) if there else Outcome("skipped")
+                    Outcome("recorded", there.reported(score)) if there else Outcome("skipped")
                 )
                 on_event(_ended(there, run_id))
         todo = [run for run in pack.runs if run.run_id in claimed]
@@ -74,7 +74,7 @@ def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict
                 if record.is_over:
                     Checkpoints(folder).drop([run_id])
                 claimed[run_id].release()
-                outcomes[run_id] = Outcome("finished", record.reported(score))
+                outcomes[run_id] = Outcome("recorded", record.reported(score))
                 on_event(_ended(record, run_id))
     return outcomes
 

@@ -1,1 +1,1 @@
-"""Where packs run: Hydra's launcher and sweeper, worker processes, the application."""
+"""Launching: a batch of Hydra's jobs becomes packs, which an executor hands to workers."""

@@ -28,7 +28,7 @@ class PlannedJob:
     """A job and the run that it asks for."""
 
     job: Job
-    plan: RunRequest
+    request: RunRequest
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class BatchPlan:
         All of them, in Hydra's order.
     planned : tuple of PlannedJob
         The same jobs with their runs; empty for a foreign application.
-    finished : mapping of position to score
-        Scores of jobs whose run is in the store.
+    on_record : mapping of position to score
+        Scores of the jobs whose run is finished or diverged and in the store.
     templates : mapping of group to DictConfig
     """
 
     jobs: tuple[Job, ...]
     planned: tuple[PlannedJob, ...]
-    finished: Mapping[int, float | None]
+    on_record: Mapping[int, float | None]
     templates: Mapping[int, DictConfig]
 
     @property
@@ -61,7 +61,7 @@ class BatchPlan:
     @property
     def engines(self) -> list[EngineSpec]:
         """The engines that the batch asks for, each once."""
-        return list(dict.fromkeys(item.plan.engine for item in self.planned))
+        return list(dict.fromkeys(item.request.engine for item in self.planned))
 
 
 def plan_batch(
@@ -87,28 +87,30 @@ def plan_batch(
         groups.setdefault(group_key(overrides), []).append(position)
     templates: dict[int, DictConfig] = {}
     jobs: dict[int, Job] = {}
-    plans: dict[int, RunRequest] = {}
+    requests: dict[int, RunRequest] = {}
     for group, positions in enumerate(groups.values()):
         template = compose_template(loader, master, batch[positions[0]])
         templates[group] = template
         if adapter is not None:
             refuse_chdir(template)
-            plans |= _plans(template, {at: batch[at] for at in positions}, adapter)
+            requests |= _requests(template, {at: batch[at] for at in positions}, adapter)
         for at in positions:
             number = first_number + at
-            run_id = plans[at].spec.run_id if adapter is not None else str(number)
+            run_id = requests[at].spec.run_id if adapter is not None else str(number)
             jobs[at] = Job(at, number, tuple(batch[at]), run_id, group)
     ordered = tuple(jobs[at] for at in range(len(batch)))
-    planned = tuple(PlannedJob(job, plans[job.position]) for job in ordered if plans)
-    finished: dict[int, float | None] = {}
+    planned = tuple(PlannedJob(job, requests[job.position]) for job in ordered if requests)
+    on_record: dict[int, float | None] = {}
     for study, items in _by_study(planned):
-        # Finished runs are dropped below, so a run that is asked for twice is found here.
-        form_packs([item.plan.spec for item in items], EngineSpec())
-        known = adapter.finished(study, items[0].plan.engine) if adapter is not None else {}
-        finished |= {
+        # Runs on record are dropped below, so a run that is asked for twice is refused here.
+        form_packs([item.request.spec for item in items], EngineSpec())
+        known = (
+            adapter.scores_on_record(study, items[0].request.engine) if adapter is not None else {}
+        )
+        on_record |= {
             item.job.position: known[item.job.run_id] for item in items if item.job.run_id in known
         }
-    return BatchPlan(ordered, planned, finished, templates)
+    return BatchPlan(ordered, planned, on_record, templates)
 
 
 def make_work_items(
@@ -124,7 +126,7 @@ def make_work_items(
     workers : int
         Packs that are trained side by side, at least 1.
     besides : collection of int
-        Positions of jobs that are left out.
+        Positions of further jobs that are left out.
     """
     if not plan.planned:
         return [WorkItem((job,), {job.group: plan.templates[job.group]}) for job in plan.jobs]
@@ -133,15 +135,17 @@ def make_work_items(
         todo = [
             item
             for item in items
-            if item.job.position not in plan.finished and item.job.position not in besides
+            if item.job.position not in plan.on_record and item.job.position not in besides
         ]
         jobs = {item.job.run_id: item.job for item in todo}
         packs: list[Pack] = []
-        for engine, stage in dict.fromkeys((item.plan.engine, item.plan.stage) for item in todo):
+        for engine, stage in dict.fromkeys(
+            (item.request.engine, item.request.stage) for item in todo
+        ):
             specs = [
-                item.plan.spec
+                item.request.spec
                 for item in todo
-                if (item.plan.engine, item.plan.stage) == (engine, stage)
+                if (item.request.engine, item.request.stage) == (engine, stage)
             ]
             recorded = dataclasses.replace(engine, threads=threads)
             packs += form_packs(specs, recorded, stage)
@@ -158,17 +162,17 @@ def make_work_item(
     return WorkItem(mine, {job.group: templates[job.group] for job in mine}, pack, study)
 
 
-def _plans(
+def _requests(
     template: DictConfig, overrides: Mapping[int, Sequence[str]], adapter: TaskAdapter
 ) -> dict[int, RunRequest]:
-    plans = {}
+    requests = {}
     with task_config(template) as cfg:
         for position, lines in overrides.items():
             set_seeds(cfg, swept_seeds(lines))
-            plans[position] = adapter.plan(cfg)
-    return plans
+            requests[position] = adapter.request(cfg)
+    return requests
 
 
 def _by_study(planned: Sequence[PlannedJob]) -> Iterator[tuple[Path, list[PlannedJob]]]:
-    for study in dict.fromkeys(item.plan.study for item in planned):
-        yield study, [item for item in planned if item.plan.study == study]
+    for study in dict.fromkeys(item.request.study for item in planned):
+        yield study, [item for item in planned if item.request.study == study]

@@ -11,7 +11,7 @@ from seedlab.launch.jobs.work import Job
 _SHOWN = 8
 _REPORT = (
     "An error with a traceback is unexpected. Open an issue with the traceback "
-    "and the command (CONTRIBUTING.md says where)."
+    "and the command (see CONTRIBUTING.md)."
 )
 
 
@@ -48,7 +48,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def _explained(error: BaseException) -> bool:
-    """Return whether the message alone says what to do: refusals and dead workers."""
+    """Return whether the message alone names the remedy: refusals and dead workers."""
     return isinstance(error, WorkerDiedError) or (
         isinstance(error, SeedlabError) and error.exit_code == SeedlabError.exit_code
     )

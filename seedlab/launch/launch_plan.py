@@ -26,17 +26,17 @@ def dry_run_text(
     started = {run.run_id for cohort in cohorts for run in cohort.started}
     in_cohorts = {run.run_id for cohort in cohorts for run in cohort.cells}
     specs = [
-        item.plan.spec
+        item.request.spec
         for item in plan.planned
         if item.job.run_id in started or item.job.run_id not in in_cohorts
     ]
-    finished = {job.run_id for job in plan.jobs if job.position in plan.finished}
+    on_record = {job.run_id for job in plan.jobs if job.position in plan.on_record}
     threads = slots[0].threads if slots else 1
     not_started = [job.position for job in plan.jobs if job.run_id in in_cohorts - started]
     work_items = make_work_items(plan, threads, max(1, len(slots)), not_started)
     packs = [work.pack for work in work_items if work.pack is not None]
     lines = [line for cohort in cohorts for line in ("", *cohort.plan_text(len(slots)))]
-    return "\n".join([adapter.describe(specs, packs, finished), *lines])
+    return "\n".join([adapter.describe(specs, packs, on_record), *lines])
 
 
 def headline(plan: BatchPlan, work_items: Sequence[WorkItem], workers: int) -> str:
@@ -47,6 +47,6 @@ def headline(plan: BatchPlan, work_items: Sequence[WorkItem], workers: int) -> s
     until = sorted({w.pack.stage.until for w in work_items if w.pack and w.pack.stage.until})
     steps = f" up to step {' or '.join(map(str, until))}" if until else ""
     return (
-        f"{len(plan.jobs)} runs: {len(plan.finished)} on record, {jobs} to train{steps} in "
+        f"{len(plan.jobs)} runs: {len(plan.on_record)} on record, {jobs} to train{steps} in "
         f"{len(work_items)} packs on {workers} workers"
     )

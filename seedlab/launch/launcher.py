@@ -58,12 +58,14 @@ def launch(
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     adapter = adapter_of(task_function)
     plan = plan_batch(hydra_context.config_loader, config, batch, first_number, adapter)
-    cohorts = adapter.cohorts([item.plan for item in plan.planned]) if adapter is not None else ()
+    cohorts = (
+        adapter.cohorts([item.request for item in plan.planned]) if adapter is not None else ()
+    )
     if cohorts:
         _refuse_batches(config)
     task_name = str(config.hydra.job.name)
     executor: Executor | None = None
-    if len(plan.finished) < len(plan.jobs):
+    if len(plan.on_record) < len(plan.jobs):
         session = Session(hydra_context, task_function, singleton_state(), task_name)
         executor = make_executor(settings, _resources(plan), session)
     if plan.dry and adapter is not None:
@@ -71,9 +73,9 @@ def launch(
         sys.stdout.write("\n")
         return [completed_return(job, None, task_name) for job in plan.jobs]
     returns = {
-        job.position: completed_return(job, plan.finished[job.position], task_name)
+        job.position: completed_return(job, plan.on_record[job.position], task_name)
         for job in plan.jobs
-        if job.position in plan.finished
+        if job.position in plan.on_record
     }
     Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     if adapter is not None:
@@ -106,7 +108,7 @@ def _train(
         while work_items := stages.next(_errors(returns)):
             jobs = sum(len(work.jobs) for work in work_items)
             log.info(headline(plan, work_items, min(len(executor.slots), len(work_items))))
-            before = 0 if stages.several else len(plan.finished)
+            before = 0 if stages.several else len(plan.on_record)
             with make_display(
                 settings.progress, jobs + before, before, settings.heartbeat
             ) as display:
@@ -130,8 +132,10 @@ def _finish_cohorts(
     deferred: list[str] = []
     errors = _errors(returns)
     for cohort in cohorts:
-        jobs = {item.job.run_id: item for item in plan.planned if item.plan.study == cohort.study}
-        scores = cohort.reports(plan.planned[0].plan.engine.score)
+        jobs = {
+            item.job.run_id: item for item in plan.planned if item.request.study == cohort.study
+        }
+        scores = cohort.reports(plan.planned[0].request.engine.score)
         for run in cohort.cells:
             job = jobs[run.run_id].job
             if run.run_id in scores and job.position not in errors:
@@ -165,7 +169,7 @@ def _resources(plan: BatchPlan) -> Resources:
     wanted = {(engine.threads, engine.device) for engine in plan.engines} or {(None, "auto")}
     if len(wanted) > 1:
         raise SeedlabError(
-            "engine.threads and engine.device decide where workers run, so they can't differ "
+            "engine.threads and engine.device apply to a worker as a whole, so they can't differ "
             f"between the jobs of one launch; got (threads, device): "
             f"{', '.join(map(str, sorted(wanted, key=str)))}. Issue one command for each."
         )
@@ -180,8 +184,8 @@ def _begin(plan: BatchPlan, cohorts: Sequence[StagedRuns], adapter: TaskAdapter)
         for cohort in cohorts
         for run in {*cohort.cells} - {*cohort.started}
     }
-    for study in dict.fromkeys(item.plan.study for item in plan.planned):
-        runs = [item.plan.spec for item in plan.planned if item.plan.study == study]
+    for study in dict.fromkeys(item.request.study for item in plan.planned):
+        runs = [item.request.spec for item in plan.planned if item.request.study == study]
         adapter.begin(study, [run for run in runs if (study, run.run_id) not in not_started])
     for cohort in cohorts:
         cohort.begin()

@@ -33,7 +33,7 @@ class Stages:
         self._plan, self._cohorts = plan, cohorts
         self._threads, self._workers = threads, workers
         self._jobs: dict[tuple[Path, str], Job] = {
-            (item.plan.study, item.job.run_id): item.job for item in plan.planned
+            (item.request.study, item.job.run_id): item.job for item in plan.planned
         }
         self._in_cohorts = {
             self._jobs[cohort.study, run.run_id].position

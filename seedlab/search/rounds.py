@@ -84,7 +84,7 @@ class Rounds:
 
         if not isinstance(self._adapter, SeedlabAdapter):
             return None
-        policy = planned.plan.early_stopping.policy
+        policy = planned.request.early_stopping.policy
         if policy not in ("none", "patience"):
             raise SeedlabError(
                 f"early_stopping={policy} stops seeds because others are better, and a search compares "
@@ -95,7 +95,7 @@ class Rounds:
         from seedlab.inputs.loaded import load_task_of
         from seedlab.tasks.metrics import METRICS
 
-        metric = METRICS[load_task_of(planned.plan.spec).metrics[0]]
+        metric = METRICS[load_task_of(planned.request.spec).metrics[0]]
         return "maximize" if metric.higher_is_better else "minimize"
 
     def show(self, wanted: Wanted) -> None:
@@ -134,7 +134,7 @@ class Rounds:
         planned = plan_batch(
             self._loader, self._config, batch, self._launched, self._adapter
         ).planned
-        return {item.job.position: (item.plan.study, item.job.run_id) for item in planned}
+        return {item.job.position: (item.request.study, item.job.run_id) for item in planned}
 
     def _records(self, runs: Mapping[int, tuple[Path, str]]) -> dict[int, Record]:
         """Return the records of the jobs' runs; none for another application."""

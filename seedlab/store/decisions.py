@@ -51,8 +51,6 @@ class Decisions:
             return self._parse(path)
         except FileNotFoundError:
             return None
-        except SeedlabError:
-            raise  # It is a ValueError, and the file is not damaged.
         except (ValueError, TypeError, KeyError) as error:
             log.warning("%s is damaged (%s); it is set aside and made again", path, error)
             with study_lock(self._study):

@@ -66,8 +66,8 @@ class StudyFolder:
         """The folder's name."""
         return self.folder.resolve().name
 
-    def plan(self, specs: Iterable[RunSpec]) -> None:
-        """Open the study for writing: extend its plan, remove leftovers of dead processes."""
+    def begin(self, specs: Iterable[RunSpec]) -> None:
+        """Open the study for writing: add runs to its plan, remove leftovers of dead processes."""
         extend_plan(self.folder, specs)
         run_folders.sweep(self.folder)
 
@@ -219,9 +219,7 @@ class StudyFolder:
 
         candidates = run_folders.folders(self.folder).get(run_id)
         if candidates is None:
-            raise SeedlabError(
-                f"study '{self.name}' has no finished run '{run_id}'.{self._hint(run_id)}"
-            )
+            raise SeedlabError(f"study '{self.name}' has no run '{run_id}'{self._hint(run_id)}")
         record = run_folders.load_first(self.folder, candidates, full=True)
         if record is None:
             raise CorruptRunError(
@@ -244,9 +242,7 @@ class StudyFolder:
         if len(matches) == 1 and text:
             return matches[0]
         if not matches:
-            raise SeedlabError(
-                f"study '{self.name}' has no finished run '{text}'.{self._hint(text)}"
-            )
+            raise SeedlabError(f"study '{self.name}' has no run '{text}'{self._hint(text)}")
         raise SeedlabError(
             f"'{text}' is the start of {len(matches)} runs of study '{self.name}' "
             f"({', '.join(matches[:3])}{', ...' if len(matches) > 3 else ''}); give more digits."
@@ -259,7 +255,10 @@ class StudyFolder:
 
     def _hint(self, text: str) -> str:
         there = list(run_folders.folders(self.folder))
-        return nearest(text, there) or f" It has {len(there)}; 'seedlab export' lists them."
+        if not there:
+            return "; no run of it is on record yet: train one first."
+        listed = f"; `seedlab export` lists the ids of its {len(there)} runs."
+        return f"{listed}{nearest(text, there)}"
 
 
 def find_study(
@@ -287,7 +286,9 @@ def find_study(
         problem = f"folder '{folder}' is no study (it has neither study.json nor runs/)"
     else:
         problem = f"study '{name_or_folder}' does not exist in {root}"
-    known = f"studies there: {', '.join(names[:10])}" if names else f"{root} holds no studies"
+    known = (
+        f"studies there: {', '.join(names[:10])}" if names else f"folder '{root}' holds no studies"
+    )
     raise SeedlabError(
         f"{problem}; {known}. Give a study's name or its folder."
         f"{nearest(str(name_or_folder), names)}"

@@ -83,7 +83,7 @@ def test_so_is_one_in_a_worker(place: Path) -> None:
     assert "Please report it" in done.stderr
 
 
-@pytest.mark.parametrize("how", ["flag", "variable"])
+@pytest.mark.parametrize("how", ["flag before", "flag after", "variable"])
 def test_a_refusal_shows_its_traceback_on_request_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
@@ -93,7 +93,8 @@ def test_a_refusal_shows_its_traceback_on_request_alone(
     [line] = capsys.readouterr().err.splitlines()
     if how == "variable":
         monkeypatch.setenv("SEEDLAB_DEBUG", "1")
-    assert main(["--debug", *refused] if how == "flag" else refused) == 2
+    command = {"flag before": ["--debug", *refused], "flag after": [*refused, "--debug"]}
+    assert main(command.get(how, refused)) == 2
     printed = capsys.readouterr().err
     assert printed.startswith("Traceback (most recent call last)")
     assert "in _check_key" in printed

@@ -12,7 +12,7 @@ from tests.suites.store_cases import make_result, make_spec, make_task
 def half_done(study: StudyFolder) -> StudyFolder:
     """Six cells planned: one good, one failed, one diverged, one stopped, two to go."""
     task = make_task()
-    study.plan([make_spec(init) for init in range(6)])
+    study.begin([make_spec(init) for init in range(6)])
     study.write(make_result(task, 0, scores=(0.5, 0.9, 0.8)), task)
     study.write(make_result(task, 1, scores=(0.5, 0.7, 0.4)), task)
     study.write(make_result(task, 2, scores=(0.5,), status="diverged"), task)
@@ -63,7 +63,7 @@ def test_workers_share_the_time_left(half_done, monkeypatch):
 
 
 def test_a_study_without_runs_has_a_status(study):
-    study.plan([make_spec()])
+    study.begin([make_spec()])
     state = status(study)
     assert (state.planned, state.done, state.left) == (1, 0, 1)
     assert state.seconds_left is None

@@ -15,7 +15,7 @@ from tests.suites.stopping_cohort import ENGINE, STEP, cells, train
 def whole(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     """The full grid, trained without a policy."""
     study = StudyFolder(tmp_path_factory.mktemp("whole") / "study")
-    study.plan(cells())
+    study.begin(cells())
     train(study.folder, form_packs(cells(), ENGINE))
     return study
 

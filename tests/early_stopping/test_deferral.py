@@ -226,7 +226,7 @@ def test_a_curve_is_found_when_the_run_was_trained_on_meanwhile(tmp_path: Path) 
     stopped = reader.records()
     before = {run: reader.curve(record) for run, record in stopped.items()}
     train(cohort.study, form_packs(cohort.started, ENGINE))
-    StudyFolder(cohort.study).plan([])
+    StudyFolder(cohort.study).begin([])
     assert not any((cohort.study / "stopped").iterdir())
     for run, record in stopped.items():
         assert reader.curve(record) == before[run]

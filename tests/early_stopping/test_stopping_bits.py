@@ -91,7 +91,7 @@ def test_a_stopped_run_is_trained_on_by_a_command_without_the_policy(
         assert_same(study.read(run_id), whole.read(run_id))
     # What they were before is removed by the next command that opens the study.
     assert any((cohort.study / "stopped").iterdir())
-    study.plan(cells())
+    study.begin(cells())
     assert not any((cohort.study / "stopped").iterdir())
 
 

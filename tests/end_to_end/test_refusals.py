@@ -41,7 +41,7 @@ def test_graphs_without_a_device_are_refused(
         (["run", "-m", "study=x", "seed.init=0,0"], "names one run twice"),
         (["run", "task=rte", "task.path=/nowhere"], "/nowhere"),
         (["status", "smal"], "Did you mean 'small'"),
-        (["verify", "small", "zzz"], "has no finished run 'zzz'"),
+        (["verify", "small", "zzz"], "has no run 'zzz'"),
         (["predict", ".", "new.csv"], "is not a model that seedlab saved"),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(
 ) -> None:
     toy.launch(grid(2, 1))
     returns = toy.launch(grid(3, 3), "dry=true")
-    assert "9 runs, 3 packs, 2 finished" in capsys.readouterr().out
+    assert "9 runs, 3 packs, 2 on record" in capsys.readouterr().out
     assert [job.return_value for job in returns] == [None] * 9
     assert len(toy.notes("trained")) == 2
 

@@ -45,5 +45,5 @@ def test_a_queue_is_open_until_every_attempt_has_ended(queue: WorkQueue) -> None
     assert attempt is not None
     queue.handed_out(attempt)
     assert queue.open
-    queue.finished(attempt, Done({}))
+    queue.completed(attempt, Done({}))
     assert not queue.open

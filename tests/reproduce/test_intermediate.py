@@ -195,7 +195,7 @@ def test_refusal_of_a_run_without_an_end(place: Path, status: str, message: str)
             IntermediateSpec("frist"),
             r"recipe.intermediate.study=frist: study 'frist' does not exist in studies; .*'first'\?",
         ),
-        (IntermediateSpec("first", "zz"), r"study=first: study 'first' has no finished run 'zz'"),
+        (IntermediateSpec("first", "zz"), r"study=first: study 'first' has no run 'zz'"),
         (IntermediateSpec("empty"), r"study=empty: study 'empty' has no finished run yet; train"),
     ],
 )

@@ -173,7 +173,7 @@ def test_the_valid_folder_with_the_most_steps_counts(
         (study.folder / "runs" / run_id / "record.json").write_text("{")
         assert study.records()[run_id].steps == 6
     assert study.corrupt() == [run_id]
-    study.plan([])
+    study.begin([])
     assert [p.name for p in (study.folder / "stopped").iterdir()] == [f"{run_id}-6"]
 
 

@@ -83,13 +83,13 @@ def test_a_record_without_an_outcome_is_set_aside_and_the_study_opens(study, cap
 
 
 def test_a_plan_keeps_the_entries_of_another_release(study):
-    study.plan([make_spec(0)])
+    study.begin([make_spec(0)])
     path = study.folder / "study.json"
     values = json.loads(path.read_text())
     values["owner"] = "somebody"
     values["plan"][make_spec(0).run_id]["priority"] = 3
     path.write_text(json.dumps(values))
-    study.plan([make_spec(1)])
+    study.begin([make_spec(1)])
     after = json.loads(path.read_text())
     assert after["owner"] == "somebody"
     assert after["plan"][make_spec(0).run_id]["priority"] == 3

@@ -260,9 +260,9 @@ def test_a_missing_run_and_an_ambiguous_name_are_refused(study, task):
     with pytest.raises(SeedlabError, match=r"start of 2 runs .*give more digits"):
         study.find_run("")
     near = ("0" if first[-1] != "0" else "1").join([first[:-1], ""])
-    with pytest.raises(SeedlabError, match=rf"no finished run '{near}'.*Did you mean '{first}'"):
+    with pytest.raises(SeedlabError, match=rf"no run '{near}'.*Did you mean '{first}'"):
         study.find_run(near)
-    with pytest.raises(SeedlabError, match=r"study 'grid' has no finished run 'xyz'"):
+    with pytest.raises(SeedlabError, match=r"study 'grid' has no run 'xyz'"):
         study.read("xyz")
 
 

@@ -52,7 +52,7 @@ def test_writers_killed_at_random_moments_leave_only_valid_runs(study, start, ca
     outcome = json.loads(line(start("killed_writers", 40, 20260117)))
     # A writer does nothing but write: about half of the kills come during a write.
     assert outcome["interrupted"] >= 5
-    study.plan([])
+    study.begin([])
     assert list((study.folder / "tmp").iterdir()) == []
     with caplog.at_level(logging.WARNING):
         finished = study.records(full=True)
@@ -70,9 +70,9 @@ def test_a_living_writers_folder_is_not_swept(study):
     place = study.folder / "tmp" / "somebody"
     place.mkdir(parents=True)
     with FileLock(place / "writer.lock"):
-        study.plan([])
+        study.begin([])
         assert place.is_dir()
-    study.plan([])
+    study.begin([])
     assert not place.exists()
 
 
@@ -146,7 +146,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_refused_and_harms_nothing(tiny_disk):
     study, task = StudyFolder(tiny_disk / "grid"), make_task(dev=3000)
-    study.plan(make_spec(init) for init in range(100))
+    study.begin(make_spec(init) for init in range(100))
     written = {}
 
     def fill() -> None:
@@ -164,7 +164,7 @@ def test_a_full_disk_is_refused_and_harms_nothing(tiny_disk):
     for size in (4096, 512, 64):
         fill_up(tiny_disk / "filler", size)
     with pytest.raises(SeedlabError, match=r"no space left"):
-        study.plan(make_spec(init) for init in range(2000))
+        study.begin(make_spec(init) for init in range(2000))
     assert len(study.planned()) == 100
     with pytest.raises(SeedlabError, match=r"no space left .* while writing the tables"):
         export(study)

@@ -16,10 +16,10 @@ from tests.suites.store_cases import make_result, make_spec
 
 def test_the_plan_grows_and_keeps_its_order(study):
     first = [make_spec(init, order) for init in range(2) for order in range(2)]
-    study.plan(first)
+    study.begin(first)
     created = json.loads((study.folder / "study.json").read_text())["created"]
     more = [make_spec(init, order, recipe="mosbach2021") for init in (5, 0) for order in (1,)]
-    study.plan([*more, *first[:1]])
+    study.begin([*more, *first[:1]])
     planned = study.planned()
     assert list(planned) == [spec.run_id for spec in [*first, *more]]
     entry = planned[more[0].run_id]
@@ -30,14 +30,14 @@ def test_the_plan_grows_and_keeps_its_order(study):
 
 
 def test_a_plan_that_adds_nothing_does_not_touch_the_file(study):
-    study.plan([make_spec()])
+    study.begin([make_spec()])
     before = (study.folder / "study.json").stat().st_mtime_ns
-    study.plan([make_spec()])
+    study.begin([make_spec()])
     assert (study.folder / "study.json").stat().st_mtime_ns == before
 
 
 def test_concurrent_plans_all_count(study):
-    threads = [threading.Thread(target=study.plan, args=([make_spec(i)],)) for i in range(12)]
+    threads = [threading.Thread(target=study.begin, args=([make_spec(i)],)) for i in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -52,19 +52,19 @@ def test_a_damaged_plan_is_reported_set_aside_and_made_again(study, task, caplog
     with caplog.at_level(logging.WARNING):
         assert study.planned() == {}
     assert "study.json is damaged" in caplog.text
-    study.plan([make_spec(3)])
+    study.begin([make_spec(3)])
     assert list(study.planned()) == [make_spec(3).run_id]
     assert study.corrupt() == ["study.json.1"]
     assert study.records() == {record.run_id: record}
 
 
 def test_a_newer_plan_is_refused_and_not_touched(study):
-    study.plan([make_spec()])
+    study.begin([make_spec()])
     path = study.folder / "study.json"
     path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 7'))
     text = path.read_text()
     with pytest.raises(SeedlabError, match=r"schema version 7; this seedlab reads up to 1"):
-        study.plan([make_spec(1)])
+        study.begin([make_spec(1)])
     assert path.read_text() == text
 
 
@@ -125,7 +125,7 @@ def test_a_lock_that_stays_taken_is_reported(study):
 
 
 def test_studies_are_found_by_name_and_by_folder(study):
-    study.plan([make_spec()])
+    study.begin([make_spec()])
     root = study.folder.parent
     assert find_study("grid", root).folder == study.folder
     assert find_study(study.folder).name == "grid"
@@ -133,7 +133,7 @@ def test_studies_are_found_by_name_and_by_folder(study):
 
 
 def test_a_missing_study_is_refused_with_a_similar_name(study, tmp_path):
-    study.plan([make_spec()])
+    study.begin([make_spec()])
     root = study.folder.parent
     with pytest.raises(SeedlabError, match=r"'gird' does not exist .*there: grid\..*mean 'grid'\?"):
         find_study("gird", root)

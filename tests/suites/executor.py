@@ -59,7 +59,7 @@ class ExecutorSuite:
         self, toy: Toy, capsys: pytest.CaptureFixture[str]
     ) -> None:
         toy.launch(grid(2, 2), "dry=true")
-        assert "4 runs, 2 packs, 0 finished" in capsys.readouterr().out
+        assert "4 runs, 2 packs, 0 on record" in capsys.readouterr().out
         assert toy.packs() == []
 
     @pytest.mark.usefixtures("deaths")

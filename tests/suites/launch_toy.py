@@ -1,6 +1,6 @@
 """A toy application for the launcher's tests: its runs sleep, and fail where a test asks for it.
 
-Its store is a folder of JSON files; ``faults.json`` in it says which cell fails and how. Runs are
+Its store is a folder of JSON files; ``faults.json`` in it lists the cells that fail and their faults. Runs are
 claimed with file locks, which the system releases when a process dies.
 It imports neither torch nor seedlab's own store, so its workers start fast.
 """
@@ -53,7 +53,7 @@ ConfigStore.instance().store(name="toy_swept", node=SWEPT)
 
 
 @dataclass(frozen=True)
-class ToyPlan:
+class ToyRequest:
     spec: RunSpec
     engine: EngineSpec
     study: Path
@@ -64,24 +64,24 @@ class ToyPlan:
 class ToyAdapter:
     """Remembers nothing; what happened is in the study's folder."""
 
-    def plan(self, cfg: DictConfig) -> ToyPlan:
+    def request(self, cfg: DictConfig) -> ToyRequest:
         values: Any = OmegaConf.to_container(cfg, resolve=True)
         task = TaskSpec(name=f"{values['task']} {values['seconds']}")
         spec = RunSpec(task=task, seeds=Seeds(**values["seed"]).resolved())
-        return ToyPlan(spec, EngineSpec(**values["engine"]), Path(values["study"]))
+        return ToyRequest(spec, EngineSpec(**values["engine"]), Path(values["study"]))
 
-    def cohorts(self, plans: Sequence[ToyPlan]) -> tuple[()]:
+    def cohorts(self, requests: Sequence[ToyRequest]) -> tuple[()]:
         return ()
 
     def begin(self, study: Path, specs: Sequence[RunSpec]) -> None:
         (study / "begun.json").write_text(json.dumps([spec.run_id for spec in specs]))
 
-    def finished(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
+    def scores_on_record(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
         found = (study / "runs").glob("*.json")
         return {path.stem: json.loads(path.read_text()) for path in found}
 
-    def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]) -> str:
-        return f"{len(specs)} runs, {len(packs)} packs, {len(finished)} finished"
+    def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str]) -> str:
+        return f"{len(specs)} runs, {len(packs)} packs, {len(on_record)} on record"
 
     def execute(
         self, pack: Pack, study: Path, on_event: Callable[[Event], None]
@@ -95,7 +95,7 @@ class ToyAdapter:
                 outcomes[run.run_id] = outcome
                 on_event(
                     Event(
-                        outcome.status,
+                        "finished" if outcome.status == "recorded" else outcome.status,
                         run.run_id,
                         step=STEPS,
                         total_steps=STEPS,
@@ -110,7 +110,7 @@ class ToyAdapter:
     ) -> Outcome:
         path = study / "runs" / f"{run.run_id}.json"
         if path.exists():
-            return Outcome("finished", json.loads(path.read_text()))
+            return Outcome("recorded", json.loads(path.read_text()))
         try:
             score = train(run, pack, study, on_event)
         except BlockingIOError:
@@ -120,7 +120,7 @@ class ToyAdapter:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(score))
         note(study, "trained", cell(run))
-        return Outcome("finished", score)
+        return Outcome("recorded", score)
 
 
 def claim(run: RunSpec, study: Path, claims: ExitStack) -> bool:
@@ -158,7 +158,7 @@ def note(study: Path, name: str, line: str) -> None:
 
 
 def suffer(run: RunSpec, pack: Pack, study: Path) -> None:
-    """Fail as ``faults.json`` wants: {cell: [kind, how many times]}."""
+    """Fail as ``faults.json`` asks: {cell: [kind, number of times]}."""
     path = study / "faults.json"
     faults = json.loads(path.read_text()) if path.exists() else {}
     kind, times = faults.get(cell(run), ("none", 0))

@@ -39,7 +39,7 @@ def train(study: Path, packs: list[Pack]) -> None:
 
 def drive(cohort: Cohort, failed: tuple[str, ...] = ()) -> list[list[Pack]]:
     """Run all stages in this process, as the launcher does; return the packs of every stage."""
-    StudyFolder(cohort.study).plan(cohort.started)
+    StudyFolder(cohort.study).begin(cohort.started)
     cohort.begin()
     stages = []
     while packs := cohort.packs(failed, threads=1, workers=2):

@@ -58,7 +58,7 @@ def killed_writers(study: StudyFolder, kills: int, seed: int) -> None:
         ):
             raise SystemExit("a run folder without a record came into being")
         if kill % 2:
-            study.plan([])
+            study.begin([])
             if any(study.folder.glob("tmp/*")):
                 raise SystemExit("a dead writer's folder was not swept")
     print(json.dumps({"interrupted": interrupted}), flush=True)

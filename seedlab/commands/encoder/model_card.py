@@ -20,7 +20,7 @@ def model_card(
     losses: list[float],
     seconds: float,
 ) -> str:
-    """Return the card: the encoder, how it was made and how its loss fell.
+    """Return the card: the encoder, its pre-training and the curve of its loss.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ def pretrain(folder: Path, options: PretrainOptions, command: str = "seedlab pre
         MODEL_CARD.md.
     options : PretrainOptions
     command : str
-        How to repeat this, for the model card.
+        Command line that repeats the pre-training, for the model card.
 
     Returns
     -------

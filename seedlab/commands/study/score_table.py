@@ -48,7 +48,7 @@ def _table(runs: list[Record], score: str, width: int) -> str:
     orders = sorted({order for _, order in cells})
     label = max(len("init\\order"), *(len(str(seed)) for seed in inits))
     selected = any(not run.is_over for run in runs)
-    text = {place: _cell(held, score) for place, held in cells.items()}
+    text = {place: _cell(several, score) for place, several in cells.items()}
     size = max(6, *(len(t) for t in text.values()), *(len(str(seed)) for seed in orders))
     shown_inits = _some(inits, 25)
     shown_orders = _some(orders, max((width - label) // (size + 1) - 1, 3))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_table(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which scores are read, and from where."""
+    """Add the options that name a table and choose its scores or those of studies."""
     add_studies(parser)
     parser.add_argument(
         "--table", type=Path, metavar="FILE", help="scores from elsewhere: CSV, JSON lines, Parquet"
@@ -106,7 +106,7 @@ def _export(name: str, studies: str) -> Path:
 
 @contextmanager
 def analysis_refusals() -> Iterator[None]:
-    """Turn the refusals of `analysis` into `SeedlabError`; other errors stay what they are."""
+    """Turn the refusals of `analysis` into `SeedlabError`; other errors are raised unchanged."""
     from analysis.errors import AnalysisError
 
     try:

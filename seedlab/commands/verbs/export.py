@@ -9,8 +9,12 @@ from seedlab.commands.verbs.verb import CommandVerb, add_study
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser)
-    parser.add_argument("--out", metavar="DIR", help="default: the study's own folder tables/")
-    parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder to write to; default: tables/ in the study"
+    )
+    parser.add_argument(
+        "--format", choices=("csv", "parquet"), default="csv", help="default: %(default)s"
+    )
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`seedlab plan`: says how many seeds a question needs."""
+"""`seedlab plan`: computes the number of seeds that a question needs."""
 
 from __future__ import annotations
 
@@ -57,4 +57,4 @@ def _plan(options: argparse.Namespace) -> int:
     return 0
 
 
-VERB = CommandVerb("say how many seeds a question needs", _plan, _add_arguments)
+VERB = CommandVerb("compute the number of seeds that a question needs", _plan, _add_arguments)

@@ -19,11 +19,17 @@ if TYPE_CHECKING:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="DIR", type=Path, help="written by `seedlab save`")
+    parser.add_argument(
+        "model", metavar="DIR", type=Path, help="a folder that `seedlab save` wrote"
+    )
     parser.add_argument("file", metavar="FILE", type=Path, help="CSV, TSV, JSON lines or Parquet")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="a CSV file; default: print")
-    parser.add_argument("--text", metavar="COLUMN", help="default: the column of training")
-    parser.add_argument("--text-pair", metavar="COLUMN", help="the second text of pairs")
+    parser.add_argument(
+        "--out", metavar="FILE", type=Path, help="CSV file to write; default: standard output"
+    )
+    parser.add_argument(
+        "--text", metavar="COLUMN", help="column of the text; default: that of training"
+    )
+    parser.add_argument("--text-pair", metavar="COLUMN", help="column of the second text of pairs")
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -75,7 +81,7 @@ def predict(
     import torch
 
     from seedlab.models.saved import ABOUT, ABOUT_VERSION
-    from seedlab.tasks.readers.table_files import read_rows
+    from seedlab.tasks.readers.table_files import EXTENSIONS, read_rows
 
     if not (folder / ABOUT).is_file():
         raise SeedlabError(
@@ -87,6 +93,10 @@ def predict(
         raise SeedlabError(
             f"{folder / ABOUT} has schema version {version}; this seedlab reads up to "
             f"{ABOUT_VERSION}. Use the seedlab that saved the model, or a newer one."
+        )
+    if not file.is_file():
+        raise SeedlabError(
+            f"{file} is not a file; name an existing table to score ({', '.join(EXTENSIONS)})."
         )
     rows = read_rows(file)
     columns = _columns(about["task"], about["pairs"], rows, text, text_pair)
@@ -110,6 +120,7 @@ def _score(
     import numpy as np
     import torch
     from transformers import AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
     from seedlab.fields import split_known
     from seedlab.models.heads import HeadChoice
@@ -118,6 +129,7 @@ def _score(
     from seedlab.tasks.tokenise import tokenise
     from seedlab.techniques.truncation import TruncationSpec
 
+    disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     truncation, _ = read_stored(TruncationSpec, about.get("truncation", {}))
     # transformers advises against padding tokenised texts with a fast tokenizer. Here the texts

@@ -14,7 +14,7 @@ from seedlab.errors import SeedlabError
 
 
 def run(overrides: Sequence[str]) -> int:
-    """Train what the overrides ask for.
+    """Train the runs that the overrides ask for.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def run(overrides: Sequence[str]) -> int:
 def _refusals() -> Iterator[None]:
     """Turn Hydra's and OmegaConf's refusals of a configuration into `SeedlabError`.
 
-    Other errors of the two libraries stay what they are: reading a key that does not exist, for
+    Other errors of the two libraries are raised unchanged. Reading a key that does not exist, for
     instance, is an error in the program and not in the configuration.
     """
     from hydra.errors import HydraException, InstantiationException
@@ -81,7 +81,7 @@ def _refusals() -> Iterator[None]:
 
 @contextmanager
 def _full_disk(studies: Path) -> Iterator[None]:
-    """Name the folder of studies where Hydra can't write its configuration: it does not."""
+    """Name the folder of studies when the disk is full: Hydra's own error does not."""
     from seedlab.store.atomic_files import FULL, disk_full
 
     try:

@@ -10,8 +10,12 @@ from seedlab.commands.verbs.verb import CommandVerb, add_study
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser)
-    parser.add_argument("run", metavar="RUN|best|median")
-    parser.add_argument("out", metavar="DIR", type=Path)
+    parser.add_argument(
+        "run",
+        metavar="RUN|best|median",
+        help="a run's id or the beginning of it; or by final score",
+    )
+    parser.add_argument("out", metavar="DIR", type=Path, help="a new or empty folder")
 
 
 def _save(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`seedlab status`: prints how far a study is."""
+"""`seedlab status`: prints the progress of a study."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ def _status(options: argparse.Namespace) -> int:
     return 0
 
 
-VERB = CommandVerb("say how far a study is", _status, _add_arguments)
+VERB = CommandVerb("print the progress of a study", _status, _add_arguments)

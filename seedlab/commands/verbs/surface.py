@@ -64,4 +64,6 @@ def _surface(options: argparse.Namespace) -> int:
     return 0
 
 
-VERB = CommandVerb("the loss on the plane through two runs' weights", _surface, _add_arguments)
+VERB = CommandVerb(
+    "write the loss on the plane through two runs' weights", _surface, _add_arguments
+)

@@ -67,7 +67,7 @@ class Display(ABC):
             self.ended(event)
 
     def released(self, slot: Slot) -> None:
-        """Note that a worker has no work any more, whether it did it or died."""
+        """Note that a worker has no work any more: it completed the work, or died."""
         self.progress.released(slot)
 
     @abstractmethod

@@ -46,7 +46,7 @@ def make_display(mode: str, total: int, before: int, heartbeat: float) -> Displa
     mode : str
         ``auto`` (live on a terminal, otherwise lines), ``live``, ``lines`` or ``none``.
     total, before : int
-        Runs of the batch, and those of them that were finished before.
+        Runs of the batch, and those of them that were on record before.
     heartbeat : float
         Seconds between two status lines in a log.
 

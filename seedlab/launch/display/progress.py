@@ -70,7 +70,7 @@ class ProgressState:
     total: int
     before: int
     scores: dict[str, float] = field(default_factory=dict)
-    finished: set[str] = field(default_factory=set)
+    recorded: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     packs: dict[Slot, PackState] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
@@ -98,9 +98,9 @@ class ProgressState:
             run.ended = run.ended or event.kind in ("finished", "stopped", "failed", "skipped")
         if event.kind not in ("finished", "stopped", "failed"):
             return False
-        if event.run_id in self.finished or event.run_id in self.failed:
+        if event.run_id in self.recorded or event.run_id in self.failed:
             return False
-        (self.failed if event.kind == "failed" else self.finished).add(event.run_id)
+        (self.failed if event.kind == "failed" else self.recorded).add(event.run_id)
         if event.kind != "failed" and event.score is not None:
             self.higher_is_better = event.higher_is_better
             # NaN is the score of a diverged run and has no place in an order.
@@ -111,7 +111,7 @@ class ProgressState:
     @property
     def done(self) -> int:
         """Runs with a result, those from before included."""
-        return self.before + len(self.finished)
+        return self.before + len(self.recorded)
 
     @property
     def ended(self) -> int:
@@ -125,7 +125,7 @@ class ProgressState:
             run.fraction
             for pack in self.packs.values()
             for run_id, run in pack.runs.items()
-            if run_id not in self.finished and run_id not in self.failed
+            if run_id not in self.recorded and run_id not in self.failed
         )
 
     @property

@@ -55,11 +55,11 @@ def final_line(progress: ProgressState, event: Event) -> str:
     at = f"[{progress.ended}/{progress.total}]"
     label = progress.labels.get(event.run_id, event.run_id)
     if event.kind == "failed":
-        why = event.message.splitlines()[0] if event.message else "no reason was given"
-        return f"{at} {label} FAILED: {why}"
+        cause = event.message.splitlines()[0] if event.message else "no reason was given"
+        return f"{at} {label} FAILED: {cause}"
     score = "" if event.score is None else f": {event.score:.4g}"
-    how = f"stopped at step {event.step}" if event.kind == "stopped" else "finished"
-    return f"{at} {label} {how}{score}"
+    end = f"stopped at step {event.step}" if event.kind == "stopped" else "finished"
+    return f"{at} {label} {end}{score}"
 
 
 def clock_time(seconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""How work is run: the executor's protocol, and the parts that every executor needs."""
+"""The executor's protocol, and the parts that every executor needs."""
 
 EXECUTORS = {"local": "seedlab.launch.workers.pool:LocalExecutor"}
 """module and class of every executor, by its name in ``hydra.launcher.executor``"""

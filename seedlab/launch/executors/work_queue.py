@@ -50,7 +50,7 @@ class WorkQueue:
     """Work items of one `Executor.run`, with their retries and the returns of their jobs.
 
     An executor takes an attempt, reports when it is handed out, passes on its events and ends it
-    with `finished` or `lost`.
+    with `completed` or `lost`.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class WorkQueue:
     retries : int
         Tries of a lone run after the first that killed its worker, at least 0.
     task_name : str
-        Hydra's name of the job, for JobReturns of runs whose worker died after them.
+        Hydra's name of the job, for JobReturns of recorded runs whose worker died.
 
     Attributes
     ----------
@@ -103,8 +103,8 @@ class WorkQueue:
             attempt.announced[event.run_id] = event.score
         self._display.event(_slot(attempt), event)
 
-    def finished(self, attempt: Attempt, result: Done | PackFailed) -> None:
-        """End an attempt with the result of `run_work`."""
+    def completed(self, attempt: Attempt, result: Done | PackFailed) -> None:
+        """End an attempt with the result of `run_work`; a pack that raised is split."""
         if isinstance(result, PackFailed):
             last_line = result.error.rstrip().splitlines()[-1]
             self._display.note(f"a pack failed as a whole and is split ({last_line})")
@@ -127,7 +127,7 @@ class WorkQueue:
         ----------
         attempt : Attempt
         reason : str
-            How the worker died, for the error of a run that is given up.
+            Cause of the worker's death, for the error of a run that is given up.
         """
         work, announced = attempt.work, attempt.announced
         for job in work.jobs:

@@ -112,7 +112,7 @@ class TaskAdapter(Protocol):
     is pickled with its task function, so it holds no state that can't be pickled.
     """
 
-    def plan(self, cfg: DictConfig) -> RunRequest:
+    def request(self, cfg: DictConfig) -> RunRequest:
         """Return the run that a composed configuration (without `hydra`) asks for.
 
         The launcher calls it for every job of a batch, finished or not. Results that take longer
@@ -136,11 +136,14 @@ class TaskAdapter(Protocol):
         """
         ...
 
-    def finished(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
-        """Return the score (see `EngineSpec.score`) of every run trained to its end, by run id."""
+    def scores_on_record(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
+        """Return the score (see `EngineSpec.score`) of every finished or diverged run, by run id.
+
+        Stopped runs are left out, because they may be resumed.
+        """
         ...
 
-    def cohorts(self, plans: Sequence[RunRequest]) -> Sequence[StagedRuns]:
+    def cohorts(self, requests: Sequence[RunRequest]) -> Sequence[StagedRuns]:
         """Return the cohorts of a batch: a run is in one of them, or in none.
 
         Raises
@@ -150,8 +153,18 @@ class TaskAdapter(Protocol):
         """
         ...
 
-    def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], finished: set[str]) -> str:
-        """Return the plan as text: all runs, the packs of those to train, the finished ids."""
+    def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str]) -> str:
+        """Return the plan of a batch as text.
+
+        Parameters
+        ----------
+        specs : sequence of RunSpec
+            All runs of the batch.
+        packs : sequence of Pack
+            Packs of the runs that are still to train.
+        on_record : set of str
+            Ids of the runs in `scores_on_record`.
+        """
         ...
 
     def execute(

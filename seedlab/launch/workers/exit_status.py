@@ -1,4 +1,4 @@
-"""How a worker process ended, as text."""
+"""The end of a worker process, as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LIKELY = {
 
 
 def describe_exit(code: int | None) -> str:
-    """Return how a process ended, from its return code (negative: the signal)."""
+    """Return the end of a process as text, from its return code (negative: the signal)."""
     if code is None:
         return "ended its connection and hung"
     if code >= 0:

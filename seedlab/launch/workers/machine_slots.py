@@ -96,8 +96,8 @@ def usable_cores() -> int:
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:
     """Return the GPUs that this process may use, without importing torch.
 
-    ``CUDA_VISIBLE_DEVICES`` decides when it is set (as CUDA reads it: what follows a
-    negative number is ignored); otherwise the driver's own tool is asked.
+    ``CUDA_VISIBLE_DEVICES`` decides when it is set (as CUDA reads it: entries after a
+    negative number are ignored); otherwise the driver's own tool is asked.
     """
     listed = environment.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
@@ -128,7 +128,7 @@ def _chosen(gpus: Sequence[int | str] | None, visible: Sequence[str]) -> list[st
     return asked
 
 
-def _there_are(gpus: Sequence[str], what: str = "visible") -> str:
+def _there_are(gpus: Sequence[str], use: str = "visible") -> str:
     if not gpus:
-        return f"there is no GPU {what}"
-    return f"there is 1 GPU {what}" if len(gpus) == 1 else f"there are {len(gpus)} GPUs {what}"
+        return f"there is no GPU {use}"
+    return f"there is 1 GPU {use}" if len(gpus) == 1 else f"there are {len(gpus)} GPUs {use}"

@@ -175,7 +175,7 @@ class LocalExecutor:
                     self._queue.event(worker_slot.attempt, message)
             case Done() | PackFailed():
                 if worker_slot.attempt is not None:
-                    self._queue.finished(worker_slot.attempt, message)
+                    self._queue.completed(worker_slot.attempt, message)
                 worker_slot.attempt = None
 
     def _worker_died(self, worker_slot: WorkerSlot, worker: WorkerProcess) -> None:

@@ -89,7 +89,7 @@ class WorkerProcess:
             return None
 
     def reap(self) -> str:
-        """Wait for a worker that hung up, and return how it ended, as text."""
+        """Wait for a worker that hung up, and return its end as text."""
         try:
             code: int | None = self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:

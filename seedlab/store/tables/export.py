@@ -88,7 +88,7 @@ def export(
     sources = [_Source(study, record) for record in records]
     if not sources:
         raise SeedlabError(
-            f"study '{study.name}' has no finished run to export; 'seedlab status' shows what is "
+            f"study '{study.name}' has no finished run to export; `seedlab status` shows the runs that are "
             "running."
         )
     schema = _schema(sources, format)

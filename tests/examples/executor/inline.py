@@ -57,5 +57,5 @@ class InlineExecutor:
                 queue.event(attempt, event)
                 display.tick()
 
-            queue.finished(attempt, run_work(attempt.work, self._session, on_event))
+            queue.completed(attempt, run_work(attempt.work, self._session, on_event))
         return queue.returns
