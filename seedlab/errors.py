@@ -1,4 +1,6 @@
-"""The errors that seedlab raises on purpose: each says what, got, allowed and remedy.
+"""The errors that seedlab raises on purpose.
+
+Each message names the setting, its value, the allowed ones and the remedy.
 
 Only these classes are refusals. None of them derives from `ValueError`: `except ValueError` around
 a call of a library can't swallow a refusal, and a library's `ValueError` is no refusal.
@@ -39,14 +41,14 @@ class WorkerDiedError(SeedlabError):
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """Return a hint naming the allowed word that is closest to `name`, or nothing.
+    """Return a hint with the allowed name that is closest to `name`, or nothing.
 
     Parameters
     ----------
     name : str
-        The word that the user wrote.
+        The name that the user wrote.
     allowed : iterable of str
-        The words that would have been accepted.
+        All names that are accepted.
 
     Returns
     -------

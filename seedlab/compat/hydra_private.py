@@ -16,7 +16,7 @@ else:
     def __getattr__(name):
         """Return Hydra's class of the moment.
 
-        Hydra executes the modules of plugins anew when it looks for plugins, its own included.
+        Hydra executes the modules of plugins again when it looks for plugins, its own included.
         A class that was imported before is then another one, and can't be instantiated.
         """
         if name != "BasicSweeper":

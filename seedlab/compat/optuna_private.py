@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial, Trial
 
 
 def live_trial(study: Study, frozen: FrozenTrial) -> Trial:
-    """Return a running trial of a study's storage as an object that can report and be told.
+    """Return a running trial of a study's storage as an object that accepts reports and a result.
 
     optuna makes such objects for new trials alone; a search that is continued needs them for
     trials that an earlier process began.

@@ -52,7 +52,7 @@ def check_run(run: RunSpec) -> None:
     Raises
     ------
     SeedlabError
-        Naming the key, what it got and what is allowed.
+        Naming the key, its value and the allowed ones.
     """
     OneOf(tuple(READERS)).check("task.reader", run.task.reader)
     check_values(run, _ALLOWED)
@@ -105,7 +105,7 @@ def _check_division(task: TaskSpec) -> None:
             f"{task.folds - 1}."
         )
     divided = task.folds is not None or task.dev_split != "given"
-    for key, used, where in (
+    for key, used, user in (
         ("fold", task.folds is not None, "cross-validation, which is task.folds=5"),
         ("dev_size", task.dev_split == "from_train", "task.dev_split=from_train"),
         (
@@ -116,7 +116,7 @@ def _check_division(task: TaskSpec) -> None:
     ):
         if not used and getattr(task, key) != getattr(TaskSpec(), key):
             raise SeedlabError(
-                f"task.{key}={getattr(task, key)} has no effect: it is for {where}; leave it out."
+                f"task.{key}={getattr(task, key)} has no effect: it is for {user}; leave it out."
             )
 
 
@@ -135,6 +135,6 @@ def check_engine(engine: EngineSpec) -> None:
     ):
         if asked and engine.name == "serial":
             raise SeedlabError(
-                f"engine.{key} says how the packed engine computes, and engine.name=serial was asked "
+                f"engine.{key} is a setting of the packed engine, and engine.name=serial was asked "
                 f"for; leave engine.{key} out or use engine=packed."
             )

@@ -1,4 +1,4 @@
-"""Checks of a recipe: its own values, those of its techniques, and what can't be combined."""
+"""Checks of a recipe: its own values, those of its techniques, and their contradictions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def check_recipe(recipe: RecipeSpec, evaluation: EvaluationSpec) -> None:
     Raises
     ------
     SeedlabError
-        Naming the settings, why they don't go together, and what to change.
+        Naming the settings, their contradiction and the remedy.
     """
     check_values(recipe, _ALLOWED, "recipe.")
     for name, technique in TECHNIQUES.items():

@@ -1,4 +1,4 @@
-"""Configuration: what Hydra composed, checked and turned into typed specifications."""
+"""`Settings`: a configuration that Hydra composed, as checked and typed specifications."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Settings:
-    """What one composed configuration asks for.
+    """The typed settings of one composed configuration.
 
     Parameters
     ----------
     spec : RunSpec
-        Hashes not filled in.
+        The run, without its content hashes.
     engine : EngineSpec
     train : TrainSpec
     early_stopping : EarlyStoppingSpec
     study : pathlib.Path
         The study's folder.
     studies : pathlib.Path
-        Where studies lie.
+        The folder of studies.
     dry : bool
         Print the plan and train nothing.
     """
@@ -82,7 +82,7 @@ def read_settings(cfg: DictConfig) -> Settings:
     ------
     SeedlabError
         For an unknown key, a value of the wrong type or out of range; it names the key,
-        what it got, what is allowed and the nearest valid name.
+        the value, the allowed ones and the nearest valid name.
     """
     values = {str(key): cfg[key] for key in cfg if key != "hydra"}
     allowed = [*SECTIONS, *OTHER_KEYS]
@@ -135,7 +135,7 @@ P = TypeVar("P", TaskSpec, ModelSpec)
 
 
 def _placed(spec: P) -> P:
-    """Return a specification with its path absolute, so that a record says where things lay."""
+    """Return a specification with its path absolute, so that a record holds it."""
     if spec.path is None:
         return spec
     return dataclasses.replace(spec, path=str(_here() / Path(spec.path).expanduser()))
@@ -205,7 +205,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return None
     wanted = types_in(hint)[0]
     if section_in(hint) is not None:
-        pass  # A section was built before; anything else in its place is refused below.
+        pass  # A section was built before; any other value in its place is refused below.
     elif typing.get_origin(wanted) is tuple:
         if isinstance(value, list | tuple):
             (item_type, _) = typing.get_args(wanted)

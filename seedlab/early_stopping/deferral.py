@@ -60,7 +60,7 @@ def deferred_decision(
     """Return the deferral of a decision; None where the decision can be made.
 
     A decision is final, and missing runs rank last in it. So it is deferred when a run is missing
-    because of a passing failure (`is_passing`): infrastructure failures do not eliminate a run. It
+    because of an infrastructure failure (`is_infrastructure_failure`): these do not eliminate a run. It
     is deferred, too, when all runs are missing, because then nothing is known of any.
 
     Parameters
@@ -75,15 +75,17 @@ def deferred_decision(
     """
     missing = [run for run in missing_at(step, alive, records) if run.run_id in failed]
     errors = failed if isinstance(failed, Mapping) else {}
-    passing = [r for r in missing if r.run_id in errors and is_passing(errors[r.run_id])]
-    if not missing or not (passing or len(missing) == len(alive)):
+    excused = [
+        r for r in missing if r.run_id in errors and is_infrastructure_failure(errors[r.run_id])
+    ]
+    if not missing or not (excused or len(missing) == len(alive)):
         return None
-    first = (passing or missing)[0]
+    first = (excused or missing)[0]
     cause = _error_text(errors.get(first.run_id))
     return DeferredDecision(step, tuple(missing), len(alive), first, cause)
 
 
-def is_passing(error: BaseException) -> bool:
+def is_infrastructure_failure(error: BaseException) -> bool:
     """Return whether a failure comes from the infrastructure and not from the run.
 
     These are failures of disks and memory, dead workers, and all refusals. Compared runs differ in

@@ -1,4 +1,4 @@
-"""The outcome of a cohort: runs by how they ended, cost, best score."""
+"""The outcome of a cohort: its runs by status, their cost and the best score."""
 
 from __future__ import annotations
 

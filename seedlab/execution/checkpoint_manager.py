@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from seedlab.early_stopping.promotion import may_be_promoted
+from seedlab.early_stopping.promotion import Curve, best_of, may_be_promoted
 from seedlab.errors import SeedlabError
 from seedlab.spec.pack import Stage
 from seedlab.store.atomic_files import FULL
@@ -130,6 +130,4 @@ class StudyCheckpointManager:
             curve = self._study.curve(record, until)
             # A run that diverged before the rung does not count against the others.
             if record.status != "diverged" or until in curve:
-                scores = [value for value in curve.values() if value == value]
-                pick = max if self._higher else min
-                self._bests[run_id] = pick(scores) if scores else None
+                self._bests[run_id] = best_of(Curve(curve), higher_is_better=self._higher)

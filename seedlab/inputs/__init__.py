@@ -1,1 +1,1 @@
-"""The data and weights that a run names."""
+"""The data and the pre-trained weights of a run: loading and content hashes."""

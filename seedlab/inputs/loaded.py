@@ -22,8 +22,8 @@ def load_task_of(run: RunSpec) -> EncodedTask:
     if run.data_hash and task.content_hash() != run.data_hash:
         raise SeedlabError(
             f"the data of task '{run.task.name}' has changed since run {run.run_id} was planned "
-            f"(content {task.content_hash()}, expected {run.data_hash}); restore the files, or plan "
-            "anew by issuing the command again."
+            f"(content {task.content_hash()}, expected {run.data_hash}); restore the files, or issue "
+            "the command again to plan runs on the new data."
         )
     return task
 

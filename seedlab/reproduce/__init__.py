@@ -1,1 +1,1 @@
-"""Repeating a recorded run bit for bit: verify, save, intermediate tasks, loss surfaces."""
+"""Repetition of recorded runs, bit for bit: verify, save, intermediate tasks, loss surfaces."""

@@ -22,13 +22,13 @@ class Verification:
         Every loss, gradient norm, evaluation and final logit has the same bits.
     first_step : int or None
         Updates made at the first difference; None when there is none.
-    what : str
-        Text of the first difference, or of the compared values.
+    detail : str
+        The first difference, or the compared values, as text.
     """
 
     equal: bool
     first_step: int | None
-    what: str
+    detail: str
 
 
 def compare(stored: StoredRun, result: RunResult) -> Verification:
@@ -44,8 +44,8 @@ def compare(stored: StoredRun, result: RunResult) -> Verification:
         if found is not None
     ]
     if differences:
-        step, what = min(differences)
-        return Verification(False, step, what)
+        step, detail = min(differences)
+        return Verification(False, step, detail)
     for split, logits in arrays.logits.items():
         again = result.logits.get(split, np.empty(0, np.float32))
         if logits.tobytes() != np.ascontiguousarray(again).tobytes():
@@ -65,22 +65,22 @@ def explain(record: Record, verification: Verification) -> str:
     from seedlab.store.provenance import versions
 
     if verification.equal:
-        return f"run {record.run_id}: bitwise equal ({verification.what})"
+        return f"run {record.run_id}: bitwise equal ({verification.detail})"
     now = versions()
     changed = [
         f"{name} {record.versions.get(name, '(absent)')} -> {now[name]}"
         for name in now
         if record.versions.get(name) != now[name]
     ]
-    circumstances = f"; since then changed: {', '.join(changed)}" if changed else ""
+    notes = f"; since then changed: {', '.join(changed)}" if changed else ""
     if record.provenance.get("narrowed"):
-        circumstances += (
+        notes += (
             "; runs left its stack while it was in training, or it was resumed, so that other kernels may "
             "have computed it (provenance.narrowed): engine.constant_width=true avoids that"
         )
     return (
         f"run {record.run_id}: NOT equal from step {verification.first_step} on "
-        f"({verification.what}){circumstances}"
+        f"({verification.detail}){notes}"
     )
 
 

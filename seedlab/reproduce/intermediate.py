@@ -78,9 +78,9 @@ def _chosen(folder: Path, which: str, changed: int) -> Record:
 def _check_ended(record: Record, setting: str) -> None:
     if record.status == "finished":
         return
-    what = "was stopped before its end" if not record.is_over else "diverged"
+    end = "was stopped before its end" if not record.is_over else "diverged"
     raise SeedlabError(
-        f"{setting}: run {record.run_id} {what}, so it has no encoder to start from; name "
+        f"{setting}: run {record.run_id} {end}, so it has no encoder to start from; name "
         "another with recipe.intermediate.run=ID (or =best)."
     )
 

@@ -161,13 +161,13 @@ def _check_pair(failed: RunSpec, successful: RunSpec) -> None:
         raise SeedlabError(
             f"run {failed.run_id} was named twice; a plane needs the ends of two runs."
         )
-    for what, a, b in (
+    for part, a, b in (
         ("data", failed.data_hash, successful.data_hash),
         ("pre-trained weights", failed.weights_hash, successful.weights_hash),
     ):
         if a != b:
             raise SeedlabError(
-                f"runs {failed.run_id} and {successful.run_id} have different {what} ({a} and {b}); "
+                f"runs {failed.run_id} and {successful.run_id} have different {part} ({a} and {b}); "
                 "a plane needs two runs of one task and model."
             )
 

@@ -24,7 +24,7 @@ Wanted = Mapping[int, tuple[Sequence[str], range]]
 
 @dataclass(frozen=True)
 class Replicate:
-    """One run of a setting: its score, and whether it failed (None where the store does not know)."""
+    """One run of a setting: its score, and whether it failed (None: the store has no record)."""
 
     score: float
     failed: bool | None

@@ -177,8 +177,8 @@ def _metric_minimised(settings: SearchSettings, space: SearchSpace, rounds: Roun
     own = rounds.direction([*space.fixed, *space.overrides(space.middle)])
     if own is None and any(objective.kind == "failure_rate" for objective in settings.objectives):
         raise SeedlabError(
-            "hydra.sweeper.objective=failure_rate needs to know which runs failed, and only "
-            "seedlab's own tasks record that; use mean, or have the task function return 1 for a failed "
+            "hydra.sweeper.objective=failure_rate needs the failures of runs, and only "
+            "seedlab's own tasks record them; use mean, or have the task function return 1 for a failed "
             "run and 0 for another, with hydra.sweeper.direction=minimize."
         )
     if own is not None and given not in (None, own):

@@ -58,7 +58,7 @@ class SearchSpace:
 
     def identity(self) -> dict[str, Any]:
         """Return the values that must not change when a search continues."""
-        shared = [line for line in self.fixed if not _says_where(line)]
+        shared = [line for line in self.fixed if not _leaves_results_alone(line)]
         return {"space": dict(self.texts), "fixed": sorted(shared)}
 
 
@@ -100,7 +100,7 @@ def read_search_space(params: Mapping[str, str], arguments: Sequence[str]) -> Se
     return SearchSpace(tuple(fixed), distributions, texts)
 
 
-def _says_where(line: str) -> bool:
+def _leaves_results_alone(line: str) -> bool:
     key = line.lstrip("+~").partition("=")[0]
     # engine.score chooses the reported score, so it does change the result.
     return key != "engine.score" and key.split(".")[0] in _ELSEWHERE

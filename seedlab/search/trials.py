@@ -25,8 +25,8 @@ from seedlab.errors import SeedlabError
 from seedlab.search.settings import SearchSettings
 
 SCORES, FAILED, VALUES = "scores", "failed", "values"
-"""User attributes of a trial: its replicates' scores, their failures (None where the store does
-not know), and its objectives so far."""
+"""User attributes of a trial: its replicates' scores, their failures (None: the store has
+no record), and its objectives so far."""
 
 
 class SearchStudy:
@@ -128,7 +128,7 @@ class SearchStudy:
             raise SeedlabError(f"hydra.sweeper.objective: {error}") from error
         trial.set_user_attr(FAILED, list(failed))
         trial.set_user_attr(VALUES, values)
-        # The scores come last: their number says how many replicates the other two hold.
+        # The scores come last: their number is that of the replicates in the other two.
         trial.set_user_attr(SCORES, list(scores))
         if len(objectives) == 1:
             known = self.trials[trial.number].intermediate_values

@@ -48,24 +48,24 @@ def check_studies(studies: Path, study: str | None) -> None:
     )
 
 
-def check_folder(folder: Path, what: str, remedy: str) -> None:
+def check_folder(folder: Path, results: str, remedy: str) -> None:
     """Check that a folder for results is writable.
 
     Parameters
     ----------
     folder : Path
         Created if it does not exist.
-    what : str
+    results : str
         The kind of results, in the plural, for example ``"tables"``.
     remedy : str
-        The last part of the message: how the user can fix it.
+        The last part of the message.
 
     Raises
     ------
     SeedlabError
         When the folder can't be created or written to, or the disk is full.
     """
-    _check(folder, f"writing {what}", f"{what} can't be written to {folder}", remedy)
+    _check(folder, f"writing {results}", f"{results} can't be written to {folder}", remedy)
 
 
 def explain(error: OSError) -> str | None:

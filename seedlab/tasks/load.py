@@ -95,10 +95,10 @@ def _with_metric(task: EncodedTask, metric: str | None) -> EncodedTask:
         return task
     allowed = [name for name, known in METRICS.items() if known.suits(task.n_labels)]
     if metric not in allowed:
-        what = "regression" if task.is_regression else f"{task.n_labels} classes"
-        why = f"can't score {what}" if metric in METRICS else "is not known"
+        kind = "regression" if task.is_regression else f"{task.n_labels} classes"
+        problem = f"can't score {kind}" if metric in METRICS else "is not known"
         raise SeedlabError(
-            f"task.metric={metric} {why}; allowed for task '{task.name}' ({what}): "
+            f"task.metric={metric} {problem}; allowed for task '{task.name}' ({kind}): "
             f"{', '.join(allowed)}.{nearest(metric, allowed)}"
         )
     return dataclasses.replace(

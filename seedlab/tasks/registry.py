@@ -18,7 +18,7 @@ READERS: Mapping[str, Reader] = {reader.name: reader for reader in _ALL}
 
 
 def find_source(spec: TaskSpec) -> Source:
-    """Return where a task's examples come from.
+    """Return the source of a task's examples.
 
     Raises
     ------

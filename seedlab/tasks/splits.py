@@ -25,7 +25,7 @@ _BLOCK = 1
 def resplit(raw: RawTask, spec: TaskSpec) -> RawTask:
     """Return a task with the validation and test sets that its specification asks for.
 
-    Where other examples validate, the given validation set becomes the test set.
+    If other examples become the validation set, the given one becomes the test set.
 
     Parameters
     ----------
@@ -126,18 +126,18 @@ def _cross_validated(raw: RawTask, spec: TaskSpec, n_folds: int) -> RawTask:
 
 
 def _folds(
-    raw: RawTask, split: RawSplit, n_folds: int, spec: TaskSpec, setting: str, what: str
+    raw: RawTask, split: RawSplit, n_folds: int, spec: TaskSpec, setting: str, role: str
 ) -> npt.NDArray[np.int64]:
     """Return the fold of each example of a split; refuse classes with too few examples."""
     n, counts = len(split.labels), Counter(split.labels)
     if n < n_folds:
         raise SeedlabError(
-            f"{setting} needs at least {n_folds} {what} examples, and task '{spec.name}' has {n}."
+            f"{setting} needs at least {n_folds} {role} examples, and task '{spec.name}' has {n}."
         )
     for number, name in enumerate(raw.label_names):
         if 0 < counts[number] < n_folds:
             raise SeedlabError(
-                f"{setting} can't put every class into each of {n_folds} parts: the {what} set of "
+                f"{setting} can't put every class into each of {n_folds} parts: the {role} set of "
                 f"task '{spec.name}' has {counts[number]} of class '{name}'; use fewer parts, or "
                 "remove the class."
             )

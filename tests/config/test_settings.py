@@ -187,7 +187,7 @@ def test_paths_are_recorded_whole() -> None:
             r"engine.graphs=true records CUDA graphs.*engine.device=cpu.*use engine.graphs=false",
         ),
         (EngineSpec(stack=2), r"engine.stack .*engine.name=serial was asked .*use engine=packed"),
-        (EngineSpec(graphs=True), r"engine.graphs says how the packed engine computes"),
+        (EngineSpec(graphs=True), r"engine.graphs is a setting of the packed engine"),
         (
             EngineSpec(constant_width=True),
             r"engine.constant_width says .*leave engine.constant_width out",

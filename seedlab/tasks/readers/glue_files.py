@@ -118,10 +118,10 @@ def _label(task: GlueTask, text: str, path: Path, number: int) -> float:
                 f"{place}: expected a score from 0 to 5, got '{text}'; use the original GLUE file."
             )
         return score
-    words = task.file_labels or tuple(str(i) for i in range(len(task.label_names)))
-    if text not in words:
+    allowed = task.file_labels or tuple(str(i) for i in range(len(task.label_names)))
+    if text not in allowed:
         raise SeedlabError(
-            f"{place}: label '{text}' is none of {', '.join(words)}.{nearest(text, words)} Use the "
+            f"{place}: label '{text}' is none of {', '.join(allowed)}.{nearest(text, allowed)} Use the "
             "original GLUE train and dev files (the test files have no labels)."
         )
-    return words.index(text)
+    return allowed.index(text)

@@ -43,7 +43,7 @@ def read_hub(name: str) -> RawTask:
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         raise SeedlabError(
-            f"task '{name}' could not be got from the hub ({task.hub}; {type(error).__name__}: {reason}); "
+            f"task '{name}' could not be loaded from the hub ({task.hub}; {type(error).__name__}: {reason}); "
             "with a network connection it is downloaded once. Without one, put the original GLUE "
             "files into a folder and name it with task.path=FOLDER."
         ) from error

@@ -13,7 +13,7 @@ from seedlab.errors import SeedlabError, nearest
 
 @dataclass(frozen=True)
 class GlueTask:
-    """How one task is stored.
+    """The files, columns and labels of one task.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class GlueTask:
     metrics : tuple of str
         GLUE's own metric first; names in `seedlab.tasks.metrics.METRICS`.
     file_labels : tuple of str
-        How the original files write the classes, in order; empty: ``0``, ``1``, ...
+        Spellings of the classes in the original files, in order; empty: ``0``, ``1``, ...
     header : tuple of str
         Names of the columns where the original files have no header.
     splits : mapping of str to str
@@ -135,7 +135,7 @@ GLUE: dict[str, GlueTask] = {
 
 
 def glue_task(name: str) -> GlueTask:
-    """Return how a GLUE task is stored.
+    """Return the description of a GLUE task.
 
     Raises
     ------

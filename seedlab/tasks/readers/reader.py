@@ -8,7 +8,7 @@ from seedlab.spec.run import TaskSpec
 from seedlab.tasks.readers.raw import Source
 
 PathUse = Literal["unused", "optional", "working folder"]
-"""What a reader does with `task.path`.
+"""The use that a reader makes of `task.path`.
 
 ``unused``
     A given path is refused.
@@ -39,7 +39,7 @@ class Reader(Protocol):
 
     @property
     def path(self) -> PathUse:
-        """What the reader does with `task.path`."""
+        """The use that the reader makes of `task.path`."""
 
     def check(self, spec: TaskSpec) -> None:
         """Refuse settings that can't be read, before any file is opened.
@@ -47,7 +47,7 @@ class Reader(Protocol):
         Raises
         ------
         SeedlabError
-            Naming the setting, its value and what is allowed.
+            Naming the setting, its value and the allowed ones.
         """
 
     def source(self, spec: TaskSpec) -> Source:

@@ -73,7 +73,7 @@ def read_rows(path: Path) -> Rows:
     extension = path.suffix.lower()
     if extension not in EXTENSIONS:
         raise SeedlabError(
-            f"{path} has the extension '{path.suffix}', which says nothing about its format; "
+            f"{path} has the extension '{path.suffix}', which names no format that is read; "
             f"allowed: {', '.join(EXTENSIONS)}.{nearest(extension, EXTENSIONS)}"
         )
     if extension == ".parquet":
@@ -196,7 +196,7 @@ def _parquet(path: Path) -> Rows:
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(raw))
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise SeedlabError(
-            f"{path} is not a Parquet file ({str(error).strip().splitlines()[0]}); write it anew, or "
+            f"{path} is not a Parquet file ({str(error).strip().splitlines()[0]}); write it again, or "
             "give the file the extension of its format."
         ) from error
     columns = {name: table.column(name).to_pylist() for name in table.column_names}

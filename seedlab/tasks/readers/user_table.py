@@ -31,7 +31,7 @@ class TableReader:
     def check(self, spec: TaskSpec) -> None:
         """Refuse a specification that lacks a file or a column."""
         trains_and_validates_on_one_file = spec.folds is not None or spec.dev_split == "from_train"
-        for key, what in (
+        for key, meaning in (
             ("train_file", "the training file"),
             ("dev_file", "the validation file"),
             ("text", "the column that holds the text"),
@@ -41,7 +41,7 @@ class TableReader:
                 continue
             if not getattr(spec, key):
                 raise SeedlabError(
-                    f"task.{key} is not set; with task.reader=table it must name {what}, for "
+                    f"task.{key} is not set; with task.reader=table it must name {meaning}, for "
                     f"example task.{key}={'train.csv' if 'file' in key else key}."
                 )
 

@@ -65,6 +65,6 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     with pytest.raises(
         SeedlabError,
-        match=r"task 'rte' could not be got.*ConnectionError: no route.*task.path=FOLDER",
+        match=r"task 'rte' could not be loaded.*ConnectionError: no route.*task.path=FOLDER",
     ):
         find_source(TaskSpec(name="rte", reader="glue")).read()
