@@ -100,10 +100,6 @@ class StudyFolder:
             return None
         return taken
 
-    def claimed(self) -> set[str]:
-        """Return the ids of the runs that processes train now."""
-        return set(claims.owners(self.folder))
-
     def owners(self) -> dict[str, str]:
         """Return the claimed runs with their holder's ``"host pid"``."""
         return claims.owners(self.folder)

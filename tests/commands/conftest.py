@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seedlab.store import StudyFolder
+from seedlab.store.study import StudyFolder
 from seedlab.tasks.encoded import EncodedTask
 from tests.suites.store_cases import make_task
 

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from seedlab.commands.study.score_table import score_grid
-from seedlab.store import Record, make_record
+from seedlab.store.make_record import make_record
+from seedlab.store.record import Record
 from tests.suites.store_cases import make_result, make_spec, make_task
 
 TASK = make_task()

@@ -4,7 +4,7 @@ import pytest
 
 from seedlab.commands.study.status import format_status, status
 from seedlab.durations import duration
-from seedlab.store import StudyFolder
+from seedlab.store.study import StudyFolder
 from tests.suites.store_cases import make_result, make_spec, make_task
 
 

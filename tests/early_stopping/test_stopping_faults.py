@@ -88,7 +88,7 @@ def test_a_parent_killed_around_the_decision_continues_where_it_was(
     assert len(on_file) == (moment == "decided")
     stopped = {p: p.stat().st_mtime_ns for p in study.folder.glob("stopped/*/record.json")}
     assert len(stopped) == 4
-    wait_for(lambda: not study.claimed())
+    wait_for(lambda: not study.owners())
     assert main(["run", f"study={moment}", *GRID, *POLICY]) == 0
     # Nothing up to the rung was trained again.
     kept = {p: p.stat().st_mtime_ns for p in study.folder.glob("stopped/*/record.json")}
@@ -115,7 +115,7 @@ def test_workers_killed_while_and_after_it_is_decided_lose_nothing(
 def test_a_worker_killed_before_the_decision_loses_nothing(place: Path) -> None:
     process = start("never", "study=before")
     study = StudyFolder(place / "studies" / "before")
-    wait_for(lambda: study.claimed() or process.poll() is not None)
+    wait_for(lambda: study.owners() or process.poll() is not None)
     pid = int(next(iter(study.owners().values())).split()[1])
     assert pid != process.pid
     os.kill(pid, signal.SIGKILL)

@@ -53,7 +53,7 @@ def test_kill_9_loses_nothing_and_the_same_command_continues(place: Path, victim
     longer[1] = f"study={name}"
     process = spawn(*longer, cwd=place)
     study = StudyFolder(place / "studies" / name)
-    wait_for(lambda: study.claimed() or process.poll() is not None)
+    wait_for(lambda: study.owners() or process.poll() is not None)
     owner = next(iter(study.owners().values()))
     pid = int(owner.split()[1]) if victim == "worker" else process.pid
     assert pid != process.pid or victim == "parent"
@@ -62,7 +62,7 @@ def test_kill_9_loses_nothing_and_the_same_command_continues(place: Path, victim
     if victim == "worker":
         assert process.returncode == 0, output
     else:
-        wait_for(lambda: not study.claimed())  # the orphaned worker ends itself
+        wait_for(lambda: not study.owners())  # the orphaned worker ends itself
         assert main(["run", *longer]) == 0
     assert len(study.records()) == 4
     undisturbed = ["study=calm" if a.startswith("study=") else a for a in longer]

@@ -35,7 +35,7 @@ def interrupted(words: list[str], place: Path, study: StudyFolder) -> str:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     end = time.monotonic() + 60
-    while not study.claimed() and process.poll() is None and time.monotonic() < end:
+    while not study.owners() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.02)
     assert process.poll() is None, "it ended before it could be interrupted"
     os.killpg(process.pid, signal.SIGINT)

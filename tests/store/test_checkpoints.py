@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from seedlab.store import StudyFolder
 from seedlab.store.atomic_files import digest
 from seedlab.store.checkpoint_file import best_so_far, from_bytes, header_of, to_bytes
 from seedlab.store.checkpoints import Checkpoints
 from seedlab.store.decisions import Decisions
+from seedlab.store.study import StudyFolder
 from seedlab.training.checkpoint import Checkpoint
 from seedlab.training.history import History
 from seedlab.training.result import Evaluation, Profile

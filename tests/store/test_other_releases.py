@@ -15,11 +15,12 @@ import pytest
 from seedlab.errors import CorruptRunError, SeedlabError
 from seedlab.spec.early_stopping import EarlyStoppingSpec
 from seedlab.spec.run import RunSpec
-from seedlab.store import StudyFolder, make_record
 from seedlab.store.atomic_files import digest, dump_json
 from seedlab.store.decisions import Decisions
+from seedlab.store.make_record import make_record
 from seedlab.store.run_arrays import columns_of, decode, encode, from_parquet, to_parquet
 from seedlab.store.run_folders import publish
+from seedlab.store.study import StudyFolder
 from seedlab.store.tables.export import export
 from tests.suites.store_cases import make_result, make_spec, make_task, watched
 

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedlab.errors import CorruptRunError, SeedlabError
-from seedlab.store import Record, make_record
-from seedlab.store.make_record import is_constant
-from seedlab.store.record import json_value
+from seedlab.store.make_record import is_constant, make_record
+from seedlab.store.record import Record, json_value
 from tests.suites.store_cases import make_result, make_spec, make_task
 
 TASK = make_task()

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from seedlab.errors import CorruptRunError, SeedlabError
-from seedlab.store import Record
 from seedlab.store import run_folders as runs
+from seedlab.store.record import Record
 from tests.suites.store_cases import copy_runs, make_result, make_task, watched
 
 FILES = (
@@ -277,7 +277,7 @@ def test_reading_625_records_is_fast(study, task, no_sync):
 def test_reading_records_needs_neither_torch_nor_pandas_nor_parquet(study, task):
     study.write(make_result(task), task)
     code = (
-        "import sys; from seedlab.store import StudyFolder; from seedlab.commands.study.status import status;"
+        "import sys; from seedlab.store.study import StudyFolder; from seedlab.commands.study.status import status;"
         f"assert status(StudyFolder({str(study.folder)!r})).done == 1;"
         "heavy = {'torch', 'transformers', 'hydra', 'pandas', 'pyarrow'} & sys.modules.keys();"
         "assert not heavy, heavy"

@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 from seedlab.errors import SeedlabError
-from seedlab.store import StudyFolder
+from seedlab.store.study import StudyFolder
 from seedlab.store.tables.export import export
 from tests.suites.disk import small_disk
 from tests.suites.store_cases import make_result, make_spec, make_task
@@ -103,19 +103,19 @@ def test_processes_that_claim_train_every_run_once(study, start):
     trained = [run for worker in workers for run in json.loads(line(worker))]
     assert sorted(trained) == sorted(study.records())
     assert len(trained) == 40
-    assert study.claimed() == set()
+    assert study.owners() == {}
 
 
 def test_claims_of_a_killed_process_are_free_at_once(study, start):
     holder = start("hold", 3)
     assert json.loads(line(holder)) == [True, True, True]
     ids = {make_spec(init).run_id for init in range(3)}
-    assert study.claimed() == ids
+    assert study.owners().keys() == ids
     assert {int(owner.split()[1]) for owner in study.owners().values()} == {holder.pid}
     assert all(study.claim(run_id) is None for run_id in ids)
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
-    assert study.claimed() == set()
+    assert study.owners() == {}
     claim = study.claim(make_spec(0).run_id)
     assert claim is not None
     claim.release()

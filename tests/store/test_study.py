@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from seedlab.errors import SeedlabError
-from seedlab.store import StudyFolder, find_study
+from seedlab.store.study import StudyFolder, find_study
 from seedlab.store.study_lock import study_lock
 from tests.suites.store_cases import make_result, make_spec
 
@@ -74,9 +74,9 @@ def test_a_claim_excludes_others_until_released(study):
     assert claim is not None
     with claim:
         assert study.claim(run_id) is None
-        assert study.claimed() == {run_id}
+        assert study.owners().keys() == {run_id}
         assert study.claim(make_spec(1).run_id) is not None
-    assert study.claimed() == set()
+    assert study.owners() == {}
     assert list((study.folder / "claims").iterdir()) == []
     claim.release()
 
@@ -87,19 +87,19 @@ def test_a_claim_may_be_released_by_another_thread(study):
     thread = threading.Thread(target=claim.release)
     thread.start()
     thread.join()
-    assert study.claimed() == set()
+    assert study.owners() == {}
 
 
 def test_a_finished_run_can_not_be_claimed(study, task):
     record = study.write(make_result(task), task)
     assert study.claim(record.run_id) is None
-    assert study.claimed() == set()
+    assert study.owners() == {}
 
 
 def test_a_study_that_does_not_exist_yet_is_empty(study):
     assert study.records() == {}
     assert study.planned() == {}
-    assert study.claimed() == set()
+    assert study.owners() == {}
     assert study.corrupt() == []
     assert not study.folder.exists()
 

@@ -15,9 +15,9 @@ from seedlab.commands.cli import main
 from seedlab.early_stopping.cohort import Cohort
 from seedlab.spec.build import read_stored
 from seedlab.spec.early_stopping import EarlyStoppingSpec
-from seedlab.store import StudyFolder
 from seedlab.store.decisions import Decisions
 from seedlab.store.provenance import versions
+from seedlab.store.study import StudyFolder
 
 STUDIES = (
     *("diverged", "grid", "intermediate", "search", "search_sqlite", "serial", "similarity"),

@@ -8,9 +8,10 @@ import numpy as np
 
 from seedlab.spec.recipe import RecipeSpec
 from seedlab.spec.run import ModelSpec, RunSpec, Seeds, TaskSpec
-from seedlab.store import StudyFolder, make_record
+from seedlab.store.make_record import make_record
 from seedlab.store.run_arrays import encode
 from seedlab.store.run_folders import publish
+from seedlab.store.study import StudyFolder
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.training.result import Evaluation, Profile, RunResult
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from seedlab.errors import SeedlabError
-from seedlab.store import StudyFolder
+from seedlab.store.study import StudyFolder
 from tests.suites.store_cases import make_result, make_spec, make_task
 
 TASK = make_task(dev=3000)
@@ -102,7 +102,7 @@ def peek(study: StudyFolder) -> None:
     """List claims again and again until killed."""
     print("ready", flush=True)
     while True:
-        study.claimed()
+        study.owners()
 
 
 def small_files_only(study: StudyFolder, limit: int) -> None:

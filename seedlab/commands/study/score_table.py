@@ -57,7 +57,7 @@ def _table(runs: list[Record], score: str, width: int) -> str:
         return (head.rjust(label) + "".join(f" {value:>{size}}" for value in values)).rstrip()
 
     def means(places: list[tuple[int, int]]) -> str:
-        values = [_score(run, score) for place in places for run in cells.get(place, ())]
+        values = [run.reported(score) for place in places for run in cells.get(place, ())]
         return f"{fmean(values):.3f}" + " " if values and not selected else "- "
 
     def row(init: int | None) -> str:
@@ -104,11 +104,7 @@ def _cell(runs: list[Record], score: str) -> str:
         mark = STOPPED
     elif any(run.failed for run in runs):
         mark = FAILED
-    return f"{fmean(_score(run, score) for run in runs):.3f}{mark}"
-
-
-def _score(run: Record, score: str) -> float:
-    return run.reported(score)
+    return f"{fmean(run.reported(score) for run in runs):.3f}{mark}"
 
 
 def _some(seeds: list[int], room: int) -> list[int | None]:

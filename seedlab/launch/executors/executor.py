@@ -45,7 +45,7 @@ class Executor(Protocol):
       Its score is kept from the event when its worker dies a moment later.
     - A worker that dies costs the runs in flight. Its unfinished runs are halved and run again,
       until the run that kills its worker is alone. That run is tried `settings.retries` times
-      more; then its job fails with a `WorkerDiedError`. All other runs are finished.
+      more; then its job fails with a `WorkerDiedError`. All other runs are trained.
     - A pack that raises as a whole is halved in the same way. A lone run fails with its own
       error.
     - A `SeedlabError` that a pack raises is a refusal: all its unfinished jobs fail with it at

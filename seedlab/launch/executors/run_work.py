@@ -62,8 +62,8 @@ class _PackRaisedError(BaseException):
 def run_work(work: WorkItem, session: Session, emit: Callable[[Event], None]) -> Done | PackFailed:
     """Do the jobs of `work` in this process, with their folders, logs and callbacks.
 
-    The jobs of a pack are nested in one another, so that Hydra makes every job's folder and
-    calls `on_job_start` before the pack is trained, and `on_job_end` after it.
+    The jobs of a pack are nested in one another. So Hydra makes every job's folder and calls
+    `on_job_start` before the pack is trained, and it calls `on_job_end` after it.
 
     Parameters
     ----------

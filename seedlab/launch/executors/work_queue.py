@@ -121,7 +121,7 @@ class WorkQueue:
         self._end(attempt)
 
     def lost(self, attempt: Attempt, reason: str) -> None:
-        """End an attempt whose worker died: keep its finished runs, try the rest in halves.
+        """End an attempt whose worker died: keep its recorded runs, try the rest in halves.
 
         Parameters
         ----------

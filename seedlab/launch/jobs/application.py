@@ -115,7 +115,7 @@ class TaskAdapter(Protocol):
     def request(self, cfg: DictConfig) -> RunRequest:
         """Return the run that a composed configuration (without `hydra`) asks for.
 
-        The launcher calls it for every job of a batch, finished or not. Results that take longer
+        The launcher calls it for every job of a batch, on record or not. Results that take longer
         than a millisecond (hashes of data and weights) should be cached between the calls.
 
         Raises
@@ -132,7 +132,7 @@ class TaskAdapter(Protocol):
         ----------
         study : Path
         specs : sequence of RunSpec
-            All runs that the batch asks of it, finished ones included.
+            All runs that the batch asks of it, those on record included.
         """
         ...
 

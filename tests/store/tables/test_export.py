@@ -12,7 +12,7 @@ import pytest
 from analysis.data.exported import read_study
 from seedlab.errors import SeedlabError
 from seedlab.spec.recipe import ClipSpec, OptimizerSpec, RecipeSpec
-from seedlab.store import StudyFolder
+from seedlab.store.study import StudyFolder
 from seedlab.store.tables.export import export
 from tests.suites.store_cases import copy_runs, make_result, make_spec, make_task, watched
 
