@@ -23,8 +23,8 @@ class SeedlabLauncherConf:
 
     _target_: str = "hydra_plugins.hydra_seedlab.launcher.SeedlabLauncher"
 
-    # What runs the work: local (worker processes of this machine), or MODULE:CLASS of an
-    # executor outside seedlab (docs/extending.md).
+    # The executor: local (worker processes of this machine), or MODULE:CLASS of one outside
+    # seedlab (docs/extending.md).
     executor: str = "local"
 
     # Worker processes at a time. null: one per GPU; without GPUs the CPU cores divided by
@@ -35,11 +35,11 @@ class SeedlabLauncherConf:
     # visible; []: none.
     gpus: list[Any] | None = None
 
-    # How often a run is tried again when its worker dies (out of memory, a crash, a kill)
-    # while it is alone; a pack whose worker dies is halved first.
+    # Further tries of a run whose worker dies (out of memory, a crash, a kill) while it trains
+    # that run alone. A pack whose worker dies is halved first.
     retries: int = 1
 
-    # Seconds that a worker may take until it is ready for its first pack.
+    # Longest time in seconds until a worker is ready for its first pack.
     start_timeout: float = 300.0
 
     # auto (live on a terminal, otherwise lines), live, lines or none.

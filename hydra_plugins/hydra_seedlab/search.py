@@ -45,10 +45,10 @@ class SeedlabSearchConf:
     # Replicates between two decisions.
     seeds_per_round: int = 2
 
-    # Rule that decides between rounds that a setting gets no more seeds: sequential (at most
+    # Rule that drops settings between rounds: sequential (at most
     # alpha wrong over the whole search), wilcoxon (Optuna's WilcoxonPruner with the
-    # uncorrected level alpha at every round) or none. Objectives that are no means of a
-    # number per run (all but mean and failure_rate) are never decided early.
+    # uncorrected level alpha at every round) or none. Only settings under the
+    # objectives mean and failure_rate are dropped early: these are means of a number per run.
     pruner: str = "sequential"
 
     # Chance that the search drops a given setting although no other is better.

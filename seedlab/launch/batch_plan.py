@@ -114,7 +114,7 @@ def plan_batch(
 
 
 def make_work_items(
-    plan: BatchPlan, threads: int, workers: int, besides: Collection[int] = frozenset()
+    plan: BatchPlan, threads: int, workers: int, excluded: Collection[int] = frozenset()
 ) -> list[WorkItem]:
     """Return the work items of a batch: packs of the runs still to train, or single jobs.
 
@@ -125,7 +125,7 @@ def make_work_items(
         CPU threads per worker, to be recorded with every run.
     workers : int
         Packs that are trained side by side, at least 1.
-    besides : collection of int
+    excluded : collection of int
         Positions of further jobs that are left out.
     """
     if not plan.planned:
@@ -135,7 +135,7 @@ def make_work_items(
         todo = [
             item
             for item in items
-            if item.job.position not in plan.on_record and item.job.position not in besides
+            if item.job.position not in plan.on_record and item.job.position not in excluded
         ]
         jobs = {item.job.run_id: item.job for item in todo}
         packs: list[Pack] = []

@@ -176,4 +176,4 @@ def _middle(distribution: BaseDistribution) -> Any:
             return low + (high - low) // step // 2 * step
         case CategoricalDistribution(choices=choices):
             return choices[0]
-    raise SeedlabError(f"{distribution} has no middle; this is a bug.")
+    raise TypeError(f"{distribution} is no distribution that `_distribution` makes")

@@ -69,8 +69,10 @@ def open_study(
         if begun is None:
             study.set_user_attr(IDENTITY, described)
         elif begun != described:
-            odd = sorted(k for k in {*begun, *described} if begun.get(k) != described.get(k))
-            changes = "; ".join(f"{k}: {begun.get(k)} then, {described.get(k)} now" for k in odd)
+            differing = sorted(k for k in {*begun, *described} if begun.get(k) != described.get(k))
+            changes = "; ".join(
+                f"{k}: {begun.get(k)} then, {described.get(k)} now" for k in differing
+            )
             raise SeedlabError(
                 f"the search '{name}' was begun with other values ({changes}). Repeat its command to "
                 "continue it (trials may be raised), or begin another one with study=NAME."

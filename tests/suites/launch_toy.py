@@ -62,7 +62,7 @@ class ToyRequest:
 
 
 class ToyAdapter:
-    """Remembers nothing; what happened is in the study's folder."""
+    """Keeps no state: everything is in the study's folder."""
 
     def request(self, cfg: DictConfig) -> ToyRequest:
         values: Any = OmegaConf.to_container(cfg, resolve=True)
@@ -214,7 +214,7 @@ def foreign(cfg: DictConfig) -> Any:
 
 
 class OddError(Exception):
-    """Pickled with one argument, rebuilt with two: it can't be."""
+    """Can't be unpickled: it is pickled with one argument and needs two."""
 
     def __init__(self, one: int, two: int) -> None:
         super().__init__(one + two)
@@ -226,9 +226,9 @@ class Recorder(Callback):
     def __init__(self, file: str) -> None:
         self.file = Path(file)
 
-    def _note(self, what: str) -> None:
+    def _note(self, callback: str) -> None:
         with self.file.open("a") as file:
-            file.write(f"{what} {os.getpid()}\n")
+            file.write(f"{callback} {os.getpid()}\n")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._note("multirun_start")

@@ -1,11 +1,11 @@
-"""`ReaderSuite`: what every reader promises. Subclass it and say how its files are written.
+"""`ReaderSuite`: the contract of a reader. Subclass it and write the files of a task.
 
 class TestMyReader(ReaderSuite):
     reader = MyReader()
     def spec(self, folder): ...      # write the files of a task into a folder, and describe it
     def expected(self): ...          # its examples
     def changed(self, folder): ...   # the same with one label changed
-    def refusals(self, folder): ...  # what is refused, with which message
+    def refusals(self, folder): ...  # refused tasks, each with its message
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class ReaderSuite:
         assert identity.startswith(f"{self.reader.name}/")
 
     def test_refusals(self, tmp_path: Path) -> None:
-        """Each names the setting or file, what it got, what is allowed and the remedy."""
+        """Each names the setting or file, its value, the allowed ones and the remedy."""
         refusals = self.refusals(tmp_path)
         if self.reader.path != "unused":
             assert set(refusals) >= OF_FILES

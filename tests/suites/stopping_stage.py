@@ -19,7 +19,7 @@ from seedlab.launch.workers import pool
 
 
 def children() -> list[int]:
-    """The processes that this one has started."""
+    """Return the ids of the processes that this one has started."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -33,7 +33,7 @@ def children() -> list[int]:
 
 def kill(moment: str) -> None:
     """Arrange for the kill."""
-    decide, heard = cohort.Cohort._decide, pool.LocalExecutor._heard
+    decide, handle = cohort.Cohort._decide, pool.LocalExecutor._handle
     armed = []
 
     def decided(self: Any, *arguments: Any) -> Any:
@@ -48,14 +48,14 @@ def kill(moment: str) -> None:
         armed.append(moment == "training")
         return found
 
-    def heard_of(self: Any, worker_slot: Any, worker: Any, message: Any) -> None:
-        heard(self, worker_slot, worker, message)
+    def handled(self: Any, worker_slot: Any, worker: Any, message: Any) -> None:
+        handle(self, worker_slot, worker, message)
         if armed == [True] and getattr(message, "kind", "") == "evaluated":
             armed.clear()
             os.kill(worker.pid, signal.SIGKILL)
 
     cohort.Cohort._decide = decided  # type: ignore[method-assign]
-    pool.LocalExecutor._heard = heard_of  # type: ignore[method-assign]
+    pool.LocalExecutor._handle = handled  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

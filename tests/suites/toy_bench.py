@@ -83,7 +83,7 @@ class Toy:
         return [line.partition(" ")[2] for line in self.notes("packs")]
 
     def notes(self, name: str) -> list[str]:
-        """Return what the workers wrote down."""
+        """Return the lines that the workers wrote."""
         path = self.study / f"{name}.txt"
         return path.read_text().splitlines() if path.exists() else []
 
@@ -134,7 +134,7 @@ class ToyScript:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
-                # Whoever runs the tests in the background hands down an ignored SIGINT.
+                # A shell that runs the tests in the background hands down an ignored SIGINT.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 

@@ -123,7 +123,7 @@ class _PackRun:
 
     def _train(self, emit: Callable[[Event], None]) -> None:
         if self._work.study is None:
-            raise RunFailedError("a pack without a study can't be trained; this is a bug.")
+            raise RuntimeError("a pack has a work item without a study")
         try:
             self._outcomes = self._adapter.execute(self._pack, self._work.study, emit)
         except Exception as error:

@@ -158,9 +158,9 @@ class LocalExecutor:
                 if message is None:
                     self._worker_died(worker_slot, worker_slot.worker)
                 else:
-                    self._heard(worker_slot, worker_slot.worker, message)
+                    self._handle(worker_slot, worker_slot.worker, message)
 
-    def _heard(self, worker_slot: WorkerSlot, worker: WorkerProcess, message: Message) -> None:
+    def _handle(self, worker_slot: WorkerSlot, worker: WorkerProcess, message: Message) -> None:
         match message:
             case Hello():
                 worker.send_packed(self._packed_session)
