@@ -190,7 +190,7 @@ def test_paths_are_recorded_whole() -> None:
         (EngineSpec(graphs=True), r"engine.graphs is a setting of the packed engine"),
         (
             EngineSpec(constant_width=True),
-            r"engine.constant_width says .*leave engine.constant_width out",
+            r"engine.constant_width is a setting .*leave engine.constant_width out",
         ),
     ],
 )
