@@ -118,14 +118,6 @@ class SequentialTest:
         # Adding up shares leaves a p-value that equals its level a rounding error above it.
         return bool(p_value <= self.levels[self.looks.index(values.size)] * (1 + 1e-12))
 
-    def first_decision(self, differences: npt.ArrayLike) -> int | None:
-        """Number of pairs at the first look that decides; None if none does."""
-        values = np.asarray(differences, dtype=np.float64)
-        for look in self.looks:
-            if look <= values.size and self.decides(values[:look]):
-                return look
-        return None
-
 
 def planned_looks(most: int, every: int, first: int = FIRST_LOOK) -> tuple[int, ...]:
     """Looks after every round of seeds, from the first that may decide to the last but one.
