@@ -89,6 +89,12 @@ def test_named_classes_exist(page: Path) -> None:
     assert not set(named) - known - {"AutoModelForSequenceClassification"}
 
 
+def test_the_table_of_the_packed_engine_names_every_module() -> None:
+    cells = re.findall(r"^\| ([\w., ]+\.py) \|", DESIGN[0].read_text(), re.M)
+    modules = {path.name for path in BASES[2].glob("*.py")} - {"__init__.py"}
+    assert sorted(", ".join(cells).split(", ")) == sorted(modules)
+
+
 @pytest.mark.parametrize("layers", [LAYERS, ANALYSIS_LAYERS], ids=["seedlab", "analysis"])
 def test_the_layers_of_the_page_are_those_of_the_code(layers: tuple[tuple[str, ...], ...]) -> None:
     """In the same order, whatever the order within a layer."""
