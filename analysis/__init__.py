@@ -5,9 +5,9 @@ The labelled input is a `Study`: `read_table` makes one from a plain table of sc
 study (or arrays of scores) and return labelled data frames. Functions that draw random
 numbers take a numpy Generator. Every deliberate refusal is an `AnalysisError`.
 
-Some packages need more than numpy, scipy and pandas and are imported by their own names: `analysis.report` (``write_report``, ``plan_answers``; altair and
-jinja2), `analysis.figures` (altair), and `analysis.stopping.replay`, `analysis.rules.pruners` and
-`analysis.rules.ask_and_tell` (optuna).
+Some packages need further libraries and are imported by their own names: `analysis.report` needs
+altair and jinja2, `analysis.figures` altair. `analysis.stopping.replay`, `analysis.rules.pruners`
+and `analysis.rules.ask_and_tell` need optuna.
 """
 
 from analysis.best_of_n.bands import best_of_band as best_of_band

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import runpy
 import shlex
@@ -11,6 +12,7 @@ import pytest
 
 from seedlab.commands.cli import main
 from seedlab.config.overrides import rewrite
+from tests.test_directions import ANALYSIS_LAYERS, LAYERS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -18,6 +20,10 @@ PAGES = sorted(
     for folder in (ROOT, ROOT / "docs", ROOT / "experiments")
     for page in (folder.glob("*.md") if folder == ROOT else folder.rglob("*.md"))
 )
+DESIGN = [ROOT / "docs" / name for name in ("architecture.md", "extending.md")]
+BASES = [ROOT, ROOT / "seedlab", ROOT / "seedlab" / "engines" / "packed"]
+"""Folders to which paths of these pages are relative."""
+TOPS = "seedlab|analysis|hydra_plugins|tests|conf|docs|experiments"
 BLOCK = re.compile(r"^```(?:console)?\n(.*?)^```", re.M | re.S)
 
 
@@ -52,6 +58,57 @@ def test_the_table_of_techniques_is_the_codes() -> None:
     written = runpy.run_path(str(ROOT / "docs" / "write_technique_table.py"))
     page = written["PAGE"].read_text()
     assert written["with_table"](page) == page
+
+
+@pytest.mark.parametrize("page", DESIGN, ids=name)
+def test_paths_exist(page: Path) -> None:
+    """Of modules, and of folders of this repository. NAME stands for a new file."""
+    text = page.read_text()
+    paths = set(re.findall(r"(?<![\w/.-])(?:[\w-]+/)*[\w-]+\.py\b(?!\.)", text))
+    paths.update(re.findall(rf"(?<![\w/.-])(?:{TOPS})/[\w/.-]*\w", text))
+    paths.update(re.findall(r"^ +[A-Za-z][\w ,]+  ((?:[a-z_]+/)+[a-z_]*)(?![\w.*])", text, re.M))
+    assert paths
+    old = [path for path in paths if "NAME" not in path]
+    assert not [path for path in old if not any((base / path).exists() for base in BASES)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_dotted_names_can_be_imported(page: Path) -> None:
+    for dotted in re.findall(r"`((?:seedlab|analysis)(?:\.\w+)+)`", page.read_text()):
+        if dotted != "seedlab.json":  # a file of a saved model
+            pkgutil.resolve_name(dotted)
+
+
+@pytest.mark.parametrize("page", DESIGN, ids=name)
+def test_named_classes_exist(page: Path) -> None:
+    """In the product, its suites, or transformers."""
+    sources = [path for top in TOPS.split("|") for path in (ROOT / top).rglob("*.py")]
+    known = set(re.findall(r"^class (\w+)", "\n".join(p.read_text() for p in sources), re.M))
+    named = re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", page.read_text())
+    assert named
+    assert not set(named) - known - {"AutoModelForSequenceClassification"}
+
+
+def test_the_table_of_the_packed_engine_names_every_module() -> None:
+    cells = re.findall(r"^\| ([\w., ]+\.py) \|", DESIGN[0].read_text(), re.M)
+    modules = {path.name for path in BASES[2].glob("*.py")} - {"__init__.py"}
+    assert sorted(", ".join(cells).split(", ")) == sorted(modules)
+
+
+@pytest.mark.parametrize("layers", [LAYERS, ANALYSIS_LAYERS], ids=["seedlab", "analysis"])
+def test_the_layers_of_the_page_are_those_of_the_code(layers: tuple[tuple[str, ...], ...]) -> None:
+    """In the same order, whatever the order within a layer."""
+    rows = re.findall(r"^\| (\d*) ?\| (`[a-z_.`, ]+`) \|", DESIGN[0].read_text(), re.M)
+    top = layers[-1][-1].split(".")[0]
+    written: list[set[str]] = []
+    for number, cell in rows:
+        packages = set(re.findall(r"`([\w.]+)`", cell))
+        if {package.split(".")[0] for package in packages} & {top}:
+            if number:
+                assert int(number) == len(written) + 1
+                written.append(set())
+            written[-1] |= packages
+    assert written == [set(packages) for packages in layers]
 
 
 @pytest.mark.slow

@@ -40,9 +40,9 @@ def stay_probability(lower: npt.ArrayLike, upper: npt.ArrayLike) -> float:
     boundary crossing probabilities for Poisson processes"): given that a Poisson
     process of rate n on [0, 1] has n points, the points are sorted uniform
     numbers. The event says that the count is below i up to ``lower[i]`` and has
-    reached i by ``upper[i]``. Walk the boundary times in order, convolving the
-    law of the count (over the counts still alive) with the Poisson law of the
-    step, cut off what has crossed, and divide by P(n points) at the end. The
+    reached i by ``upper[i]``. The boundary times are visited in order. At each, the
+    law of the count is convolved with the Poisson law of the step, and the counts
+    that have crossed get probability 0. The end divides by P(n points). The
     cost is O(n w) with w the width of the live range, about the band's width.
     """
     low, high = np.asarray(lower, np.float64), np.asarray(upper, np.float64)

@@ -7,7 +7,6 @@ probability is significantly above one half and may exceed gamma = .75.
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Literal
 
 import numpy as np
@@ -111,19 +110,6 @@ def probability_of_improvement(
         else:
             lower, upper = _newcombe(point, len(x), len(y), float(norm.ppf(0.5 + level / 2)))
     return Improvement(point, lower, upper, len(x), len(y), paired, method, gamma)
-
-
-def pairs_needed(gamma: float = 0.75, *, alpha: float = 0.05, beta: float = 0.05) -> int:
-    """Paired runs for a test of P(B beats A) > 1/2 with power 1 - beta at gamma.
-
-    Noether 1987: ((z_{1-alpha} + z_{1-beta}) / (sqrt(6) (gamma - 1/2)))^2, rounded up;
-    29 at the defaults.
-    """
-    if not 0.5 < gamma < 1.0:
-        raise OptionError(f"gamma is {gamma}; allowed: between 0.5 and 1, for instance 0.75.")
-    check_probability("alpha", alpha)
-    check_probability("beta", beta)
-    return math.ceil((norm.isf(alpha) + norm.isf(beta)) ** 2 / (6 * (gamma - 0.5) ** 2))
 
 
 def _wins(x: Floats, y: Floats) -> Floats:

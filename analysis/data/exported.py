@@ -204,14 +204,14 @@ def _direction(frame: pd.DataFrame, table: str) -> pd.Series:
     column = next((c for c in ("direction", "higher_is_better") if c in frame), None)
     if column is None:
         return pd.Series(True, index=frame.index)
-    words = texts(frame, column, table).str.lower()
+    lowered = texts(frame, column, table).str.lower()
     refuse_rows(
-        ~words.isin(UPWARD | DOWNWARD).to_numpy(dtype=bool),
+        ~lowered.isin(UPWARD | DOWNWARD).to_numpy(dtype=bool),
         frame.index,
         f"column {column!r}: is no direction; allowed: 'max' (higher is better) or 'min'.",
         table,
     )
-    return words.isin(UPWARD).astype("bool")
+    return lowered.isin(UPWARD).astype("bool")
 
 
 def _curves(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame | None:

@@ -129,8 +129,8 @@ def is_missing(values: pd.Series) -> npt.NDArray[np.bool_]:
     """Mask of missing values: null, NaN, or one of the usual texts for them (`MISSING`)."""
     gap = values.isna().to_numpy(dtype=bool)
     if values.dtype.kind not in "iufb":
-        words = values.astype("str").str.strip().str.lower()
-        gap = gap | words.isin(MISSING).to_numpy(dtype=bool)
+        lowered = values.astype("str").str.strip().str.lower()
+        gap = gap | lowered.isin(MISSING).to_numpy(dtype=bool)
     return gap
 
 
@@ -177,9 +177,9 @@ def flags(frame: pd.DataFrame, column: str, table: str) -> pd.Series:
     """A column as nullable booleans (true/false, yes/no, 1/0)."""
     values = frame[column]
     gap = is_missing(values)
-    words = values.astype("str").str.strip().str.lower()
-    true = words.isin(TRUE).to_numpy(dtype=bool)
-    bad = ~(gap | true | words.isin(FALSE).to_numpy(dtype=bool))
+    lowered = values.astype("str").str.strip().str.lower()
+    true = lowered.isin(TRUE).to_numpy(dtype=bool)
+    bad = ~(gap | true | lowered.isin(FALSE).to_numpy(dtype=bool))
     _refuse_first(bad, values, column, table, "not a truth value", "true or false")
     result = pd.Series(true, index=values.index, dtype="boolean")
     result[gap] = pd.NA

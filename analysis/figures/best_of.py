@@ -45,7 +45,7 @@ def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = ""
         vertical line.
     """
     names = [name for name in SCHEDULES if (table["schedule"] == name).any()]
-    lines = _logarithmic(table).assign(what=lambda t: t["schedule"].map(SCHEDULES))
+    lines = _logarithmic(table).assign(series=lambda t: t["schedule"].map(SCHEDULES))
     present = [SCHEDULES[name] for name in names]
     main = lines.loc[lines["schedule"] == names[0]]
     band = main.dropna(subset=["band_lower", "band_upper"])
@@ -56,7 +56,7 @@ def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = ""
     scale = score_axis([*lines["unbiased"], *band["band_lower"], *band["band_upper"]])
     x = _runs_axis(table)
     tooltip = [
-        alt.Tooltip("what:N", title="schedule"),
+        alt.Tooltip("series:N", title="schedule"),
         alt.Tooltip("n:Q"),
         alt.Tooltip("unbiased:Q", title="expected best (unbiased)", format=".4~f"),
         alt.Tooltip("plugin:Q", title="expected best (plug-in)", format=".4~f"),
@@ -69,14 +69,14 @@ def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = ""
         name = f"{level:.0%} band of the median (dotted)"
         end = pd.DataFrame({"n": [last], "text": [f"band ends at n = {last}"]})
         layers += [
-            alt.Chart(rows(band[["n", "band_lower", "band_upper"]].assign(what=name)))
+            alt.Chart(rows(band[["n", "band_lower", "band_upper"]].assign(series=name)))
             .mark_area(opacity=0.2, interpolate="monotone")
             .encode(
                 x=x,
                 y=alt.Y("band_lower:Q", title=f"best {metric} of n runs", scale=scale),
                 y2="band_upper:Q",
                 fill=alt.Fill(
-                    "what:N",
+                    "series:N",
                     scale=alt.Scale(domain=[name], range=[NAVY]),
                     legend=alt.Legend(symbolOpacity=0.3, symbolStrokeWidth=0, symbolType="square"),
                 ),
@@ -90,18 +90,18 @@ def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = ""
             .encode(x=x, y=alt.value("height"), text="text:N"),
         ]
     layers.append(
-        alt.Chart(rows(lines[["n", "what", "unbiased", "plugin", "spread", "median"]]))
+        alt.Chart(rows(lines[["n", "series", "unbiased", "plugin", "spread", "median"]]))
         .mark_line(strokeWidth=2.2)
         .encode(
             x=x,
             y=alt.Y("unbiased:Q", title=f"best {metric} of n runs", scale=scale),
             color=alt.Color(
-                "what:N",
+                "series:N",
                 scale=alt.Scale(domain=present, range=list(SERIES[: len(present)])),
                 legend=alt.Legend(symbolType="stroke", columns=1),
             ),
             strokeDash=alt.StrokeDash(
-                "what:N", scale=alt.Scale(domain=present, range=list(DASHES[: len(present)]))
+                "series:N", scale=alt.Scale(domain=present, range=list(DASHES[: len(present)]))
             ),
             tooltip=tooltip,
         )

@@ -177,9 +177,9 @@ def loss_bands(study: Study, *, title: str = "") -> Chart:
             .encode(x=x, y=alt.Y("min:Q", title="training loss"), y2="max:Q")
         )
         line = (
-            alt.Chart(rows(band.assign(what=name)))
+            alt.Chart(rows(band.assign(series=name)))
             .mark_line(strokeWidth=2)
-            .encode(x=x, y="mean:Q", color=_kind("what", name, NAVY))
+            .encode(x=x, y="mean:Q", color=_kind("series", name, NAVY))
         )
         layers += [shaded, line]
     lost = binned.loc[binned["failed"]]
@@ -189,13 +189,13 @@ def loss_bands(study: Study, *, title: str = "") -> Chart:
         total = int(lost["run"].nunique())
         word = f"failed runs ({len(chosen)} of {total})" if total > len(chosen) else "failed runs"
         layers.append(
-            alt.Chart(rows(shown.assign(what=word)))
+            alt.Chart(rows(shown.assign(series=word)))
             .mark_line(strokeWidth=0.9, strokeDash=[4, 2], strokeOpacity=0.7)
             .encode(
                 x=x,
                 y=alt.Y("loss:Q", title="training loss"),
                 detail="run:N",
-                color=_kind("what", word, ORANGE),
+                color=_kind("series", word, ORANGE),
             )
         )
         broken = by_run.index[by_run["diverged"].to_numpy(dtype=bool)]

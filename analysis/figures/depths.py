@@ -109,7 +109,11 @@ def similarity_by_depth(summary: pd.DataFrame, measure: str, *, title: str = "")
 
 
 def _dodged(
-    table: pd.DataFrame, names: list[str], what: str, scale: alt.Scale, tooltip: list[alt.Tooltip]
+    table: pd.DataFrame,
+    names: list[str],
+    quantity: str,
+    scale: alt.Scale,
+    tooltip: list[alt.Tooltip],
 ) -> Chart:
     """Medians with ranges by depth, the series of a depth side by side."""
     places = list(table.sort_values("depth", kind="stable")["place"].unique())
@@ -127,11 +131,11 @@ def _dodged(
     counts = [name for name in ("n_runs", "n_pairs") if name in table]
     base = alt.Chart(rows(table[[*fields, *counts]]))
     spans = base.mark_rule(strokeWidth=1.5).encode(
-        **encoded, y=alt.Y("lower:Q", title=what, scale=scale), y2="upper:Q"
+        **encoded, y=alt.Y("lower:Q", title=quantity, scale=scale), y2="upper:Q"
     )
     shape = alt.Shape("label:N", scale=series_scale(names, SHAPES))
     points = base.mark_point(size=46, filled=True, opacity=1).encode(
-        **encoded, y=alt.Y("median:Q", title=what, scale=scale), shape=shape, tooltip=tooltip
+        **encoded, y=alt.Y("median:Q", title=quantity, scale=scale), shape=shape, tooltip=tooltip
     )
     return sized(alt.layer(spans, points))
 
@@ -139,7 +143,7 @@ def _dodged(
 def profile_over_steps(
     table: pd.DataFrame,
     *,
-    what: str,
+    quantity: str,
     log: bool = False,
     domain: tuple[float, float] | None = None,
     title: str = "",
@@ -150,7 +154,7 @@ def profile_over_steps(
     ----------
     table : DataFrame
         Rows of one group and outcome of `layer_profiles.profile_medians`.
-    what : str
+    quantity : str
         Title of the vertical axis.
     log : bool
         Draw logarithms; values that are not positive (frozen layers) are left out.
@@ -168,7 +172,7 @@ def profile_over_steps(
         steps = steps[np.unique(np.linspace(0, len(steps) - 1, MOST_STEPS).round().astype(int))]
     shown = table.loc[table["step"].isin(steps) & ((table["median"] > 0) | (not log))]
     if shown.empty:
-        raise TableError(f"{what}: no value is above 0; every layer is frozen.")
+        raise TableError(f"{quantity}: no value is above 0; every layer is frozen.")
     top = int(table["depth"].max())
     scale = alt.Scale(
         type="log" if log else "linear",
@@ -179,7 +183,7 @@ def profile_over_steps(
     axis = alt.Axis(format="~g", values=log_ticks(*ends)) if log else alt.Axis(format="~g")
     encoded = {
         "x": alt.X("step:Q", title="step", scale=alt.Scale(nice=False)),
-        "y": alt.Y("median:Q", title=what, scale=scale, axis=axis),
+        "y": alt.Y("median:Q", title=quantity, scale=scale, axis=axis),
         "tooltip": [
             alt.Tooltip("place:N", title="layer"),
             alt.Tooltip("step:Q"),

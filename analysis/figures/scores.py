@@ -112,7 +112,7 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
     )
     layers = [*_lines(lines, score_axis(values), metric), strip, *_boxes(points, x, y, offset)]
     if bars is not None:
-        kinds = [name for name in FLOORS.values() if (bars["what"] == name).any()]
+        kinds = [name for name in FLOORS.values() if (bars["series"] == name).any()]
         layers.append(
             alt.Chart(rows(bars))
             .mark_bar(height=4)
@@ -122,11 +122,11 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
                 y=y,
                 yOffset=offset,
                 fill=alt.Fill(
-                    "what:N",
+                    "series:N",
                     scale=alt.Scale(domain=kinds, range=[TEAL, PURPLE][-len(kinds) :]),
                     legend=alt.Legend(columns=1),
                 ),
-                tooltip=["what:N", alt.Tooltip("sd:Q", title="sd", format=".4~f")],
+                tooltip=["series:N", alt.Tooltip("sd:Q", title="sd", format=".4~f")],
             )
         )
     chart = alt.layer(*layers)
@@ -195,13 +195,13 @@ def _floor_bars(floors: pd.DataFrame | None, names: dict[Group, str]) -> pd.Data
     bars = []
     for row in floors.to_dict("records"):
         mean = 1.0 - float(row["error"])
-        for k, (column, what) in enumerate(FLOORS.items()):
+        for k, (column, series) in enumerate(FLOORS.items()):
             sd = float(row[column])
             if np.isfinite(sd):
                 name = names[Group(row["task"], row["model"], row["recipe"])]
                 lane = 0.5 + 0.28 * k
-                bars.append((name, mean - sd, mean + sd, sd, what, lane))
-    return pd.DataFrame(bars, columns=["group", "low", "high", "sd", "what", "lane"])
+                bars.append((name, mean - sd, mean + sd, sd, series, lane))
+    return pd.DataFrame(bars, columns=["group", "low", "high", "sd", "series", "lane"])
 
 
 def failure_figure(rates: pd.DataFrame, labels: list[str], *, title: str = "") -> Chart:

@@ -52,21 +52,21 @@ def variance_shares(table: pd.DataFrame, labels: list[str], *, title: str = "") 
         raise TableError("no variance can be shared out.")
     present = [name for name in COMPONENTS if (shown["component"] == name).any()]
     names = [COMPONENTS[name][0] for name in present]
-    shown["what"] = shown["component"].map({k: v[0] for k, v in COMPONENTS.items()})
+    shown["series"] = shown["component"].map({k: v[0] for k, v in COMPONENTS.items()})
     order = list(dict.fromkeys(shown["label"]))
     axis = alt.Axis(format=".0%", tickCount=5)
     scale = alt.Scale(domain=[0, 1], nice=False)
     named = "share of the variance of scores"
     y = alt.Y("label:N", title=None, sort=order, axis=alt.Axis(labelLimit=130, ticks=False))
-    offset = alt.YOffset("what:N", sort=names, scale=alt.Scale(paddingOuter=0.35))
+    offset = alt.YOffset("series:N", sort=names, scale=alt.Scale(paddingOuter=0.35))
     color = alt.Color(
-        "what:N", scale=alt.Scale(domain=names, range=[COMPONENTS[n][1] for n in present])
+        "series:N", scale=alt.Scale(domain=names, range=[COMPONENTS[n][1] for n in present])
     )
     shape = alt.Shape(
-        "what:N", scale=alt.Scale(domain=names, range=[COMPONENTS[n][2] for n in present])
+        "series:N", scale=alt.Scale(domain=names, range=[COMPONENTS[n][2] for n in present])
     )
     tooltip = [
-        alt.Tooltip("what:N", title="source"),
+        alt.Tooltip("series:N", title="source"),
         alt.Tooltip("share:Q", format=".1%"),
         alt.Tooltip("share_lower:Q", title="lower", format=".1%"),
         alt.Tooltip("share_upper:Q", title="upper", format=".1%"),
@@ -74,7 +74,7 @@ def variance_shares(table: pd.DataFrame, labels: list[str], *, title: str = "") 
         alt.Tooltip("n_runs:Q", title="runs"),
     ]
     base = alt.Chart(
-        rows(shown[["label", "what", "share", "share_lower", "share_upper", "sd", "n_runs"]])
+        rows(shown[["label", "series", "share", "share_lower", "share_upper", "sd", "n_runs"]])
     )
     interval = (
         base.transform_filter("isValid(datum.share_lower)")
@@ -119,10 +119,11 @@ def seed_ranking(
         middle 95% of each rank's mean when scores are shuffled.
     """
     metric = str(study.runs["metric"].iloc[0])
-    means = means.assign(what=means["factor"].map({k: v[0] for k, v in FACTORS.items()}))
+    means = means.assign(series=means["factor"].map({k: v[0] for k, v in FACTORS.items()}))
     means["rank"] = means.groupby("factor")["mean"].rank(method="first").astype(int)
     bands = [
-        _chance_band(study, factor, generator).assign(what=FACTORS[factor][0]) for factor in FACTORS
+        _chance_band(study, factor, generator).assign(series=FACTORS[factor][0])
+        for factor in FACTORS
     ]
     band = pd.concat(bands, ignore_index=True)
     present = [v[0] for k, v in FACTORS.items() if (means["factor"] == k).any()]
@@ -136,16 +137,16 @@ def seed_ranking(
         scale=alt.Scale(domain=[0.3, float(means["rank"].max()) + 0.7], nice=False),
     )
     color = alt.Color(
-        "what:N", scale=alt.Scale(domain=present, range=[styles[p][1] for p in present])
+        "series:N", scale=alt.Scale(domain=present, range=[styles[p][1] for p in present])
     )
     shape = alt.Shape(
-        "what:N", scale=alt.Scale(domain=present, range=[styles[p][2] for p in present])
+        "series:N", scale=alt.Scale(domain=present, range=[styles[p][2] for p in present])
     )
     # Inits to the left of the rank, orders to its right, so that they do not hide each other.
     shift = dict(zip(present, (-0.16, 0.16), strict=False))
-    means["rank"] = means["rank"] + means["what"].map(shift)
+    means["rank"] = means["rank"] + means["series"].map(shift)
     base = alt.Chart(
-        rows(means[["what", "seed", "rank", "mean", "lower", "upper", "n_runs", "n_failed"]])
+        rows(means[["series", "seed", "rank", "mean", "lower", "upper", "n_runs", "n_failed"]])
     )
     title_y = f"mean {metric} of the seed"
     shaded = (
@@ -167,7 +168,7 @@ def seed_ranking(
         color=color,
         shape=shape,
         tooltip=[
-            alt.Tooltip("what:N"),
+            alt.Tooltip("series:N"),
             alt.Tooltip("seed:N"),
             alt.Tooltip("mean:Q", format=".4~f"),
             alt.Tooltip("lower:Q", format=".4~f"),
@@ -223,8 +224,8 @@ def best_worst_densities(samples: pd.DataFrame, *, metric: str = "score", title:
         short = "init" if factor == "init_seed" else "order"
         name = f"{place} {short} seed ({seed})"
         found = kernel_density(part["score"].to_numpy(dtype=np.float64), grid)
-        parts.append(pd.DataFrame({"what": name, "score": grid, "density": found}))
-        ticks.append(pd.DataFrame({"what": name, "score": part["score"], "lane": -(k + 1.0)}))
+        parts.append(pd.DataFrame({"series": name, "score": grid, "density": found}))
+        ticks.append(pd.DataFrame({"series": name, "score": part["score"], "lane": -(k + 1.0)}))
         looks.append(
             (name, NAVY if short == "init" else ORANGE, [1, 0] if place == "best" else [5, 3])
         )
@@ -234,7 +235,7 @@ def best_worst_densities(samples: pd.DataFrame, *, metric: str = "score", title:
     rug["lane"] *= 0.045 * tall
     x = alt.X("score:Q", title=metric, scale=alt.Scale(domain=[grid[0], grid[-1]], nice=False))
     color = alt.Color(
-        "what:N",
+        "series:N",
         scale=alt.Scale(domain=names, range=[look[1] for look in looks]),
         legend=alt.Legend(symbolType="stroke"),
     )
@@ -252,7 +253,7 @@ def best_worst_densities(samples: pd.DataFrame, *, metric: str = "score", title:
             y=y,
             color=color,
             strokeDash=alt.StrokeDash(
-                "what:N", scale=alt.Scale(domain=names, range=[look[2] for look in looks])
+                "series:N", scale=alt.Scale(domain=names, range=[look[2] for look in looks])
             ),
         )
     )

@@ -40,23 +40,23 @@ def stopping_value(table: pd.DataFrame, *, metric: str = "score", title: str = "
     long = table.melt(
         id_vars=["budget", "started", "fraction", "continued"],
         value_vars=list(VALUES),
-        var_name="what",
+        var_name="series",
         value_name="value",
     ).dropna(subset="value")
-    long["what"] = long["what"].map(VALUES)
-    present = [name for name in VALUES.values() if (long["what"] == name).any()]
+    long["series"] = long["series"].map(VALUES)
+    present = [name for name in VALUES.values() if (long["series"] == name).any()]
     colors = dict(zip(VALUES.values(), (NAVY, TEAL, ORANGE), strict=True))
     marks = {name: k for k, name in enumerate(VALUES.values())}
     encoded = {
         "x": _budgets(table["budget"]),
         "y": alt.Y("value:Q", title=f"expected best {metric}", scale=score_axis(long["value"])),
         "color": alt.Color(
-            "what:N",
+            "series:N",
             scale=alt.Scale(domain=present, range=[colors[p] for p in present]),
             legend=alt.Legend(columns=1),
         ),
         "tooltip": [
-            alt.Tooltip("what:N", title="what"),
+            alt.Tooltip("series:N", title="value"),
             alt.Tooltip("budget:Q"),
             alt.Tooltip("value:Q", title=metric, format=".4~f"),
             alt.Tooltip("started:Q", title="runs started"),
@@ -66,10 +66,10 @@ def stopping_value(table: pd.DataFrame, *, metric: str = "score", title: str = "
     }
     base = alt.Chart(rows(long))
     dash = alt.StrokeDash(
-        "what:N", scale=alt.Scale(domain=present, range=[DASHES[marks[p]] for p in present])
+        "series:N", scale=alt.Scale(domain=present, range=[DASHES[marks[p]] for p in present])
     )
     shape = alt.Shape(
-        "what:N", scale=alt.Scale(domain=present, range=[SHAPES[marks[p]] for p in present])
+        "series:N", scale=alt.Scale(domain=present, range=[SHAPES[marks[p]] for p in present])
     )
     lines = base.mark_line(strokeWidth=2).encode(**encoded, strokeDash=dash)
     points = base.mark_point(size=34, filled=True).encode(**encoded, shape=shape)
@@ -109,9 +109,9 @@ def stopping_plans(table: pd.DataFrame, *, title: str = "") -> Chart:
         "continued": "runs continued",
     }
     long = table.melt(
-        id_vars=["budget", "fraction"], value_vars=list(names), var_name="what", value_name="runs"
+        id_vars=["budget", "fraction"], value_vars=list(names), var_name="series", value_name="runs"
     )
-    long["what"] = long["what"].map(names)
+    long["series"] = long["series"].map(names)
     kinds = list(names.values())
     points = (
         alt.Chart(rows(long))
@@ -120,12 +120,12 @@ def stopping_plans(table: pd.DataFrame, *, title: str = "") -> Chart:
             x=x,
             y=alt.Y("runs:Q", scale=scale),
             color=alt.Color(
-                "what:N",
+                "series:N",
                 scale=alt.Scale(domain=kinds, range=[NAVY, ORANGE]),
                 legend=alt.Legend(columns=1),
             ),
             shape=alt.Shape(
-                "what:N", scale=alt.Scale(domain=kinds, range=["triangle-up", "circle"])
+                "series:N", scale=alt.Scale(domain=kinds, range=["triangle-up", "circle"])
             ),
         )
     )

@@ -83,13 +83,13 @@ def plan_answers(questions: Questions, study: Study | None = None, *, seed: int 
                 "a table to take it from."
             )
         return _moments(questions, questions.sd, digits_for(questions.sd))
-    words = []
+    sentences = []
     labels = group_labels(study)
     for k, (key, part) in enumerate(study.groups()):
         generator = np.random.default_rng([seed, k])
-        found = _for_group(questions, part, generator)
-        words += [f"{labels[key]}: {text}" for text in found] if len(labels) > 1 else found
-    return words
+        answers = _for_group(questions, part, generator)
+        sentences += [f"{labels[key]}: {text}" for text in answers] if len(labels) > 1 else answers
+    return sentences
 
 
 def _for_group(questions: Questions, part: Study, generator: np.random.Generator) -> list[str]:
@@ -103,38 +103,38 @@ def _for_group(questions: Questions, part: Study, generator: np.random.Generator
     sd = questions.sd if questions.sd is not None else float(scores.std())
     d = digits_for(sd)
     metric = str(runs["metric"].iloc[0])
-    words = [
+    sentences = [
         f"pilot of {count(len(runs), 'run')}, {metric} {number(float(scores.mean()), d)} on average, "
         f"standard deviation {number(sd, d + 1)}."
     ]
     if sd > 0:
-        words += _moments(questions, sd, d)
+        sentences += _moments(questions, sd, d)
     elif questions.width is not None or questions.effect is not None:
-        words.append("the scores do not vary, so any number of runs is enough.")
+        sentences.append("the scores do not vary, so any number of runs is enough.")
     if questions.target is not None:
-        words.append(_target(questions, questions.target, scores, lower))
+        sentences.append(_target(questions, questions.target, scores, lower))
     if questions.budget is not None:
-        words.append(_budget(questions, questions.budget, part, generator, lower, d))
-    return words
+        sentences.append(_budget(questions, questions.budget, part, generator, lower, d))
+    return sentences
 
 
 def _moments(questions: Questions, sd: float, d: int) -> list[str]:
-    words = []
+    sentences = []
     if questions.width is not None:
         n = runs_for_width(questions.width, sd, level=questions.level)
         now = interval_width(5, sd, level=questions.level)
-        words.append(
+        sentences.append(
             f"a {percent(questions.level)} interval for the mean at most {questions.width:g} wide "
             f"takes {count(n, 'run')} (5 runs give one {number(now, d)} wide)."
         )
     if questions.effect is not None:
         n = runs_for_power(questions.effect, sd, power=questions.power, paired=questions.paired)
         kind = "pairs of runs" if questions.paired else "runs of each"
-        words.append(
+        sentences.append(
             f"detecting a difference of {questions.effect:g} between two recipes with power "
             f"{percent(questions.power)} takes {n:,} {kind} (two-sided t test at 5%)."
         )
-    return words
+    return sentences
 
 
 def _target(questions: Questions, target: float, scores: pd.Series, lower: bool) -> str:
@@ -144,9 +144,9 @@ def _target(questions: Questions, target: float, scores: pd.Series, lower: bool)
     )
     chances = []
     for n in SHOWN_N:
-        found = chance_of_target(values, target, n, level=questions.level, lower_is_better=lower)
+        chance = chance_of_target(values, target, n, level=questions.level, lower_is_better=lower)
         chances.append(
-            f"{percent(found.plugin)} for n = {n} ({percent(found.lower)} to {percent(found.upper)})"
+            f"{percent(chance.plugin)} for n = {n} ({percent(chance.lower)} to {percent(chance.upper)})"
         )
     text = f"the best of n runs reaches {target:g} with a chance of {', '.join(chances)}; "
     if needed.expected is None:

@@ -199,14 +199,14 @@ def _subtitle(study: Study, source: str) -> str:
 
 
 def gathered(
-    findings: Sequence[StudyWarning], labels: dict[Group, str]
+    warnings: Sequence[StudyWarning], labels: dict[Group, str]
 ) -> list[tuple[str, str, str]]:
-    """Findings as (rule, where, text), equal texts of several groups in one."""
+    """Warnings as (rule, where, text); equal texts of several groups become one."""
     places: dict[tuple[str, str], list[str]] = {}
-    for finding in findings:
-        found = places.setdefault((finding.rule, finding.message), [])
-        if finding.group is not None:
-            found.append(labels[finding.group])
+    for warning in warnings:
+        names = places.setdefault((warning.rule, warning.message), [])
+        if warning.group is not None:
+            names.append(labels[warning.group])
     # A warning of every group needs no list of them.
     return [
         (rule, "" if len(where) == len(labels) else "; ".join(where), text)

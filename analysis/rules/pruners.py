@@ -28,9 +28,9 @@ class CohortPruner(BasePruner):
 
     Trials 0 to `started` - 1 are the first cohort, the next `started` the second, and so on.
     Once all remaining trials of a cohort have reported up to a rung, those with the
-    best values so far are promoted and the others are pruned
-    (:func:`analysis.rules.policies.keep_best`: exactly the rung's number, ties broken by
-    a hash of the trial's number).
+    best values so far are promoted and the others are pruned. Exactly the rung's number is
+    promoted; a hash of the trial's number breaks ties
+    (:func:`analysis.rules.policies.keep_best`).
 
     Parameters
     ----------

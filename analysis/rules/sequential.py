@@ -51,16 +51,16 @@ class SequentialTest:
     its own share :math:`\alpha (n_k - n_{k-1}) / n_K`. By the union bound the chance of a
     wrong decision at any look is at most alpha, *whatever the joint law of the looks*: also
     when the rival is replaced between them. The group-sequential boundary that uses the
-    joint law would decide with up to a tenth fewer pairs (simulated for differences of one
-    and two standard deviations, 10 to 25 pairs, alpha 0.05 to 0.0026), but it holds for
+    joint law would decide with up to a tenth fewer pairs. (Simulated for differences of one
+    and two standard deviations, 10 to 25 pairs, alpha 0.05 to 0.0026.) But it holds for
     normal scores of known spread only, and exceeds alpha by a tenth with t-tests of few pairs.
 
     Assumptions, for seeds that are independent of each other:
 
     ``"t"``
         The paired t-test. Exact for normal differences, conservative for heavy tails and
-        where few runs fail. Where half of the runs fail, and looks begin at four pairs,
-        simulation gives 0.3 to 0.8 times alpha at an alpha of 0.01 or more, 1 to 1.5
+        where few runs fail. It was simulated with half of the runs failing and looks from
+        four pairs on. The error is 0.3 to 0.8 times alpha at an alpha of 0.01 or more, 1 to 1.5
         times at 0.005, 1 to 2.1 times at 0.0026.
     ``"signed_rank"``
         Wilcoxon's signed-rank test with the exact distribution, ties and zeros included.
@@ -68,10 +68,10 @@ class SequentialTest:
         differ. But n pairs never give a p-value below 2**-n, so a few seeds decide
         nothing at a small alpha.
 
-    Neither accounts for failures that have not occurred yet. A setting that never fails loses to one
-    of the same mean that fails once in ten and is better otherwise in 65 % of cases (looks at
-    4, 6 and 8 pairs, alpha 0.1): the few pairs often hold no failure. Where failures matter
-    more than the mean, do not decide before there are seeds enough to see them.
+    Neither accounts for failures that have not occurred yet. Compare a setting that never fails
+    with one of the same mean that fails once in ten and is better otherwise. The first loses in
+    65 % of cases (looks at 4, 6 and 8 pairs, alpha 0.1), because few pairs often hold no failure.
+    Where failures matter more than the mean, do not decide before there are seeds enough to see them.
 
     Examples
     --------
@@ -117,14 +117,6 @@ class SequentialTest:
         p_value = paired_p_value(values, self.statistic)
         # Adding up shares leaves a p-value that equals its level a rounding error above it.
         return bool(p_value <= self.levels[self.looks.index(values.size)] * (1 + 1e-12))
-
-    def first_decision(self, differences: npt.ArrayLike) -> int | None:
-        """Number of pairs at the first look that decides; None if none does."""
-        values = np.asarray(differences, dtype=np.float64)
-        for look in self.looks:
-            if look <= values.size and self.decides(values[:look]):
-                return look
-        return None
 
 
 def planned_looks(most: int, every: int, first: int = FIRST_LOOK) -> tuple[int, ...]:

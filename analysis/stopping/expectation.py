@@ -1,8 +1,7 @@
 """Exact value of "start t runs, stop after a fraction f, continue the best p".
 
-Deterministic: the expectation over every draw of t runs from a pool and every
-way of breaking ties, for whole surfaces of (t, f, p) at once. It draws no random
-numbers. Higher is better throughout; callers negate other metrics.
+The expectation is over every draw of t runs from a pool and every way of breaking
+ties. Whole surfaces of (t, f, p) are computed at once, without random numbers. Higher is better throughout; callers negate other metrics.
 """
 
 from __future__ import annotations

@@ -70,11 +70,11 @@ class Replay:
 def standard_pruners() -> dict[str, PrunerFactory]:
     """Optuna's median, successive halving and Hyperband pruners, as factories.
 
-    Each takes the number T of evaluations of a full training. The successive
-    halving one decides first after one evaluation with a reduction of 4, the
-    Hyperband one spans 1 to T evaluations with a reduction of 3, the median one
-    waits for five complete runs: Optuna's defaults, with the resources stated
-    instead of guessed from the first run.
+    Each takes the number T of evaluations of a full training. Successive halving
+    decides first after one evaluation, with a reduction of 4. Hyperband spans 1 to T
+    evaluations with a reduction of 3. The median pruner waits for five complete runs.
+    These are Optuna's defaults, with the resources stated instead of guessed from
+    the first run.
     """
     return {
         "median": lambda count: optuna.pruners.MedianPruner(),

@@ -21,10 +21,3 @@ def test_examples_are_shown() -> None:
 @pytest.mark.parametrize("name", BLOCKS)
 def test_a_shown_example_is_the_one_that_is_tested(name: str) -> None:
     assert BLOCKS[name] == (ROOT / name).read_text()
-
-
-def test_named_files_exist() -> None:
-    """Paths in backticks are files or folders of the repository; NAME stands for a new one."""
-    paths = re.findall(r"`((?:seedlab|conf|tests|docs)/[\w/.-]+)`", PAGE.read_text())
-    assert paths
-    assert not [path for path in paths if "NAME" not in path and not (ROOT / path).exists()]

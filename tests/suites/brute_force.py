@@ -37,21 +37,6 @@ def mean_of(law):
     return sum(value * chance for value, chance in law.items())
 
 
-def halving_mean(c, t, p1, p2):
-    """Expected best of two-rung halving over all subsets and tie orders; c is (N, 3)."""
-    total, count = 0.0, 0
-    for drawn in itertools.combinations(range(len(c)), t):
-        for first in itertools.permutations(drawn):
-            ranked = sorted(first, key=lambda i: -c[i, 0])
-            kept, out = ranked[:p1], ranked[p1:]
-            for second in itertools.permutations(kept):
-                again = sorted(second, key=lambda i: -c[i, 1])
-                seen = [c[i, 2] for i in again[:p2]] + [c[i, 1] for i in again[p2:]]
-                total += max(seen + [c[i, 0] for i in out])
-                count += 1
-    return total / count
-
-
 def random_pool(generator, size, columns, *, ties):
     """Best-so-far curves of a small pool, with or without ties."""
     raw = (

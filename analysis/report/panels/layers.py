@@ -58,7 +58,7 @@ class GradientNorms:
                 f"{group.label}: gradient norms of {_outcome(failed)}",
                 gradients_caption(part),
                 partial(
-                    profile_over_steps, part, what="gradient norm (L2)", log=True, domain=domain
+                    profile_over_steps, part, quantity="gradient norm (L2)", log=True, domain=domain
                 ),
             )
 
@@ -81,7 +81,7 @@ class DistancesOverSteps:
                 partial(
                     profile_over_steps,
                     part,
-                    what="L2 distance from the start",
+                    quantity="L2 distance from the start",
                     log=False,
                     domain=domain,
                 ),

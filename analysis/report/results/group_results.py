@@ -91,8 +91,8 @@ class GroupResults:
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table that exists and has rows, or None."""
-        found = self.tables.get(name)
-        return None if found is None or found.empty else found
+        table = self.tables.get(name)
+        return None if table is None or table.empty else table
 
     def attempt(self, name: str, make: Callable[[], pd.DataFrame]) -> None:
         """Make a table, or note why the data do not allow it."""
@@ -108,99 +108,99 @@ def analyse_group(
     key: Group, label: str, stem: str, study: Study, seed: np.random.SeedSequence
 ) -> GroupResults:
     """All tables of one group; `seed` decides every shuffle and bootstrap in it."""
-    found = GroupResults(key, label, stem, study)
-    recorded, study = found.recorded, found.study
+    group = GroupResults(key, label, stem, study)
+    recorded, study = group.recorded, group.study
     # One stream per table, so that adding one does not change the others.
     streams = iter(np.random.default_rng(child) for child in seed.spawn(4))
-    if found.runs.empty:
-        found.missing["all"] = (
+    if group.runs.empty:
+        group.missing["all"] = (
             selection_text(recorded)
             if is_selected(recorded)
             else "no run of this group was trained to its end."
         )
-        return found
-    found.attempt("failure", lambda: failure_rates(study))
-    found.attempt("floor", lambda: noise_floor(study))
-    found.attempt("instability", lambda: instability(study))
-    if found.runs["failed"].all():
+        return group
+    group.attempt("failure", lambda: failure_rates(study))
+    group.attempt("floor", lambda: noise_floor(study))
+    group.attempt("instability", lambda: instability(study))
+    if group.runs["failed"].all():
         # Shares of scores at chance would be taken for properties of training.
-        found.missing["variance"] = (
+        group.missing["variance"] = (
             "every run failed, so the scores carry no information on training."
         )
     else:
-        found.attempt("variance", lambda: variance_components(study))
-        found.attempt("spreads", lambda: seed_spreads(study))
-    found.attempt("seed_means", lambda: seed_means(study))
-    found.attempt("extremes", lambda: best_and_worst_seeds(study))
+        group.attempt("variance", lambda: variance_components(study))
+        group.attempt("spreads", lambda: seed_spreads(study))
+    group.attempt("seed_means", lambda: seed_means(study))
+    group.attempt("extremes", lambda: best_and_worst_seeds(study))
     generator = next(streams)
-    found.attempt("tests", lambda: factor_tests(study, generator, permutations=PERMUTATIONS))
+    group.attempt("tests", lambda: factor_tests(study, generator, permutations=PERMUTATIONS))
     published = next(streams)
-    found.attempt(
+    group.attempt(
         "published_tests",
         lambda: factor_tests(study, published, permutations=PERMUTATIONS, method="dodge2020"),
     )
-    _of_curves(found, next(streams), next(streams))
-    analyse_training(found)
-    return found
+    _of_curves(group, next(streams), next(streams))
+    analyse_training(group)
+    return group
 
 
-def analyse_training(found: GroupResults) -> None:
+def analyse_training(group: GroupResults) -> None:
     """Add the tables on training itself: losses at the end, optimiser, diagnostics by layer."""
-    study, named = found.study, found.key._asdict()
-    found.attempt("final_losses", lambda: final_losses(study))
-    found.attempt("uncorrected", lambda: uncorrected_schedules(study))
-    found.attempt("distances", lambda: distances_at_end(study))
-    found.attempt("distance_medians", lambda: profile_medians(study, DISTANCE))
-    found.attempt("gradient_medians", lambda: profile_medians(study, GRADIENT))
-    found.attempt(
+    study, named = group.study, group.key._asdict()
+    group.attempt("final_losses", lambda: final_losses(study))
+    group.attempt("uncorrected", lambda: uncorrected_schedules(study))
+    group.attempt("distances", lambda: distances_at_end(study))
+    group.attempt("distance_medians", lambda: profile_medians(study, DISTANCE))
+    group.attempt("gradient_medians", lambda: profile_medians(study, GRADIENT))
+    group.attempt(
         "similarity", lambda: run_similarity(study, most_runs=MOST_COMPARED).assign(**named)
     )
 
 
 def _of_curves(
-    found: GroupResults, halves: np.random.Generator, orders: np.random.Generator
+    group: GroupResults, halves: np.random.Generator, orders: np.random.Generator
 ) -> None:
-    lower = not found.up
-    named = {"task": found.key.task, "recipe": recipe_name(found)}
-    runs = found.runs.assign(**named)
+    lower = not group.up
+    named = {"task": group.key.task, "recipe": recipe_name(group)}
+    runs = group.runs.assign(**named)
     ends = runs.assign(score=runs["final_score"]).drop(columns="model")
-    bare = found.study.complete_curves()
+    bare = group.study.complete_curves()
     curves = None if bare is None else bare.assign(**named)
-    found.attempt("expected_max", lambda: expected_max_table(ends, curves, lower_is_better=lower))
-    if "expected_max" in found.missing:
+    group.attempt("expected_max", lambda: expected_max_table(ends, curves, lower_is_better=lower))
+    if "expected_max" in group.missing:
         # Curves of some runs only: the score at the end can still be used.
-        found.attempt("expected_max", lambda: expected_max_table(ends, lower_is_better=lower))
+        group.attempt("expected_max", lambda: expected_max_table(ends, lower_is_better=lower))
     names = ("early_stopping", "rank_correlation", "replay")
     if curves is None:
         reason = (
             "there are no evaluations during training. Record them (or give a long table with a "
             "column 'fraction') to estimate the value of early stopping."
         )
-        found.missing.update(dict.fromkeys(names, reason))
+        group.missing.update(dict.fromkeys(names, reason))
         return
     try:
         pools = list(curve_pools(curves, lower_is_better=lower))
     except AnalysisError as error:
         # A refusal of curves that end early or follow several schedules; a reason to print.
-        found.missing.update(dict.fromkeys(names, str(error)))
+        group.missing.update(dict.fromkeys(names, str(error)))
         return
     if len(runs) < 2 or pools[0].scores.shape[1] < 2:
         reason = "early stopping needs at least two runs with two evaluations each."
-        found.missing.update(dict.fromkeys(names, reason))
+        group.missing.update(dict.fromkeys(names, reason))
         return
-    found.attempt("rank_correlation", lambda: fraction_correlations(curves))
-    found.attempt(
+    group.attempt("rank_correlation", lambda: fraction_correlations(curves))
+    group.attempt(
         "early_stopping",
         lambda: early_stopping_table(
             curves,
             generator=halves,
             budgets=BUDGETS,
             splits=2 if len(runs) > LARGE_POOL else 5,
-            perfect_score=perfect_score(found),
+            perfect_score=perfect_score(group),
             lower_is_better=lower,
         ),
     )
-    found.attempt(
+    group.attempt(
         "replay",
         lambda: replay_table(
             curves,
@@ -212,16 +212,16 @@ def _of_curves(
     )
 
 
-def recipe_name(found: GroupResults) -> str:
+def recipe_name(group: GroupResults) -> str:
     """The recipe in tables that have no column for the model: with the model where it matters."""
-    if found.label.endswith(f", {found.key.model}"):
-        return f"{found.key.recipe} ({found.key.model})"
-    return found.key.recipe
+    if group.label.endswith(f", {group.key.model}"):
+        return f"{group.key.recipe} ({group.key.model})"
+    return group.key.recipe
 
 
-def perfect_score(found: GroupResults) -> float:
+def perfect_score(group: GroupResults) -> float:
     """The score without error: 0 or 1, or 100 for percentages; NaN where it is unknown."""
-    if not found.up:
+    if not group.up:
         return 0.0
-    top = float(found.study.runs["score"].abs().max())
+    top = float(group.study.runs["score"].abs().max())
     return 1.0 if top <= 1.0 else (100.0 if top <= 100.0 else math.nan)

@@ -1,7 +1,7 @@
 """Parts of a report, each of which yields panels, tables and notes.
 
-A part is one figure (or one table) of the report together with its caption, the
-condition under which it is shown, and the note that stands in its place otherwise.
+A part is one figure or one table of the report, with its caption. It states the condition under
+which it is shown, and the note that stands in its place otherwise.
 `analysis.report.contents` lists all parts in the order of the page.
 """
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import mannwhitneyu
 from statsmodels.stats.proportion import proportion_confint
 
-from analysis.comparison.improvement import pairs_needed, probability_of_improvement
+from analysis.comparison.improvement import probability_of_improvement
 from analysis.data.score_table import read_table
 from analysis.variance.failure_rates import failure_rates, wilson_interval
 
@@ -87,11 +87,6 @@ def test_meaningful_needs_both_limits():
     assert not few.meaningful
     large = probability_of_improvement(np.zeros(30), np.ones(30), paired=True)
     assert large.meaningful
-
-
-def test_29_pairs():
-    assert pairs_needed() == 29
-    assert pairs_needed(0.6) > pairs_needed(0.75) > pairs_needed(0.9)
 
 
 @pytest.mark.parametrize(

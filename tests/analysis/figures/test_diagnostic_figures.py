@@ -32,8 +32,8 @@ def figures(study):
     return {
         "distances": distance_by_depth(ends, ["devlin"] * len(ends)),
         "two": distance_by_depth(pd.concat([ends, ends]), ["a"] * DEPTHS + ["b"] * DEPTHS),
-        "moving": profile_over_steps(profile_medians(study, "distance"), what="distance"),
-        "norms": profile_over_steps(norms, what="norm", log=True, domain=(1e-9, 1.0)),
+        "moving": profile_over_steps(profile_medians(study, "distance"), quantity="distance"),
+        "norms": profile_over_steps(norms, quantity="norm", log=True, domain=(1e-9, 1.0)),
         "cka": similarity_by_depth(summary, "cka"),
         "procrustes": similarity_by_depth(summary, "procrustes"),
         "losses": loss_against_score(losses, metric="accuracy"),
@@ -65,11 +65,11 @@ def test_a_figure_shows_the_values_of_its_table(study):
     assert [row["median"] for row in shown] == ends["median"].tolist()
     norms = profile_medians(study, "gradient_norm").query("not failed")
     frozen = norms.assign(median=norms["median"].where(norms["depth"] != 2, 0.0))
-    layers, outer = data_of(profile_over_steps(frozen, what="norm", log=True))
+    layers, outer = data_of(profile_over_steps(frozen, quantity="norm", log=True))
     assert {row["depth"] for row in layers} == {1, 3}
     assert {row["place"] for row in outer} == {"embeddings", "head"}
     with pytest.raises(TableError, match=r"every layer is frozen"):
-        profile_over_steps(norms.assign(median=0.0), what="norm", log=True)
+        profile_over_steps(norms.assign(median=0.0), quantity="norm", log=True)
 
 
 def data_of(chart):
@@ -87,7 +87,7 @@ def test_many_steps_are_thinned_and_the_last_is_kept():
         {"step": step, "depth": 1, "place": "1", "median": 1.0 + step, "n_runs": 1}
     )
     both = pd.concat([table, table.assign(depth=2, place="head")])
-    shown = data_of(profile_over_steps(both, what="distance"))[0]
+    shown = data_of(profile_over_steps(both, quantity="distance"))[0]
     assert len(shown) == 120
     assert (shown[0]["step"], shown[-1]["step"]) == (0, 999)
 

@@ -217,7 +217,7 @@ def test_losses_mark_diverged_runs_and_keep_means():
     lost = (steps["run"] == runs["run"][3]) & (steps["step"] > 10)
     steps.loc[lost, "train_loss"] = math.nan
     spec = spec_of(curves.loss_bands(Study(runs, study.curves, steps)))
-    band = next(r for r in spec["datasets"].values() if "mean" in r[0] and "what" not in r[0])
+    band = next(r for r in spec["datasets"].values() if "mean" in r[0] and "series" not in r[0])
     good = steps.loc[~steps["run"].isin(runs.loc[runs["failed"], "run"])]
     first = good.loc[good["step"] == 1, "train_loss"]
     assert band[0]["mean"] == pytest.approx(first.mean(), rel=1e-5)

@@ -8,8 +8,7 @@ import pytest
 from analysis.best_of_n.expected_max import expected_max
 from analysis.stopping.distribution import OutcomeLaw, stopping_distribution
 from analysis.stopping.expectation import stopping_surface
-from analysis.stopping.halving import halving_value
-from tests.suites.brute_force import halving_mean, random_pool, stopping_outcomes
+from tests.suites.brute_force import random_pool, stopping_outcomes
 
 
 @pytest.mark.parametrize("replacement", [False, True])
@@ -96,57 +95,3 @@ def test_quantiles_and_reach_of_a_law():
 def test_refusals(arguments, message):
     with pytest.raises(ValueError, match=message):
         stopping_distribution(*arguments)
-
-
-@pytest.mark.parametrize("ties", [False, True])
-@pytest.mark.parametrize("size", [3, 4, 5])
-def test_halving_equals_enumeration(size, ties):
-    curves = random_pool(np.random.default_rng([size, ties, 1]), size, 3, ties=ties)
-    for t in range(2, size + 1):
-        for p1 in range(1, t):
-            for p2 in range(p1):
-                value = halving_value(curves, (0.1, 0.3), (t, p1, p2))
-                assert value.expected == pytest.approx(halving_mean(curves, t, p1, p2), abs=1e-12)
-                assert value.standard_error == 0.0
-
-
-def test_halving_with_a_second_rung_that_decides_nothing_is_plain_stopping():
-    rng = np.random.default_rng(3)
-    curves = np.maximum.accumulate(rng.normal(size=(25, 2)), axis=1)
-    # At the end already at the second rung: who is continued makes no difference.
-    three = curves[:, [0, 1, 1]]
-    value = halving_value(three, (0.2, 0.5), (12, 5, 2))
-    law = stopping_distribution(curves[:, 0], curves[:, 1], 12, 5)
-    assert value.expected == pytest.approx(law.mean, abs=1e-12)
-    assert value.cost == pytest.approx(12 * 0.2 + 5 * 0.3 + 2 * 0.5)
-    above = halving_value(three, (0.2, 0.5), (12, 5, 2), target=1.0)
-    assert above.expected == pytest.approx(law.reach(1.0), abs=1e-12)
-
-
-@pytest.mark.stat
-def test_sampled_tie_orders_agree_with_enumeration():
-    """At 5.5 standard errors of the sampled orders: false-alarm rate about 1e-6, seed fixed."""
-    curves = random_pool(np.random.default_rng(4), 7, 3, ties=False)
-    curves[:, 0] = curves.min()  # 5040 orders: too many to enumerate in halving_value
-    value = halving_value(
-        curves, (0.1, 0.3), (4, 3, 1), orders=200, generator=np.random.default_rng(5)
-    )
-    assert value.orders == 200
-    assert value.standard_error > 0
-    exact = halving_mean(curves, 4, 3, 1)
-    assert abs(value.expected - exact) < 5.5 * value.standard_error
-
-
-@pytest.mark.parametrize(
-    ("curves", "fractions", "counts", "message"),
-    [
-        (np.zeros((4, 2)), (0.1, 0.3), (3, 2, 1), "three columns"),
-        (np.zeros((4, 3)), (0.3, 0.1), (3, 2, 1), "two increasing ones"),
-        (np.zeros((4, 3)), (0.1, 0.3), (5, 2, 1), r"counts are \(5, 2, 1\) on a pool of 4"),
-        (np.zeros((9, 3)), (0.1, 0.3), (5, 2, 1), "pass generator="),
-        (np.eye(3)[:, ::-1], (0.1, 0.3), (3, 2, 1), "falls along a row"),
-    ],
-)
-def test_refusals_of_halving(curves, fractions, counts, message):
-    with pytest.raises(ValueError, match=message):
-        halving_value(curves, fractions, counts)
