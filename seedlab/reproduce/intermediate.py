@@ -11,7 +11,6 @@ from seedlab.errors import SeedlabError
 from seedlab.models.checkpoint_folder import locate, weights_hash
 from seedlab.paths import cache_folder
 from seedlab.reproduce.choose_run import choose
-from seedlab.reproduce.retrain import intermediate_checkpoint
 from seedlab.spec.run import RunSpec
 from seedlab.store.record import Record
 from seedlab.store.study import StudyFolder, find_study
@@ -53,6 +52,9 @@ def resolve_intermediate(run: RunSpec, studies: Path) -> RunSpec:
         raise SeedlabError(f"{setting}: {error}") from error
     _check_ended(record, setting)
     _check_model(record, run, setting)
+    # It brings torch and transformers along, which no other run needs to be identified.
+    from seedlab.reproduce.retrain import intermediate_checkpoint
+
     found = IntermediateSpec(str(study.folder), record.run_id)
     return dataclasses.replace(
         run,

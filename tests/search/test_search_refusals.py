@@ -51,7 +51,7 @@ def test_a_second_process_is_refused(bench: Bench) -> None:
 
 
 def test_failure_rate_needs_to_know_failures(bench: Bench) -> None:
-    with pytest.raises(SeedlabError, match="only seedlab's own tasks record that"):
+    with pytest.raises(SeedlabError, match="only seedlab's own tasks record them"):
         bench.search(objective="failure_rate")
     assert not bench.trained
 
