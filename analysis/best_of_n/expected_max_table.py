@@ -87,7 +87,7 @@ def expected_max_table(
             bounds=bounds,
             lower_is_better=lower_is_better,
         )
-        told = sizes <= band.informative
+        informative = sizes <= band.informative
         frames.append(
             pd.DataFrame(
                 {
@@ -101,12 +101,12 @@ def expected_max_table(
                     ),
                     "spread": best_of_spread(values, sizes, lower_is_better=lower_is_better),
                     "median": best_of_median(values, sizes, lower_is_better=lower_is_better),
-                    "band_lower": np.where(told, band.lower, np.nan),
-                    "band_upper": np.where(told, band.upper, np.nan),
+                    "band_lower": np.where(informative, band.lower, np.nan),
+                    "band_upper": np.where(informative, band.upper, np.nan),
                     "band_method": pd.Series(
-                        [band_method if known else None for known in told], dtype="str"
+                        [band_method if known else None for known in informative], dtype="str"
                     ),
-                    "band_level": np.where(told, band_level, np.nan),
+                    "band_level": np.where(informative, band_level, np.nan),
                 }
             )
         )

@@ -87,8 +87,8 @@ def run_cohort(
             study.tell(trial, state=TrialState.FAIL)
         else:
             study.tell(trial, sign * best)
-    told = study.get_trials(deepcopy=False)
-    return [told[trial.number] for trial in trials]
+    by_number = study.get_trials(deepcopy=False)
+    return [by_number[trial.number] for trial in trials]
 
 
 def _advance(study: Study, trial: Trial, advance: Advance, before: int, step: int) -> None:

@@ -176,7 +176,7 @@ def dodge2020_tests(
         against the one with the lowest mean, as published in table 4; it
         rejects for most grids in which seeds do not matter.
         "best against worst, selection-aware": the same statistic, with the best
-        and worst chosen anew within every shuffle of all cells.
+        and worst chosen again within every shuffle of all cells.
     """
     y, rows, _ = _coded(runs, factor, value, permutations)
     counts = np.bincount(rows)

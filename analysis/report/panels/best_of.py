@@ -73,7 +73,7 @@ def expected_max_caption(group: GroupResults) -> str:
     d = group.digits
     names = [s for s in ("every", "epoch", "final") if (table["schedule"] == s).any()]
     main = table.loc[table["schedule"] == names[0]].set_index("n")
-    told = main["band_upper"].dropna()
+    informative = main["band_upper"].dropna()
     best = main["unbiased"]
     shown = [n for n in (1, 5, 20, 100) if n in best.index]
     values = ", ".join(f"{number(float(best[n]), d)} for n = {n}" for n in shown)
@@ -82,9 +82,9 @@ def expected_max_caption(group: GroupResults) -> str:
         last = table.loc[table["schedule"] == "final"].set_index("n")["unbiased"]
         gain = abs(float(best[5]) - float(last[5]))
         text += f" Keeping the best evaluation instead of the last one gains {number(gain, d)} at n = 5."
-    if len(told) > 1:
+    if len(informative) > 1:
         text += (
-            f" The band is drawn up to n = {int(told.index.max())}: beyond it, {count(len(group.runs), 'run')} "
+            f" The band is drawn up to n = {int(informative.index.max())}: beyond it, {count(len(group.runs), 'run')} "
             "give no upper bound for the best."
         )
     else:
