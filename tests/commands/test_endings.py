@@ -65,6 +65,7 @@ def test_a_value_error_of_pandas_is_an_error_in_seedlab(
     assert f"pandas {pd.__version__}" in printed
 
 
+@pytest.mark.slow
 def test_so_is_one_in_a_worker(place: Path) -> None:
     (place / "sitecustomize.py").write_text(
         "import pandas, seedlab.execution.run_pack as run_pack\n"

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLE = Path(__file__).parent / "technique"
 LINKED = ("analysis", "experiments", "hydra_plugins")
@@ -64,6 +66,7 @@ def run_python(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_technique_is_its_module_its_preset_its_test_and_a_line(tmp_path: Path) -> None:
     """Gradient centralisation passes the suite, and the tests of the whole that look at it."""
     copy = copy_of_the_repository(tmp_path)

@@ -66,6 +66,7 @@ def test_a_refused_width_is_a_row_and_the_rest_goes_on(
     assert " min" in row(printed, "packed 3")
 
 
+@pytest.mark.slow
 def test_widths_that_do_not_fit_give_way_to_the_widest_that_does(
     bench: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

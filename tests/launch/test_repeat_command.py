@@ -54,7 +54,7 @@ def environment() -> dict[str, str]:
     ("words", "name"),
     [
         (["seedlab", "demo"], "demo"),
-        (["seedlab", "run", "-m", "experiment=demo"], "demo"),
+        pytest.param(["seedlab", "run", "-m", "experiment=demo"], "demo", marks=pytest.mark.slow),
         ([sys.executable, "-m", "seedlab", "run", "-m"], "acceptability-embedded"),
     ],
 )
