@@ -45,8 +45,8 @@ def ids(packs: list[Pack]) -> set[str]:
     "error",
     [
         FULL,
-        MemoryError(),
-        PackMemoryError("a pack of 4 runs ran out of memory"),
+        pytest.param(MemoryError(), marks=pytest.mark.slow),
+        pytest.param(PackMemoryError("a pack of 4 runs ran out of memory"), marks=pytest.mark.slow),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
         WorkerDiedError("given up after 2 tries: the worker process was killed by SIGKILL"),
         disk_full(Path("study"), "writing run x", FULL),

@@ -55,7 +55,11 @@ def environment() -> dict[str, str]:
     [
         (["seedlab", "demo"], "demo"),
         pytest.param(["seedlab", "run", "-m", "experiment=demo"], "demo", marks=pytest.mark.slow),
-        ([sys.executable, "-m", "seedlab", "run", "-m"], "acceptability-embedded"),
+        pytest.param(
+            [sys.executable, "-m", "seedlab", "run", "-m"],
+            "acceptability-embedded",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_command_after_ctrl_c_continues_the_same_study_when_pasted(

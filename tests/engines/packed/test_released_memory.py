@@ -54,7 +54,13 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     gc.enable()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+SLOW = ("one stack per run", "recorded", "constant width")
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in ENGINES],
+)
 def test_every_column_is_planned_with_the_same_free_memory(
     engine: str, free: list[int], tmp_path: Path
 ) -> None:
