@@ -16,6 +16,7 @@ from scipy.stats import t as student
 
 from analysis.checks import check_at_least, check_probability
 from analysis.data.study import Study
+from analysis.variance.arrangements import extreme_share, listed_sums
 
 Floats = npt.NDArray[np.float64]
 FACTORS = ("init_seed", "order_seed")
@@ -128,7 +129,9 @@ def seeds_across_tasks(
         Per model, recipe and factor one row for every pair of tasks, and, with
         three tasks or more, one for all ("all tasks": the mean over pairs):
         ``task_a, task_b, spearman, p_value`` (one-sided: the same seeds win),
-        ``p_floor, n_seeds`` (common to the tasks). Pairs with fewer than three
+        ``p_floor`` (the smallest p-value that these seeds could give: 1/6 for three seeds and
+        two tasks), ``n_seeds`` (common to the tasks). Up to 20,000 orders of the seeds are
+        listed instead of drawn, and their p-values are exact. Pairs with fewer than three
         common seeds, or constant means, have NaN.
     """
     check_at_least("permutations", permutations, 99)
@@ -141,7 +144,7 @@ def seeds_across_tasks(
             sets.append(list(wide.columns))
         for tasks in sets:
             common = wide[tasks].dropna()
-            rho, p_value = _agreement(common.to_numpy(), generator, permutations)
+            rho, p_value, floor = _agreement(common.to_numpy(), generator, permutations)
             pair = len(tasks) == 2
             rows.append(
                 {
@@ -152,7 +155,7 @@ def seeds_across_tasks(
                     "task_b": tasks[1] if pair else "all tasks",
                     "spearman": rho,
                     "p_value": p_value,
-                    "p_floor": 1 / (permutations + 1),
+                    "p_floor": floor,
                     "n_seeds": len(common),
                 }
             )
@@ -162,23 +165,34 @@ def seeds_across_tasks(
 
 def _agreement(
     ranks: Floats, generator: np.random.Generator, permutations: int
-) -> tuple[float, float]:
-    """Mean Spearman correlation over pairs of columns, and its one-sided permutation p."""
+) -> tuple[float, float, float]:
+    """Mean Spearman correlation over pairs of columns, its one-sided p-value and the p's floor."""
+    unknown = (float("nan"),) * 3
     if len(ranks) < 3:
-        return float("nan"), float("nan")
+        return unknown
     z = np.column_stack([rankdata(column) for column in ranks.T])
     z -= z.mean(axis=0)
     length = np.sqrt((z**2).sum(axis=0))
     if (length == 0).any():
-        return float("nan"), float("nan")
+        return unknown
     z /= length
-    n_tasks = z.shape[1]
+    n_seeds, n_tasks = z.shape
     pairs = n_tasks * (n_tasks - 1) / 2
-    # The squared length of the sum of unit vectors is n_tasks + 2 * (sum over pairs).
-    observed = ((z.sum(axis=1) ** 2).sum() - n_tasks) / 2 / pairs
+
+    def mean_correlation(total: Floats) -> Floats:
+        # The squared length of the sum of unit vectors is n_tasks + 2 * (sum over pairs).
+        return np.asarray(((total**2).sum(axis=-1) - n_tasks) / 2 / pairs)
+
+    observed = float(mean_correlation(z.sum(axis=1)))
+    seeds = np.arange(n_seeds)
+    listed = listed_sums([(column, seeds) for column in z.T], n_seeds)
+    if listed is not None:
+        every = mean_correlation(listed)
+        exact, extreme = (float((every >= x - 1e-9).mean()) for x in (observed, every.max()))
+        return observed, exact, extreme
     total = np.tile(z[:, 0], (permutations, 1))
     for column in z.T[1:]:
         total += generator.permuted(np.tile(column, (permutations, 1)), axis=1)
-    shuffled = ((total**2).sum(axis=1) - n_tasks) / 2 / pairs
-    as_large = int((shuffled >= observed - 1e-9).sum())
-    return float(observed), (1 + as_large) / (permutations + 1)
+    n_as_large = int((mean_correlation(total) >= observed - 1e-9).sum())
+    floor = max(1 / (permutations + 1), extreme_share(list(z.T)))
+    return observed, (1 + n_as_large) / (permutations + 1), floor

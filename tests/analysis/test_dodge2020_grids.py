@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from analysis.variance.components import seed_spreads, variance_components
-from analysis.variance.permutation import dodge2020_tests, restricted_test, two_way_f_test
+from analysis.variance.permutation import restricted_test, two_way_f_test
+from analysis.variance.published_tests import dodge2020_tests
 from tests.suites.made_grids import dodge2020
 
 pytestmark = pytest.mark.data

@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import numpy as np
 import pandas as pd
@@ -9,12 +10,9 @@ from statsmodels.stats.anova import anova_lm
 
 from analysis.data.score_table import read_table
 from analysis.errors import DesignError
-from analysis.variance.permutation import (
-    dodge2020_tests,
-    factor_tests,
-    restricted_test,
-    two_way_f_test,
-)
+from analysis.variance.arrangements import extreme_share
+from analysis.variance.permutation import factor_tests, restricted_test, two_way_f_test
+from analysis.variance.published_tests import dodge2020_tests
 from tests.suites.made_grids import crossed
 
 
@@ -22,29 +20,122 @@ def p_of(tests, name):
     return next(test["p_value"] for test in tests if test["test"].startswith(name))
 
 
-def test_restricted_p_value_against_all_permutations():
-    """2 x 3 x 3! orders in each of 2 columns; 5 standard errors: false alarms below 1e-6."""
-    matrix = np.array([[0.1, 0.9], [0.4, 0.2], [0.8, 0.3]])
-    frame = pd.DataFrame(
-        {
-            "init_seed": [0, 0, 1, 1, 2, 2],
-            "order_seed": [0, 1] * 3,
-            "score": matrix.ravel(),
-        }
-    )
-    statistics = np.array(
-        [
-            np.var((np.array(first) + np.array(second)) / 2)
-            for first in itertools.permutations(matrix[:, 0])
-            for second in itertools.permutations(matrix[:, 1])
-        ]
-    )
-    observed = np.var(matrix.mean(axis=1))
-    exact = (statistics >= observed - 1e-12).mean()
-    found = restricted_test(frame, "init_seed", np.random.default_rng(0), permutations=9999)
-    assert found["statistic"] == pytest.approx(observed)
-    assert abs(found["p_value"] - exact) < 5 * (exact * (1 - exact) / 9999) ** 0.5 + 1e-4
+def brute_force(frame, factor):
+    """p-value and floor over all n_j! orders of every level j of the other factor."""
+    other = "order_seed" if factor == "init_seed" else "init_seed"
+    rows, columns = frame[factor].to_numpy(), frame[other].to_numpy()
+    scores = frame["score"].to_numpy(dtype="float64")
+    for level in set(columns):
+        scores = np.where(columns == level, scores - scores[columns == level].mean(), scores)
+    places = [np.flatnonzero(columns == level) for level in np.unique(columns)]
+    orders = itertools.product(*(itertools.permutations(scores[at]) for at in places))
+    every = np.zeros((math.prod(math.factorial(len(at)) for at in places), len(scores)))
+    for shuffled, order in zip(every, orders, strict=True):
+        shuffled[np.concatenate(places)] = np.concatenate(order)
+    means = np.stack([every[:, rows == row].mean(axis=1) for row in np.unique(rows)])
+    observed = np.var([scores[rows == row].mean() for row in np.unique(rows)])
+    found = means.var(axis=0)
+    return (found >= observed - 1e-12).mean(), (found >= found.max() - 1e-12).mean()
+
+
+CELLS = {
+    "2x2": ((2, 2, 1), []),
+    "3x2": ((3, 2, 1), []),
+    "3x3": ((3, 3, 1), []),
+    "a missing cell": ((3, 3, 1), [4]),
+    "repeats": ((2, 2, 2), []),
+    "repeats of some cells": ((2, 2, 2), [0, 5]),
+}
+
+
+@pytest.mark.parametrize("cells", CELLS)
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("factor", ["init_seed", "order_seed"])
+def test_small_grids_are_exact_against_all_permutations(cells, tied, factor):
+    (a, b, repeats), dropped = CELLS[cells]
+    frame = crossed(np.random.default_rng(3), a, b, repeats=repeats).drop(index=dropped)
+    frame = frame.reset_index(drop=True)
+    if tied:
+        frame["score"] = (frame["score"] > frame["score"].median()).astype("float64")
+    p, floor = brute_force(frame, factor)
+    found = restricted_test(frame, factor, np.random.default_rng(0), permutations=99)
+    assert found["p_value"] == pytest.approx(p, abs=1e-12)
+    assert found["p_floor"] == pytest.approx(floor, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "floor"),
+    # Orders of the columns, up to the names of the rows: a!^(b - 1).
+    [(2, 2, 1 / 2), (3, 3, 1 / 36), (2, 5, 1 / 16), (4, 4, 1 / 13_824), (9, 2, 1e-4)],
+)
+def test_the_floor_of_a_grid_without_equal_scores(a, b, floor):
+    frame = crossed(np.random.default_rng(3), a, b)
+    found = restricted_test(frame, "init_seed", np.random.default_rng(0))
+    assert found["p_floor"] == pytest.approx(floor)
+    assert found["p_value"] >= found["p_floor"] * (1 - 1e-12)
+
+
+def test_floors_of_grids_that_are_not_listed():
+    """The extreme arrangements of a large grid are counted, not drawn: 3 failures in 40 x 4."""
+    frame = crossed(np.random.default_rng(3), 40, 4).assign(score=1.0)
+    frame.loc[[0, 1, 2], "score"] = 0.0
+    found = restricted_test(frame, "init_seed", np.random.default_rng(0), permutations=9_999)
+    # All three in one row: 40 of 40^3 places.
+    assert found["p_floor"] == pytest.approx(1 / 1600)
+    tall = crossed(np.random.default_rng(3), 40, 3).drop(index=119)
+    tall["score"] = np.where(tall.index < 3, 0.0, 1.0)
+    found = restricted_test(tall, "init_seed", np.random.default_rng(0), permutations=9_999)
+    # One cell is missing, so this is a lower bound: one of 40 x 40 x 39 places.
+    assert 1e-4 <= found["p_floor"] <= 1 / 1560
+    two = crossed(np.random.default_rng(3), 9, 2).drop(index=17)
+    found = restricted_test(two, "init_seed", np.random.default_rng(0), permutations=9_999)
+    # The names of the eight rows with two cells may be exchanged: 8! of 9! x 8! orders.
     assert found["p_floor"] == 1e-4
+
+
+def test_extreme_share_against_all_permutations():
+    for seed, levels in enumerate((2, 3, 3, 100)):
+        table = np.random.default_rng(seed).integers(levels, size=(3, 3)).astype("float64")
+        every = np.array(
+            [
+                np.var(np.sum(columns, axis=0))
+                for columns in itertools.product(*(itertools.permutations(c) for c in table.T))
+            ]
+        )
+        assert extreme_share(list(table.T)) == pytest.approx(
+            (every >= every.max() * (1 - 1e-9)).mean(), rel=1e-9
+        )
+
+
+@pytest.mark.parametrize(("a", "b"), [(2, 2), (3, 2)])
+def test_published_tests_of_small_grids_are_exact(a, b):
+    frame = crossed(np.random.default_rng(8), a, b)
+    scores = frame["score"].to_numpy()
+
+    def statistics(values):
+        groups = values.reshape(a, b)
+        means = groups.mean(axis=1)
+        best, worst = groups[means.argmax()], groups[means.argmin()]
+        # One-way F of two samples of b runs.
+        within = (np.var(best, ddof=1) + np.var(worst, ddof=1)) / 2
+        return np.ptp(means), b * np.ptp(means) ** 2 / 2 / within
+
+    every = np.array([statistics(np.array(s)) for s in itertools.permutations(scores)])
+    observed = np.array(statistics(scores))
+    found = dodge2020_tests(frame, "init_seed", np.random.default_rng(0), permutations=99)
+    for k, name in enumerate(("range", "best against worst, selection-aware")):
+        test = next(t for t in found if t["test"].startswith(name))
+        assert test["p_value"] == pytest.approx((every[:, k] >= observed[k] - 1e-9).mean())
+        assert test["p_floor"] == pytest.approx(
+            (every[:, k] >= every[:, k].max() * (1 - 1e-9)).mean()
+        )
+
+
+def test_the_floor_of_the_published_range_where_shuffles_are_drawn():
+    """7 rows of 2: the two largest scores in one row, the two smallest in another."""
+    frame = crossed(np.random.default_rng(8), 7, 2)
+    found = dodge2020_tests(frame, "init_seed", np.random.default_rng(0), permutations=9_999)
+    assert found[0]["p_floor"] == pytest.approx(7 * 6 * 2 * 2 / (14 * 13 * 12 * 11))
 
 
 @pytest.mark.stat
@@ -122,9 +213,11 @@ def test_f_tests_against_statsmodels_and_scipy(drop):
 
 def test_ties_count_as_large():
     """A failure indicator makes equal statistics common: constant scores give p = 1."""
-    frame = crossed(np.random.default_rng(0), 4, 4).assign(score=0.3)
-    found = restricted_test(frame, "init_seed", np.random.default_rng(0), permutations=99)
-    assert found["p_value"] == 1.0
+    for score in (0.3, 0.1 + 0.2):
+        frame = crossed(np.random.default_rng(0), 4, 4).assign(score=score)
+        found = restricted_test(frame, "init_seed", np.random.default_rng(0), permutations=99)
+        assert found["p_value"] == found["p_floor"] == 1.0
+        assert found["statistic"] == 0.0
 
 
 def test_table_of_tests_and_what_is_impossible():

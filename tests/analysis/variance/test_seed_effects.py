@@ -79,6 +79,19 @@ def test_the_same_winners_are_found():
     assert (init["p_value"] <= 0.005).all()
 
 
+def test_few_seeds_give_exact_p_values_with_their_floor():
+    """Three seeds and two tasks: 3! orders, of which one is the same and none is better."""
+    matrix = np.array([[0.1, 0.2], [0.3, 0.5], [0.6, 0.9]])
+    for other, p in ((matrix, 1 / 6), (matrix[::-1], 1.0), (matrix[[0, 2, 1]], 0.5)):
+        table = seeds_across_tasks(tasks(matrix, other), np.random.default_rng(0))
+        init = table[table["factor"] == "init_seed"].iloc[0]
+        assert init["p_value"] == pytest.approx(p)
+        assert init["p_floor"] == pytest.approx(1 / 6)
+    three = seeds_across_tasks(tasks(matrix, matrix, matrix), np.random.default_rng(0))
+    every = three[(three["factor"] == "init_seed") & (three["task_a"] == "all tasks")].iloc[0]
+    assert every["p_value"] == every["p_floor"] == pytest.approx(1 / 36)
+
+
 @pytest.mark.stat
 def test_p_values_are_uniform_without_common_winners():
     """The count below .1 of 100 lies within the central 1 - 1e-6 of its binomial law.
