@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import math
 
+from analysis.rounding import ROUNDING
+
+# From here on, decimals are left out.
+LARGE = 1e9
+# The smallest p-value of 9,999 random shuffles. Larger floors belong to exact tests.
+SHUFFLED = 1e-4
+
 
 def digits_for(sd: float) -> int:
     """Decimals that show a hundredth of a standard deviation, between 0 and 6."""
@@ -12,9 +19,30 @@ def digits_for(sd: float) -> int:
     return min(max(1 - math.floor(math.log10(sd)), 0), 6)
 
 
+def digits_apart(one: float, other: float, digits: int) -> int:
+    """At least `digits` decimals, and as many as show the difference of two numbers.
+
+    Differences below 1e-12 times the larger number are rounding, and need no decimals.
+    """
+    if not (math.isfinite(one) and math.isfinite(other)):
+        return digits
+    gap = abs(one - other)
+    if gap <= ROUNDING * max(abs(one), abs(other)):
+        return digits
+    return max(digits, math.ceil(-math.log10(gap)))
+
+
 def number(value: float, digits: int) -> str:
-    """A number with a fixed count of decimals, or "unknown"."""
-    return f"{value:.{digits}f}" if math.isfinite(value) else "unknown"
+    """A number with a fixed count of decimals, or "unknown"; never "-0.00".
+
+    Numbers from 1e9 on are written with four digits and a power of ten.
+    """
+    if not math.isfinite(value):
+        return "unknown"
+    if abs(value) >= LARGE:
+        return f"{value:.4g}"
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text
 
 
 def percent(share: float) -> str:
@@ -35,6 +63,19 @@ def p_value(p: float, floor: float = 0.0) -> str:
     if p <= least:
         return f"p ≤ {least:.1g}"
     return f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def too_small_to_tell(floor: float, alpha: float = 0.05) -> bool:
+    """Whether no scores at all could give a p-value of `alpha`; `floor` is the smallest one."""
+    return math.isfinite(floor) and floor > alpha
+
+
+def permutation_text(p: float, floor: float) -> str:
+    """The result of a permutation test whose smallest possible p-value is `floor`."""
+    if too_small_to_tell(floor):
+        return f"too few seeds for a permutation test, which can't give less than p = {floor:.2g}"
+    # An exact p-value may be the smallest possible one; only random shuffles give a bound.
+    return f"permutation test {p_value(p, min(floor, SHUFFLED))}"
 
 
 def count(n: int, noun: str, plural: str | None = None) -> str:

@@ -39,8 +39,8 @@ ANALYSIS_LAYERS = (
     ("analysis.stopping", "analysis.variance", "analysis.training", "analysis.rules"),
     ("analysis.best_of_n",),
     ("analysis.data",),
-    ("analysis.checks", "analysis.formatting", "analysis.rounding"),
-    ("analysis.errors",),
+    ("analysis.checks", "analysis.formatting"),
+    ("analysis.errors", "analysis.rounding"),
 )
 LIGHT = (
     *("engines", "models", "training", "randomness", "spec", "techniques", "allowed"),

@@ -20,6 +20,7 @@ from analysis.comparison.improvement import Improvement, probability_of_improvem
 from analysis.comparison.pairing import Contrast, Factor, contrasts
 from analysis.comparison.stochastic_order import almost_stochastic_order
 from analysis.data.study import Study
+from analysis.rounding import ROUNDING, varies
 
 Floats = npt.NDArray[np.float64]
 MINIMUM_PAIRS = 2
@@ -73,7 +74,8 @@ def compare(
         (``difference, lower, upper, p, holm``), in the metric's own units, B
         minus A; ``improvement*`` (P(B beats A), higher is B better whatever the
         metric's direction; paired if there are two pairs or more);
-        ``meaningful``; ``violation_ratio`` and ``epsilon_min`` of "B dominates A", and
+        ``significant`` and ``meaningful`` (B over A), ``significant_reverse`` and
+        ``meaningful_reverse`` (A over B); ``violation_ratio`` and ``epsilon_min`` of "B dominates A", and
         ``epsilon_min_reverse`` of "A dominates B"; ``levene_p`` (mean-centred),
         ``brown_forsythe_p`` (median-centred) and its ``holm``; ``crossings``
         (numbers of runs n from which the other best-of-n curve leads, as text).
@@ -183,11 +185,11 @@ def spread_test(a: Floats, b: Floats, *, center: str) -> float:
     NaN with fewer than two scores on a side, or where no score varies.
     """
     check_choice("center", center, ("mean", "median"))
-    if len(a) < 2 or len(b) < 2 or (np.ptp(a) == 0 and np.ptp(b) == 0):
+    if len(a) < 2 or len(b) < 2 or not (varies(a) or varies(b)):
         return float("nan")
     # Two samples of equal absolute deviations have no error: scipy divides by zero.
     middle = np.mean if center == "mean" else np.median
-    if all(np.ptp(np.abs(x - middle(x))) <= 1e-12 * np.abs(x).max() for x in (a, b)):
+    if all(np.ptp(np.abs(x - middle(x))) <= ROUNDING * np.abs(x).max() for x in (a, b)):
         return float("nan")
     return float(levene(a, b, center="mean" if center == "mean" else "median").pvalue)
 
@@ -200,6 +202,8 @@ def _gain(gain: Improvement) -> dict[str, object]:
         "improvement_paired": gain.paired,
         "significant": gain.significant,
         "meaningful": gain.meaningful,
+        "significant_reverse": gain.significant_reverse,
+        "meaningful_reverse": gain.meaningful_reverse,
     }
 
 
@@ -222,7 +226,7 @@ def _difference(difference: float, error: float, df: float, level: float) -> Mea
 def _negligible(squared_error: float, x: Floats, y: Floats) -> bool:
     """Whether a variance is no more than rounding of the scores."""
     scale = max(float(np.abs(x).max()), float(np.abs(y).max()))
-    return squared_error <= (1e-14 * scale) ** 2
+    return squared_error <= (ROUNDING * scale) ** 2
 
 
 def _unknown(x: Floats, y: Floats) -> MeanDifference:

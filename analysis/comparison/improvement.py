@@ -24,10 +24,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class Improvement:
-    """P(B beats A) with its interval and two verdicts.
+    """P(B beats A) with its interval and two verdicts for each direction.
 
     ``significant``: the lower limit exceeds 1/2. ``meaningful``: significant,
-    and the upper limit exceeds ``gamma``.
+    and the upper limit exceeds ``gamma``. ``..._reverse``: the same of A over B, so that the
+    order of A and B decides nothing.
     """
 
     probability: float
@@ -48,6 +49,16 @@ class Improvement:
     def meaningful(self) -> bool:
         """Whether the improvement is significant and its upper limit exceeds gamma."""
         return self.significant and self.upper > self.gamma
+
+    @property
+    def significant_reverse(self) -> bool:
+        """Whether A beats B more often than not, beyond chance."""
+        return self.upper < 0.5
+
+    @property
+    def meaningful_reverse(self) -> bool:
+        """Whether A is a meaningful improvement over B: P(A > B) = 1 - P(B > A)."""
+        return self.significant_reverse and 1.0 - self.lower > self.gamma
 
 
 def probability_of_improvement(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.data.predictions import predictions_of
 from analysis.data.study import Study
+from analysis.rounding import spread
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -123,7 +124,7 @@ def instability(study: Study) -> pd.DataFrame:
             continue
         row: dict[str, object] = {
             **key._asdict(),
-            "sd_score": found.runs["score"].std(),
+            "sd_score": spread(found.runs["score"]),
             "n_runs": len(found.runs),
             "n_failed": int(found.runs["failed"].sum()),
             "n_examples": len(found.examples),

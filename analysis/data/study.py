@@ -126,6 +126,21 @@ class Study:
             representations=_of_runs(self.representations, runs),
         )
 
+    def repeats_exactly(self) -> bool:
+        """Whether a run of these seeds would have the same bits: all runs are seedlab's own.
+
+        Its exported tables alone hold the hash of all settings. Elsewhere runs with
+        equal seeds may differ.
+        """
+        return "setting" in self.runs and bool(self.runs["setting"].notna().all())
+
+    def dropout_follows_order(self) -> bool:
+        """Whether every run's dropout masks are known to have the seed of its order."""
+        runs = self.runs
+        return "dropout_seed" in runs and bool(
+            runs["dropout_seed"].eq(runs["order_seed"]).fillna(False).all()
+        )
+
     def grid(self, column: str = "score") -> pd.DataFrame:
         """One group's complete runs as a matrix, init seeds by order seeds.
 

@@ -39,9 +39,11 @@ def improvement(table: pd.DataFrame, *, title: str = "") -> Chart:
     """
     names = ["meaningful", "significant only", "undecided"]
     verdict = [
-        names[0] if m else (names[1] if s or u < 0.5 else names[2])
-        for m, s, u in zip(
-            table["meaningful"], table["significant"], table["improvement_upper"], strict=True
+        names[0] if m else (names[1] if s else names[2])
+        for m, s in zip(
+            table["meaningful"] | table["meaningful_reverse"],
+            table["significant"] | table["significant_reverse"],
+            strict=True,
         )
     ]
     shown = table.assign(verdict=verdict)

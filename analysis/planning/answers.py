@@ -15,13 +15,14 @@ from analysis.data.frames import row_dict
 from analysis.data.labels import group_labels
 from analysis.data.study import Study
 from analysis.errors import OptionError, TableError
-from analysis.formatting import count, digits_for, number, percent
+from analysis.formatting import count, digits_apart, digits_for, number, percent
 from analysis.planning.sample_size import (
     budget_table,
     interval_width,
     runs_for_power,
     runs_for_width,
 )
+from analysis.rounding import spread, varies
 
 SHOWN_N = (1, 5, 10, 20, 50)
 
@@ -100,12 +101,15 @@ def _for_group(questions: Questions, part: Study, generator: np.random.Generator
         return ["fewer than two runs were trained to their end: no pilot to plan with."]
     scores = runs["score"].astype("float64")
     lower = not bool(runs["higher_is_better"].iloc[0])
-    sd = questions.sd if questions.sd is not None else float(scores.std())
+    sd = questions.sd if questions.sd is not None else spread(scores)
     d = digits_for(sd)
     metric = str(runs["metric"].iloc[0])
     sentences = [
         f"pilot of {count(len(runs), 'run')}, {metric} {number(float(scores.mean()), d)} on average, "
         f"standard deviation {number(sd, d + 1)}."
+        if varies(scores) or questions.sd is not None
+        else f"pilot of {count(len(runs), 'run')}: {metric} does not vary, every score is "
+        f"{float(scores.iloc[0]):.6g}."
     ]
     if sd > 0:
         sentences += _moments(questions, sd, d)
@@ -191,6 +195,7 @@ def _budget(
             f"a budget of {count(budget, 'full training')} is best spent on plain runs: expected "
             f"best {number(row['baseline'], d)}."
         )
+    d = digits_apart(row["expected_best"], row["baseline"], d)
     text = (
         f"a budget of {count(budget, 'full training')} is best spent by starting "
         f"{count(int(row['started']), 'run')}, stopping them after {percent(row['fraction'])} and "

@@ -10,8 +10,12 @@ import pandas as pd
 from analysis.data.early_stopped import at_the_decision, is_selected, selection_text
 from analysis.data.frames import row_dict
 from analysis.data.study import Study
-from analysis.formatting import count, digits_for, number, p_value, percent
+from analysis.formatting import count, digits_apart, digits_for, number, percent, permutation_text
 from analysis.report.results.group_results import GroupResults
+from analysis.rounding import spread
+
+# Deleting a seed, as the jackknife does, must leave two.
+LEAST_FOR_INTERVALS = 3
 
 
 def answer_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
@@ -27,6 +31,12 @@ def answer_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
         return [
             f"There is one run only, with {group.metric} {number(get('mean'), 4)}. One number "
             "says nothing about the variation between seeds."
+        ]
+    if not group.does_vary:
+        return [
+            f"{group.metric} does not vary: {count(n, 'run')} that differ in their seeds alone have "
+            f"the score {get('mean'):.6g}. There is no variance to share or to plan with.",
+            *_failure_text(group, facts),
         ]
     sentences = [
         f"Over {count(n, 'run')} that differ in their seeds alone, {group.metric} is "
@@ -73,8 +83,11 @@ def _failure_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
         f"{percent(lower)} to {percent(upper)})"
     )
     if len(without) > 1:
-        sd = float(without.std())
-        text += f"; without them the standard deviation is {number(sd, digits_for(sd))}"
+        sd = spread(without)
+        if sd > 0:
+            text += f"; without them the standard deviation is {number(sd, digits_for(sd))}"
+        elif group.does_vary:
+            text += "; the score of the others does not vary"
     return [text + "."]
 
 
@@ -86,30 +99,67 @@ def _share_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
         if variance is not None:
             note = str(variance["note"].iloc[0])
         return [f"The shares of init and order in the variance are unknown: {note}"]
-    p_values = facts.get("p_values")
+    tests = [_test_text(name, facts) for name in ("init", "order")]
+    if not _has_intervals(shares):
+        levels = [int(variance[column].iloc[0]) for column in ("n_init", "n_order")]
+        reason = f"there is {variance['note'].iloc[0]}"
+        if min(levels) < LEAST_FOR_INTERVALS:
+            reason = (
+                f"a {levels[0]} x {levels[1]} grid gives no interval for them. Train at least "
+                f"{LEAST_FOR_INTERVALS} seeds of each."
+            )
+        text = f"The shares of init and order in the variance can't be stated: {reason}"
+        known = [f"{name}: {t}" for name, t in zip(("init", "order"), tests, strict=True) if t]
+        if len(known) == 2 and tests[0] == tests[1]:
+            known = [f"init and order: {tests[0]}"]
+        return [text, *([f"Tests of the seeds: {'; '.join(known)}."] if known else [])]
     parts = []
-    for name in ("init", "order"):
-        share, low, high = shares[name]
-        text = f"{name} accounts for {percent(share)} of the variance"
-        if math.isfinite(low):
-            text += f" (95% interval {percent(low)} to {percent(high)}"
-        if isinstance(p_values, dict) and name in p_values:
-            floor = 1e-4
-            joint = "; " if math.isfinite(low) else " ("
-            text += f"{joint}permutation test {p_value(p_values[name], floor)}"
-        parts.append(text + (")" if "(" in text else ""))
-    if "rest" in shares:
-        rest = (
-            f"The other {percent(shares['rest'][0])} are interaction and run noise, which a grid "
-            "without repeats cannot separate."
+    for name, test in zip(("init", "order"), tests, strict=True):
+        text = f"{name} accounts for {_with_interval(shares[name])}"
+        # The interval closes with a parenthesis.
+        parts.append(f"{text[:-1]}; {test})" if test else text)
+    sentences = [f"{parts[0][0].upper()}{parts[0][1:]} and {parts[1]}."]
+    sentences += [_rest_text(group, shares)]
+    if group.study.dropout_follows_order():
+        sentences.append(
+            "The share of order holds the dropout masks too: their seed follows the order seed."
         )
-    else:
-        rest = (
-            f"Their interaction accounts for {percent(shares['interaction'][0])} and noise between "
-            f"repeats for {percent(shares['noise'][0])}."
+    return [" ".join(sentences)]
+
+
+def _rest_text(group: GroupResults, shares: dict[str, list[float]]) -> str:
+    if "rest" not in shares:
+        return (
+            f"Their interaction accounts for {_with_interval(shares['interaction'])} and noise "
+            f"between repeats for {_with_interval(shares['noise'])}."
         )
-    text = " and ".join(parts)
-    return [f"{text[0].upper()}{text[1:]}. {rest}"]
+    if group.study.repeats_exactly():
+        return (
+            f"The other {_with_interval(shares['rest'])} are interaction of the two seeds: a "
+            "repeated run has the same bits, so there is no other noise."
+        )
+    return (
+        f"The other {_with_interval(shares['rest'])} are interaction and run noise, which a grid "
+        "without repeats cannot separate."
+    )
+
+
+def _with_interval(share: list[float]) -> str:
+    point, low, high = share
+    return f"{percent(point)} of the variance (95% interval {percent(low)} to {percent(high)})"
+
+
+def _has_intervals(shares: dict[str, list[float]]) -> bool:
+    """Whether the shares of both factors have intervals; a share without one is not stated."""
+    return all(name in shares and math.isfinite(shares[name][1]) for name in ("init", "order"))
+
+
+def _test_text(name: str, facts: dict[str, object]) -> str:
+    """The permutation test of a factor, or that its grid is too small for one."""
+    p_values, floors = facts.get("p_values"), facts.get("p_floors")
+    if not (isinstance(p_values, dict) and isinstance(floors, dict) and name in p_values):
+        return ""
+    return permutation_text(p_values[name], floors[name])
 
 
 def _stopping_text(group: GroupResults, facts: dict[str, object], d: int) -> list[str]:
@@ -122,6 +172,7 @@ def _stopping_text(group: GroupResults, facts: dict[str, object], d: int) -> lis
             f"Early stopping gains nothing at a budget of {budget} trainings: no plan beats "
             f"{count(budget, 'plain run')}."
         ]
+    d = digits_apart(plan["expected_best"], plan["baseline"], d)
     text = (
         f"With a budget of {count(budget, 'full training')}, the best early-stopping plan starts "
         f"{count(plan['started'], 'run')}, stops them after {percent(plan['fraction'])} of "
@@ -143,14 +194,19 @@ def _stopping_text(group: GroupResults, facts: dict[str, object], d: int) -> lis
 def spread_text(all_facts: list[dict[str, object]]) -> str:
     """One sentence on the range of the shares of init and order over all groups."""
     known = [f["shares"] for f in all_facts if isinstance(f.get("shares"), dict)]
-    shares = [s for s in known if isinstance(s, dict) and s]
+    shares = [s for s in known if isinstance(s, dict) and _has_intervals(s)]
     if len(shares) < 2:
         return ""
     parts = []
     for name in ("init", "order"):
-        values = [float(s[name][0]) for s in shares]
-        parts.append(f"{name} between {percent(min(values))} and {percent(max(values))}")
-    return f"Over {len(shares)} groups: {' and '.join(parts)} of the variance of scores."
+        low, high = (percent(end([float(s[name][0]) for s in shares])) for end in (min, max))
+        parts.append(low if low == high else f"{low} to {high}")
+    every = len(shares) == len(all_facts)
+    over = f"{len(shares)} groups" if every else f"{len(shares)} of {len(all_facts)} groups"
+    return (
+        f"Over {over}, init accounts for {parts[0]} of the variance of scores and order for "
+        f"{parts[1]}."
+    )
 
 
 def overview(all_facts: list[dict[str, object]], labels: list[str]) -> pd.DataFrame:
@@ -166,13 +222,13 @@ def overview(all_facts: list[dict[str, object]], labels: list[str]) -> pd.DataFr
             "runs": f"{int(get('n_runs')):,}",
             "failed": f"{int(get('n_failed')):,}",
             "mean": number(get("mean"), d),
-            "sd": number(get("sd"), d),
+            "sd": "does not vary" if get("sd") == 0 else number(get("sd"), d),
             "init share": "–",
             "order share": "–",
             "runs for the mean": "–",
             "saved by early stopping": "–",
         }
-        if isinstance(shares, dict):
+        if isinstance(shares, dict) and _has_intervals(shares):
             row["init share"], row["order share"] = (
                 percent(shares[name][0]) for name in ("init", "order")
             )
@@ -194,7 +250,7 @@ def _selected_text(study: Study) -> list[str]:
     runs = study.runs
     up = bool(runs["higher_is_better"].iloc[0])
     scores = runs["score"].astype("float64")
-    d = digits_for(float(scores.std())) if len(runs) > 1 else 3
+    d = digits_for(spread(scores))
     best = row_dict(runs, int((scores if up else -scores).to_numpy().argmax()))
     sentences.append(
         f"The best of all {len(runs)} started runs has {best['metric']} {number(best['score'], d)} "

@@ -51,8 +51,9 @@ CONTENTS: tuple[Outline, ...] = (
     Outline(
         "variance",
         "Where the variance comes from",
-        "Shares of the variance of scores by Henderson's method III, with jackknife intervals. An "
-        "interval that reaches 0 means that the seeds may not matter at all. The grey bands behind the "
+        "Shares of the variance of scores by Henderson's method III, with jackknife intervals. The "
+        "permutation test says whether the seeds matter, the interval how much. The intervals are "
+        "conservative: one may reach 0 although the test is clear. The grey bands behind the "
         "means of the seeds hold the middle 95% of the sorted means when scores are shuffled over all "
         "cells. Points within a band are no evidence that seeds differ.",
         (VarianceShares(), SeedRanking(), ExtremeSeeds()),
@@ -126,8 +127,8 @@ CONTENTS: tuple[Outline, ...] = (
         "comparison",
         "Recipes and models compared",
         "Runs are paired by seeds where both sides have the cell. An improvement is called meaningful "
-        "when B beats A in significantly more than half of the cases, and possibly in more than three "
-        "of four.",
+        "when one side beats the other in significantly more than half of the cases, and possibly in "
+        "more than three of four.",
         (Comparisons(),),
     ),
     Outline(

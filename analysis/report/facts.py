@@ -12,6 +12,7 @@ from analysis.data.frames import row_dict
 from analysis.formatting import round_step
 from analysis.planning.sample_size import runs_for_power, runs_for_width
 from analysis.report.results.group_results import GroupResults
+from analysis.rounding import spread, varies
 
 FACTORS = {"init": "init_seed", "order": "order_seed"}
 
@@ -32,7 +33,7 @@ def answer_facts(group: GroupResults) -> dict[str, object]:
         facts["at_the_decision"] = None if table.empty else row_dict(table, 0)
     if runs.empty:
         return facts
-    sd = float(scores.std()) if len(scores) > 1 else math.nan
+    sd = spread(scores)
     facts |= {
         "mean": float(scores.mean()),
         "sd": sd,
@@ -68,12 +69,21 @@ def _shares(group: GroupResults) -> dict[str, object]:
             }
     if tests is not None:
         restricted = tests.loc[tests["test"] == "restricted permutation"]
-        facts["p_values"] = {
-            name: float(restricted.loc[restricted["factor"] == factor, "p_value"].iloc[0])
-            for name, factor in FACTORS.items()
-            if (restricted["factor"] == factor).any()
-        }
+        for fact, column in (("p_values", "p_value"), ("p_floors", "p_floor")):
+            facts[fact] = {
+                name: float(restricted.loc[restricted["factor"] == factor, column].iloc[0])
+                for name, factor in FACTORS.items()
+                if (restricted["factor"] == factor).any()
+            }
     return facts
+
+
+def share_intervals(facts: dict[str, object]) -> dict[str, tuple[float, float]]:
+    """Limits of the shares of init and order, from `answer_facts`; NaN where there are none."""
+    shares = facts.get("shares")
+    if not isinstance(shares, dict):
+        return {}
+    return {name: (shares[name][1], shares[name][2]) for name in FACTORS if name in shares}
 
 
 def _needed(sd: float) -> dict[str, object]:
@@ -110,5 +120,7 @@ def mean_difference(scores: pd.Series) -> float:
     n = len(ordered)
     if n < 2:
         return math.nan
+    if not varies(ordered):
+        return 0.0
     weights = 2 * pd.RangeIndex(1, n + 1).to_numpy() - n - 1
     return float((weights * ordered).sum() * 2 / (n * (n - 1)))

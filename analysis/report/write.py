@@ -23,7 +23,7 @@ from analysis.figures.theme import save_spec
 from analysis.formatting import count
 from analysis.report.answers import answer_text, overview, spread_text
 from analysis.report.contents import CONTENTS
-from analysis.report.facts import answer_facts
+from analysis.report.facts import answer_facts, share_intervals
 from analysis.report.html.page import Page, heading, render
 from analysis.report.results.group_results import PERMUTATIONS, GroupResults, analyse_group
 from analysis.report.results.report_results import ReportResults
@@ -117,7 +117,10 @@ def _written(
         tables |= section.files
     tables["runs"] = study.runs
     facts = [answer_facts(group) for group in groups]
-    warnings = study_warnings(study)
+    warnings = study_warnings(
+        study,
+        shares={g.key: share_intervals(f) for g, f in zip(groups, facts, strict=True)},
+    )
     page = Page(
         title=heading(list(dict.fromkeys(study.runs["task"]))),
         subtitle=_subtitle(study, source),

@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.checks import check_choice
 from analysis.data.study import Study
 from analysis.errors import DesignError, OptionError
+from analysis.rounding import varies
 from analysis.variance.henderson import cell_table, components
 from analysis.variance.intervals import (
     ComponentIntervals,
@@ -183,7 +184,7 @@ def seed_spreads(study: Study, *, value: str = "score", ddof: int = 1) -> pd.Dat
                     "mean": runs["value"].mean(),
                     "sd_given_init": _mean_sd(runs, "init_seed", ddof),
                     "sd_given_order": _mean_sd(runs, "order_seed", ddof),
-                    "sd_overall": runs["value"].std(ddof=ddof) if len(runs) > ddof else np.nan,
+                    "sd_overall": _sd(runs["value"], ddof),
                     "ddof": ddof,
                     "n_runs": len(runs),
                     "n_failed": int(runs["failed"].sum()),
@@ -193,6 +194,13 @@ def seed_spreads(study: Study, *, value: str = "score", ddof: int = 1) -> pd.Dat
 
 
 def _mean_sd(runs: pd.DataFrame, factor: str, ddof: int) -> float:
-    grouped = runs.groupby(factor)["value"]
-    spreads = grouped.std(ddof=ddof).loc[grouped.size() > max(ddof, 1)]
-    return float(spreads.mean()) if len(spreads) else float("nan")
+    spreads = [
+        _sd(part, ddof) for _, part in runs.groupby(factor)["value"] if len(part) > max(ddof, 1)
+    ]
+    return float(np.mean(spreads)) if spreads else float("nan")
+
+
+def _sd(values: pd.Series, ddof: int) -> float:
+    if len(values) <= ddof:
+        return float("nan")
+    return float(values.std(ddof=ddof)) if varies(values) else 0.0

@@ -1,8 +1,8 @@
 """Henderson's method III for scores over a grid of init by order seeds.
 
 The model is ``y = mu + init_i + order_j + e``, all effects random. Without
-repeats ``e`` holds interaction and run noise, which cannot be separated; with
-repeats of cells it splits in two. Cells may be missing; a design that falls
+repeats ``e`` holds interaction and run noise, which cannot be separated (runs that
+repeat bit for bit have no noise); with repeats of cells it splits in two. Cells may be missing; a design that falls
 into unconnected parts is refused, because its effects cannot be separated.
 """
 
@@ -19,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 
 from analysis.checks import check_choice
 from analysis.errors import DesignError
+from analysis.rounding import varies
 
 Floats = npt.NDArray[np.float64]
 FACTORS = ("init_seed", "order_seed")
@@ -101,7 +102,8 @@ def cell_table(runs: pd.DataFrame, value: str = "score") -> CellTable:
             f"column {value!r} is missing for run {position + 1} of {len(y)}; give its score "
             "(a run whose loss became NaN has the majority value)."
         )
-    y = y - y.mean()
+    # Scores that are all equal have no variance; rounding must not give them one.
+    y = y - y.mean() if varies(y) else np.zeros(len(y))
     rows, _ = pd.factorize(runs[FACTORS[0]], sort=True)
     columns, _ = pd.factorize(runs[FACTORS[1]], sort=True)
     shape = (int(rows.max()) + 1, int(columns.max()) + 1)

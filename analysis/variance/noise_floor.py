@@ -19,6 +19,7 @@ from analysis.checks import check_at_least
 from analysis.data.predictions import predictions_of
 from analysis.data.study import Study
 from analysis.errors import TableError
+from analysis.rounding import spread
 
 ACCURACY_NAMES = frozenset({"accuracy", "acc", "eval_accuracy", "accuracy_score"})
 
@@ -104,10 +105,13 @@ def noise_floor(study: Study, *, value: str = "final_score") -> pd.DataFrame:
         NaN where predictions show more than two classes),
         ``sampling_sd`` (of the test set), ``observed_sd`` (between runs),
         ``distribution_variance`` (NaN without predictions; may be negative),
-        ``distribution_sd``, ``n_runs, n_failed``.
+        ``distribution_sd``, ``n_runs, n_failed``; ``error_good, floor_sd_good,
+        sampling_sd_good, observed_sd_good``: the same without failed runs, whose error
+        rate is that of a constant prediction (NaN where every run failed).
     """
     columns = ["task", "model", "recipe", "error", "n_examples", "floor_sd", "sampling_sd"]
     columns += ["observed_sd", "distribution_variance", "distribution_sd", "n_runs", "n_failed"]
+    columns += ["error_good", "floor_sd_good", "sampling_sd_good", "observed_sd_good"]
     rows = []
     for key, part in study.groups():
         runs = part.complete_runs()
@@ -129,14 +133,15 @@ def noise_floor(study: Study, *, value: str = "final_score") -> pd.DataFrame:
         if found is not None and found.is_classification and len(found.runs) > 1 and n > 1:
             variance = distribution_variance(found.correct).distribution
         many = found is not None and found.logits.shape[2] > 2
+        all_runs, good = (
+            _floors(part[value], n, many) for part in (runs, runs.loc[~runs["failed"]])
+        )
         rows.append(
             {
                 **key._asdict(),
-                "error": error,
+                **all_runs,
+                **{f"{name}_good": number for name, number in good.items()},
                 "n_examples": n,
-                "floor_sd": float("nan") if many else calibrated_floor(error, n),
-                "sampling_sd": sampling_error(error, n),
-                "observed_sd": float(runs[value].std()),
                 "distribution_variance": variance,
                 "distribution_sd": math.sqrt(max(variance, 0.0))
                 if not math.isnan(variance)
@@ -146,6 +151,20 @@ def noise_floor(study: Study, *, value: str = "final_score") -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows, columns=columns)
+
+
+def _floors(scores: pd.Series, n_examples: int, many_classes: bool) -> dict[str, float]:
+    """The error of some runs, with both floors that follow from it and the spread observed."""
+    nan = float("nan")
+    if scores.empty:
+        return dict.fromkeys(("error", "floor_sd", "sampling_sd", "observed_sd"), nan)
+    error = 1.0 - float(scores.mean())
+    return {
+        "error": error,
+        "floor_sd": nan if many_classes else calibrated_floor(error, n_examples),
+        "sampling_sd": sampling_error(error, n_examples),
+        "observed_sd": spread(scores),
+    }
 
 
 def _check(error: float, n_examples: int) -> None:

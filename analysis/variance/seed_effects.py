@@ -7,6 +7,7 @@ forecast. `permutation.factor_tests` says whether seeds differ at all.
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from scipy.stats import t as student
 
 from analysis.checks import check_at_least, check_probability
 from analysis.data.study import Study
+from analysis.rounding import ROUNDING
 from analysis.variance.arrangements import extreme_share, listed_sums
 
 Floats = npt.NDArray[np.float64]
@@ -59,7 +61,7 @@ def seed_means(study: Study, *, value: str = "score", level: float = 0.95) -> pd
             half = np.where(n > 1, quantile * table["sd"] / np.sqrt(n), np.nan)
             table["lower"], table["upper"] = table["mean"] - half, table["mean"] + half
             table["n_failed"] = grouped["failed"].sum()
-            table["rank"] = rankdata(-table["mean"] if up else table["mean"])
+            table["rank"] = _ranks(-table["mean"] if up else table["mean"])
             table = table.rename_axis("seed").reset_index()
             tables.append(table.assign(**key._asdict(), factor=factor))
     columns = ["task", "model", "recipe", "factor", "seed", "mean", "sd", "lower", "upper"]
@@ -67,6 +69,13 @@ def seed_means(study: Study, *, value: str = "score", level: float = 0.95) -> pd
     return (
         pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
     )
+
+
+def _ranks(means: pd.Series) -> Floats:
+    """Ranks from 1 on; means that differ by rounding alone share their mean rank."""
+    scale = float(means.abs().max())
+    rounded = (means / scale).round(-round(math.log10(ROUNDING))) if scale > 0 else means
+    return np.asarray(rankdata(rounded))
 
 
 def best_and_worst_seeds(study: Study, *, value: str = "score") -> pd.DataFrame:

@@ -66,16 +66,28 @@ def _labels(table: pd.DataFrame, by: Factor) -> list[str]:
 
 def comparison_caption(table: pd.DataFrame) -> str:
     """The number of meaningful improvements, and the clearest of them."""
-    meaningful = table.loc[table["meaningful"].to_numpy(dtype=bool)]
+    forward = table.loc[table["meaningful"].to_numpy(dtype=bool)]
+    back = table.loc[table["meaningful_reverse"].to_numpy(dtype=bool)]
+    # Both directions: which recipe is called B follows from the order of the rows alone.
+    clear = pd.concat(
+        [
+            forward.assign(chance=forward["improvement"], winner=forward["b"], loser=forward["a"]),
+            back.assign(chance=1 - back["improvement"], winner=back["a"], loser=back["b"]),
+        ]
+    )
     significant = int((table["welch_holm"] < 0.05).sum())
     text = (
-        f"{count(len(meaningful), 'meaningful improvement')} among {count(len(table), 'comparison')}; "
+        f"{count(len(clear), 'meaningful improvement')} among {count(len(table), 'comparison')}; "
         f"{significant} of the differences of means {'is' if significant == 1 else 'are'} "
         "significant at 5% after Holm's correction."
     )
-    if len(meaningful):
-        top = row_dict(meaningful, int(meaningful["improvement"].argmax()))
-        text += f" The clearest: {top['label']}, in {percent(top['improvement'])} of cases."
+    if len(clear):
+        top = row_dict(clear, int(clear["chance"].argmax()))
+        place = str(top["label"]).removesuffix(f"{top['b']} over {top['a']}")
+        text += (
+            f" The clearest: {place}{top['winner']} over {top['loser']}, in "
+            f"{percent(top['chance'])} of cases."
+        )
     return text
 
 

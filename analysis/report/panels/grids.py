@@ -80,6 +80,11 @@ def heatmap_caption(group: GroupResults) -> str:
         return _stopped_caption(group.recorded)
     runs, d = group.runs, group.digits
     scores = runs["score"]
+    if not group.does_vary and len(runs) > 1:
+        empty = int(group.study.grid().isna().to_numpy().sum())
+        return f"The score does not vary: every run has {float(scores.iloc[0]):.6g}." + _empty(
+            empty
+        )
     ends = (int(scores.argmax()), int(scores.argmin()))
     best, worst = (row_dict(runs, at) for at in (ends if group.up else ends[::-1]))
     text = (
@@ -99,10 +104,13 @@ def heatmap_caption(group: GroupResults) -> str:
         by_init = failed["init_seed"].value_counts()
         of = int((runs["init_seed"] == by_init.index[0]).sum())
         text += f" Init {by_init.index[0]} failed most often, {by_init.iloc[0]} of {of} times."
-    empty = int(group.study.grid().isna().to_numpy().sum())
-    if empty:
-        text += f" {count(empty, 'cell')} of the grid {'has' if empty == 1 else 'have'} no complete run."
-    return text
+    return text + _empty(int(group.study.grid().isna().to_numpy().sum()))
+
+
+def _empty(cells: int) -> str:
+    if not cells:
+        return ""
+    return f" {count(cells, 'cell')} of the grid {'has' if cells == 1 else 'have'} no complete run."
 
 
 def _stopped_caption(study: Study) -> str:
@@ -128,7 +136,7 @@ def curves_caption(group: GroupResults) -> str:
     n = curves["run"].nunique()
     best_run = group.runs["run"].iloc[int((sign * group.scores).argmax())]
     times = curves.loc[(curves["run"] == best_run) & (curves["fraction"] >= 0.25), "fraction"]
-    if times.empty:
+    if times.empty or not group.does_vary:
         return f"{count(n, 'curve')}; runs that failed are dashed."
     at = float(times.min())
     then = curves.loc[curves["fraction"] == at].set_index("run")["score"]

@@ -70,16 +70,30 @@ def floor_caption(parts: list[GroupResults]) -> str:
         if floor is None:
             continue
         row = floor.iloc[0]
-        if not math.isfinite(row["floor_sd"]) or not row["observed_sd"] > 0:
+        if not math.isfinite(row["floor_sd"]):
             continue
-        share = min((row["floor_sd"] / row["observed_sd"]) ** 2, 1.0)
-        d = digits_for(row["floor_sd"])
-        texts.append(
-            f"{group.label}: equally good runs would differ with a standard deviation of "
-            f"{number(row['floor_sd'], d)} on these {int(row['n_examples']):,} examples, "
-            f"{percent(share)} of the variance observed"
-        )
+        text = f"{group.label}: {_floor_text(row, '')}"
+        if int(row["n_failed"]) and math.isfinite(row["floor_sd_good"]):
+            text += (
+                f" (with the error rate of all runs); {_floor_text(row, '_good')} (with that of "
+                f"the {count(int(row['n_runs'] - row['n_failed']), 'run')} that did not fail)"
+            )
+        texts.append(text)
     return "; ".join(texts) + "." if texts else ""
+
+
+def _floor_text(row: pd.Series, which: str) -> str:
+    """The floor from all runs (``""``) or from the good ones (``"_good"``)."""
+    floor, observed = float(row[f"floor_sd{which}"]), float(row[f"observed_sd{which}"])
+    subject = "they" if which else "equally good runs"
+    text = f"{subject} would differ with a standard deviation of {number(floor, digits_for(floor))}"
+    if not which:
+        text += f" on these {int(row['n_examples']):,} examples"
+    if observed > 0:
+        text += f", {percent(min((floor / observed) ** 2, 1.0))} of the variance observed"
+    elif observed == 0:
+        text += ", but the score does not vary"
+    return text
 
 
 def failure_caption(table: pd.DataFrame, labels: list[str]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from analysis.data.frames import row_dict
 from analysis.figures.stopping import rank_heatmap, replay_values, stopping_plans, stopping_value
 from analysis.figures.theme import Chart
-from analysis.formatting import count, number, percent
+from analysis.formatting import count, digits_apart, number, percent
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import GroupFigure
@@ -153,7 +153,7 @@ def replay_caption(group: GroupResults) -> str:
     at = spent.loc[spent["budget"] == common.max()]
     sign = 1.0 if group.up else -1.0
     best = row_dict(at, int((sign * at["expected_best"]).argmax()))
-    d = group.digits
+    d = digits_apart(best["expected_best"], best["baseline"], group.digits)
     gain = sign * (best["expected_best"] - best["baseline"])
     clear = "more than" if gain > 2 * best["standard_error"] else "within the error of"
     return (

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.comparison.robust_scores import profile_table, robust_means
 from analysis.data.frames import row_dict
 from analysis.figures.comparison import profiles
-from analysis.formatting import count, p_value
+from analysis.formatting import SHUFFLED, count, p_value, too_small_to_tell
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import Entry, Missing, PageTable, Per, TableFile, drawn
@@ -37,7 +37,12 @@ class SeedsAcrossTasks:
         shown = seeds.assign(
             factor=seeds["factor"].str.replace("_", " "),
             spearman=[f"{v:.2f}" for v in seeds["spearman"]],
-            p=[p_value(p, f) for p, f in zip(seeds["p_value"], seeds["p_floor"], strict=True)],
+            p=[
+                f"too few seeds (p = {p:.2g})"
+                if too_small_to_tell(f)
+                else p_value(p, min(f, SHUFFLED))
+                for p, f in zip(seeds["p_value"], seeds["p_floor"], strict=True)
+            ],
         )
         columns = ["recipe", "factor", "task_a", "task_b", "spearman", "p", "n_seeds"]
         names = ["recipe", "factor", "task", "and", "Spearman", "test", "seeds"]

@@ -8,11 +8,13 @@ import pandas as pd
 
 from analysis.figures.seeds import best_worst_densities, seed_ranking, variance_shares
 from analysis.figures.theme import Chart
-from analysis.formatting import number, p_value, percent
+from analysis.formatting import SHUFFLED, number, p_value, percent, too_small_to_tell
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import GroupFigure
 from analysis.variance.components import SUBSETS
+
+NO_VARIATION = "The score does not vary between these runs."
 
 
 class VarianceShares(GroupFigure):
@@ -97,6 +99,8 @@ def _shares(group: GroupResults) -> pd.DataFrame | None:
 def variance_caption(group: GroupResults) -> str:
     """The shares with and without failed runs, and the spread with one seed fixed."""
     table = group.table("variance")
+    if not group.does_vary:
+        return NO_VARIATION
     parts = []
     if table is not None:
         share = table.set_index(["subset", "component"])["share"]
@@ -106,6 +110,14 @@ def variance_caption(group: GroupResults) -> str:
                 "Leaving out failed runs, the share of init goes from {} to {} and that of order "
                 "from {} to {}.".format(*(percent(float(share[pair])) for pair in pairs))
             )
+        whole = table.loc[table["subset"] == SUBSETS[0]]
+        if whole["share"].notna().any() and whole["share_lower"].isna().all():
+            parts.append(
+                "The grid gives no intervals, so these shares are estimates of unknown error: "
+                f"{whole['note'].iloc[0]}"
+            )
+    if group.study.dropout_follows_order():
+        parts.append("Order holds the dropout masks too, whose seed follows the order seed.")
     spreads = group.table("spreads")
     if spreads is not None:
         row = spreads.iloc[0]
@@ -121,21 +133,32 @@ def variance_caption(group: GroupResults) -> str:
 
 def tests_caption(group: GroupResults) -> str:
     """The test of each factor, and the result of the published comparison."""
+    if not group.does_vary:
+        return NO_VARIATION
     tests, published = group.table("tests"), group.table("published_tests")
     parts = []
     for factor, name in (("init_seed", "init"), ("order_seed", "order")):
-        p = _p_of(tests, factor, "restricted permutation")
+        p, floor = _p_of(tests, factor, "restricted permutation")
         if not math.isfinite(p):
             continue
+        if too_small_to_tell(floor):
+            parts.append(
+                f"The grid is too small to tell whether the {name} seeds differ: no scores could "
+                f"give a p-value below {floor:.2g} (p = {p:.2g})."
+            )
+            continue
         verdict = "differ more than chance allows" if p < 0.05 else "do not differ beyond chance"
-        text = f"The {name} seeds {verdict} ({p_value(p, 1e-4)})"
-        naive = _p_of(published, factor, "best against worst, naive")
-        aware = _p_of(published, factor, "best against worst, selection-aware")
+        text = f"The {name} seeds {verdict} ({p_value(p, min(floor, SHUFFLED))})"
+        naive, _ = _p_of(published, factor, "best against worst, naive")
+        aware, least = _p_of(published, factor, "best against worst, selection-aware")
         if math.isfinite(naive) and math.isfinite(aware):
             text += (
                 f"; comparing the best with the worst of them after sorting gives "
-                f"{p_value(naive)}, and {p_value(aware, 1e-4)} once the selection is accounted for"
+                f"{p_value(naive)}, and {p_value(aware, min(least, SHUFFLED))} once the selection "
+                "is accounted for"
             )
+            if too_small_to_tell(least):
+                text += f" (at this size at least {least:.2g})"
         parts.append(text + ".")
     return " ".join(parts)
 
@@ -143,7 +166,7 @@ def tests_caption(group: GroupResults) -> str:
 def seed_means_caption(group: GroupResults) -> str:
     """The seeds with the best and the worst means."""
     table = group.table("seed_means")
-    if table is None:
+    if table is None or not group.does_vary:
         return ""
     d = group.digits
     parts = []
@@ -166,6 +189,8 @@ def extremes_caption(group: GroupResults) -> str:
     table = group.table("extremes")
     if table is None:
         return ""
+    if not group.does_vary:
+        return NO_VARIATION
     d = group.digits
     mean = {key: float(m) for key, m in table.groupby(["factor", "place"])["score"].mean().items()}
     parts = [
@@ -179,8 +204,11 @@ def extremes_caption(group: GroupResults) -> str:
     )
 
 
-def _p_of(table: pd.DataFrame | None, factor: str, test: str) -> float:
+def _p_of(table: pd.DataFrame | None, factor: str, test: str) -> tuple[float, float]:
+    """A test's p-value and the smallest that it could give; NaN without the test."""
     if table is None:
-        return math.nan
-    row = table.loc[(table["factor"] == factor) & (table["test"] == test), "p_value"]
-    return float(row.iloc[0]) if len(row) else math.nan
+        return math.nan, math.nan
+    row = table.loc[(table["factor"] == factor) & (table["test"] == test)]
+    if row.empty:
+        return math.nan, math.nan
+    return float(row["p_value"].iloc[0]), float(row["p_floor"].iloc[0])

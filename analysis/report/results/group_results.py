@@ -16,6 +16,7 @@ from analysis.data.early_stopped import is_selected, selection_text, unselected
 from analysis.data.study import Group, Study
 from analysis.errors import AnalysisError
 from analysis.formatting import digits_for
+from analysis.rounding import spread, varies
 from analysis.stopping.rank_correlation import fraction_correlations
 from analysis.stopping.replay import replay_table
 from analysis.stopping.value import early_stopping_table
@@ -83,7 +84,12 @@ class GroupResults:
     @property
     def digits(self) -> int:
         """Decimals for the scores of the group."""
-        return digits_for(float(self.scores.std())) if len(self.scores) > 1 else 3
+        return digits_for(spread(self.scores))
+
+    @property
+    def does_vary(self) -> bool:
+        """Whether the scores differ by more than rounding."""
+        return varies(self.scores)
 
     def reason(self, name: str) -> str:
         """The reason why a table is missing."""

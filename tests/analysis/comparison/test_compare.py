@@ -17,6 +17,7 @@ from analysis.comparison.pairing import contrasts
 from analysis.data.score_table import read_table
 from analysis.data.study import concat_studies
 from analysis.errors import TableError
+from analysis.report.panels.comparison import comparison_caption
 from tests.suites.made_grids import grid_frame
 
 
@@ -194,3 +195,20 @@ def test_a_steady_recipe_is_overtaken_by_a_variable_one():
     (n,) = best_of_n_crossings(steady, variable)
     values = expected_max(variable, [n - 1, n])
     assert values[0] < 0.7 < values[1]
+
+
+def test_meaningful_improvements_do_not_depend_on_the_order_of_the_rows():
+    """The same two recipes under two orders: one improvement, of the better one."""
+    better, worse = np.full((4, 5), 0.80), np.full((4, 5), 0.75)
+    noise = np.random.default_rng(0).normal(0, 0.001, (4, 5))
+    found = {}
+    for names in (("new", "old"), ("old", "new")):
+        matrices = {"new": better + noise, "old": worse}
+        table = compare(recipes({name: matrices[name] for name in names}), np.random.default_rng(0))
+        shown = table.assign(label=[f"t: {names[1]} over {names[0]}"])
+        found[names] = comparison_caption(shown)
+        assert table["meaningful"].tolist() == [names[1] == "new"]
+        assert table["meaningful_reverse"].tolist() == [names[1] == "old"]
+    assert found["new", "old"] == found["old", "new"]
+    assert found["new", "old"].startswith("1 meaningful improvement among 1 comparison")
+    assert "The clearest: t: new over old, in 100% of cases." in found["new", "old"]

@@ -8,7 +8,7 @@ from analysis.data.warnings import study_warnings
 from tests.suites.made_grids import grid_frame
 
 
-def frame(a=5, b=5, **columns):
+def frame(a=10, b=10, **columns):
     return grid_frame(np.linspace(0.5, 0.9, a * b).reshape(a, b), **({"task": "t"} | columns))
 
 
@@ -26,11 +26,11 @@ def test_a_sound_study_has_no_findings():
 
 def test_each_rule_fires_on_a_minimal_study():
     assert rules(read(frame(1, 1))) == ["one seed"]
-    assert rules(read(frame(1, 5))) == ["one seed"]
-    assert rules(read(frame(4, 5))) == ["few levels"]
+    assert rules(read(frame(1, 10))) == ["one seed"]
+    assert rules(read(frame(9, 10))) == ["few levels"]
     assert rules(read(frame().iloc[1:])) == ["incomplete grid"]
     assert rules(read(frame(), majority=None)) == ["unjudged failures"]
-    stopped = frame().assign(status=["stopped"] + ["finished"] * 24)
+    stopped = frame().assign(status=["stopped"] + ["finished"] * 99)
     assert rules(read(stopped)) == ["incomplete grid", "stopped runs"]
 
 
@@ -47,7 +47,7 @@ def test_bands_beyond_their_limit():
     assert rules(read(frame()), informative={key: 3}) == ["band beyond limit"]
     assert rules(read(frame()), informative={key: 3}, drawn={key: 3}) == []
     (finding,) = study_warnings(read(frame()), informative={key: 3})
-    assert "n = 3, but was requested up to n = 25" in finding.message
+    assert "n = 3, but was requested up to n = 100" in finding.message
     assert finding.group == key
 
 
@@ -58,10 +58,20 @@ def test_single_scores_beside_samples_and_unequal_samples():
     assert [f.rule for f in found] == ["one seed", "best against mean"]
     assert "published" in found[1].message
     assert found[1].group is None
-    half = read(frame(5, 3, recipe="half"))
+    half = read(frame(10, 5, recipe="half"))
     assert rules(concat_studies([full, half])) == ["few levels", "unequal runs"]
     # Other tasks are another comparison.
     assert rules(concat_studies([full, read(frame(1, 1, task="u"))])) == ["one seed"]
+
+
+def test_a_share_that_the_data_hardly_determine():
+    key = Group("t", "unspecified", "default")
+    wide = {"init": (0.05, 0.6), "order": (0.0, 0.5)}
+    (finding,) = study_warnings(read(frame()), shares={key: wide})
+    assert finding.rule == "wide interval"
+    assert "share of init goes from 0.05 to 0.60" in finding.message
+    unknown = {"init": (float("nan"), float("nan"))}
+    assert rules(read(frame()), shares={key: unknown}) == []
 
 
 @pytest.mark.parametrize("change", ["rows", "scores"])
