@@ -26,6 +26,12 @@ from analysis.data.frames import (
     texts,
 )
 from analysis.data.run_status import finished_runs
+from analysis.data.run_values import (
+    check_one_value_per_group,
+    check_statuses,
+    seeds,
+    typed_values,
+)
 from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study
 from analysis.errors import OptionError, TableError
 
@@ -167,10 +173,11 @@ def _runs(frame: pd.DataFrame, score: str, table: str) -> pd.DataFrame:
     for column in SEED_COLUMNS:
         if column in frame:
             optional = column not in ("init_seed", "order_seed")
-            frame[column] = integers(frame, column, table, missing_allowed=optional)
+            frame[column] = seeds(frame, column, table, missing_allowed=optional)
+    check_statuses(frame, table)
     for column in ("final_score", "best_score", "majority", "n_examples", "test_score", "seconds"):
         if column in frame:
-            frame[column] = numbers(frame, column, table)
+            frame[column] = typed_values(frame, column, table)
     if "majority" not in frame:
         frame["majority"] = np.nan
     if "failed" in frame:
@@ -181,6 +188,7 @@ def _runs(frame: pd.DataFrame, score: str, table: str) -> pd.DataFrame:
     frame["score"] = frame[f"{score}_score"]
     if "setting" in frame:
         frame["recipe"] = _recipes_by_setting(frame)
+    check_one_value_per_group(frame, table)
     return finished_runs(frame, table)
 
 
@@ -219,7 +227,7 @@ def _curves(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame
     for column in ("run", "metric", *(["split"] if "split" in frame else [])):
         frame[column] = texts(frame, column, table)
     for column in ("fraction", "value", "epoch", "step"):
-        frame[column] = numbers(frame, column, table) if column in frame else np.nan
+        frame[column] = typed_values(frame, column, table) if column in frame else np.nan
     by_run = runs.set_index("run")
     orphan = ~frame["run"].isin(by_run.index).to_numpy(dtype=bool)
     refuse_rows(orphan, frame.index, "column 'run': there is no such run in the runs table.", table)

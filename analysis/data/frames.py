@@ -23,6 +23,11 @@ EXTENSIONS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", "<na>"})
 TRUE = frozenset({"true", "1", "1.0", "yes"})
 FALSE = frozenset({"false", "0", "0.0", "no"})
+# Larger integers wrap in 64 bits; from here on floats may be rounded integers.
+LARGEST_INTEGER = 2**63 - 1
+EXACT_FLOATS = 2**53
+# A refused value is shown up to this many characters.
+SHOWN = 60
 
 
 def read_frame(path: Path, *, empty_allowed: bool = False) -> pd.DataFrame:
@@ -135,25 +140,60 @@ def is_missing(values: pd.Series) -> npt.NDArray[np.bool_]:
 
 
 def numbers(
-    frame: pd.DataFrame, column: str, table: str, *, missing_allowed: bool = True
+    frame: pd.DataFrame,
+    column: str,
+    table: str,
+    *,
+    missing_allowed: bool = True,
+    infinite_allowed: bool = True,
 ) -> pd.Series:
-    """A column as float64, missing values as NaN; infinities count as missing."""
+    """A column as float64, missing values as NaN; infinities, if allowed, count as missing."""
     values = frame[column]
     gap = is_missing(values)
     parsed = pd.to_numeric(values.where(~gap, np.nan), errors="coerce").astype("float64")
     bad = parsed.isna().to_numpy(dtype=bool) & ~gap
     _refuse_first(bad, values, column, table, "not a number", "numbers such as 0.731")
-    parsed = parsed.where(np.isfinite(parsed), np.nan)
+    infinite = np.isinf(parsed.to_numpy())
+    if not infinite_allowed:
+        _refuse_first(infinite, values, column, table, "not finite", "finite numbers")
+    parsed = parsed.where(~infinite, np.nan)
     if not missing_allowed:
         bad = parsed.isna().to_numpy(dtype=bool)
         _refuse_first(bad, values, column, table, "missing or not finite", "finite numbers")
     return parsed
 
 
+def counted(frame: pd.DataFrame, column: str, table: str) -> pd.Series:
+    """A column of counts as float64: whole numbers from 1 on, missing values as NaN."""
+    parsed = numbers(frame, column, table, infinite_allowed=False)
+    bad = ((parsed < 1) | (parsed != np.floor(parsed))) & parsed.notna()
+    _refuse_first(
+        bad.to_numpy(dtype=bool),
+        frame[column],
+        column,
+        table,
+        "no number of examples",
+        "whole numbers from 1 on",
+    )
+    return parsed
+
+
 def integers(
-    frame: pd.DataFrame, column: str, table: str, *, missing_allowed: bool = False
+    frame: pd.DataFrame,
+    column: str,
+    table: str,
+    *,
+    missing_allowed: bool = False,
+    least: int | None = None,
 ) -> pd.Series:
-    """A column as exact integers: int64, or Int64 where it may have gaps."""
+    """A column as exact integers: int64, or Int64 where it may have gaps.
+
+    Raises
+    ------
+    TableError
+        A value is missing, no integer, below `least`, beyond 64 bits, or a float from
+        2^53 on, which may be rounded.
+    """
     values = frame[column]
     gap = is_missing(values)
     if not missing_allowed:
@@ -162,12 +202,25 @@ def integers(
         _refuse_first(~gap, values, column, table, "not an integer", "integers")
     # Integers that fit are parsed as integers: seeds above 2**53 are not exact as floats.
     parsed = pd.to_numeric(values[~gap], errors="coerce")
-    whole = np.ones(len(parsed), dtype=bool)
+    none, inexact = np.zeros(len(parsed), dtype=bool), np.zeros(len(parsed), dtype=bool)
     if parsed.dtype.kind == "f":
-        whole = (np.isfinite(parsed) & (parsed == np.floor(parsed))).to_numpy(dtype=bool)
-    bad = np.zeros(len(values), dtype=bool)
-    bad[np.flatnonzero(~gap)[~whole]] = True
-    _refuse_first(bad, values, column, table, "not an integer", "integers such as 0 or 42")
+        none = ~(np.isfinite(parsed) & (parsed == np.floor(parsed))).to_numpy(dtype=bool)
+        inexact = (parsed.abs() >= EXACT_FLOATS).to_numpy(dtype=bool)
+    low = np.zeros(len(parsed), dtype=bool)
+    if least is not None:
+        low = (parsed < least).to_numpy(dtype=bool)
+    large = inexact | (parsed > LARGEST_INTEGER).to_numpy(dtype=bool)
+    bounds = (
+        f"integers from {least if least is not None else -LARGEST_INTEGER} to {LARGEST_INTEGER}"
+    )
+    for found, what, allowed in (
+        (none, "not an integer", "integers such as 0 or 42"),
+        (low, f"below {least}", bounds),
+        (large, "too large to be exact", bounds),
+    ):
+        bad = np.zeros(len(values), dtype=bool)
+        bad[np.flatnonzero(~gap)[found]] = True
+        _refuse_first(bad, values, column, table, what, allowed)
     if not gap.any():
         return parsed.astype("int64")
     return parsed.astype("Int64").reindex(values.index)
@@ -212,11 +265,12 @@ def _refuse_first(
     allowed: str,
 ) -> None:
     if bad.any():
-        got = values.iloc[int(np.flatnonzero(bad)[0])]
+        got = repr(values.iloc[int(np.flatnonzero(bad)[0])])
+        shown = got if len(got) <= SHOWN else f"{got[:SHOWN]}..."
         refuse_rows(
             bad,
             values.index,
-            f"column {column!r}: {got!r} is {what}; allowed: {allowed}. Correct the value "
+            f"column {column!r}: {shown} is {what}; allowed: {allowed}. Correct the value "
             "or remove the row.",
             table,
         )

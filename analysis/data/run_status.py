@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.frames import refuse_rows
+from analysis.data.run_values import check_best_scores
 from analysis.data.study import COMPLETE_STATUSES, FAILED_STATUSES, refuse_duplicate_cells
 
 LEADING_COLUMNS = (
@@ -59,6 +60,7 @@ def finished_runs(runs: pd.DataFrame, table: str) -> pd.DataFrame:
         table,
     )
     refuse_duplicate_cells(runs, table)
+    check_best_scores(runs, table)
     if "status" not in runs:
         runs["status"] = "finished"
     runs["complete"] = runs["status"].isin(COMPLETE_STATUSES).astype("bool")

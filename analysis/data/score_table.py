@@ -18,8 +18,6 @@ import pandas as pd
 
 from analysis.data.frames import (
     flags,
-    integers,
-    numbers,
     read_frame,
     refuse_repeated_names,
     refuse_rows,
@@ -27,6 +25,13 @@ from analysis.data.frames import (
     texts,
 )
 from analysis.data.run_status import at_chance, finished_runs
+from analysis.data.run_values import (
+    check_majority_option,
+    check_one_value_per_group,
+    check_statuses,
+    seeds,
+    typed_values,
+)
 from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study, cell_columns
 from analysis.errors import TableError
 
@@ -52,7 +57,8 @@ def read_table(
         column, names the score column where there is no ``score``, and is a
         label otherwise.
     higher_is_better : bool
-        Direction of the metric; a ``higher_is_better`` column overrides it.
+        Direction of the metric. A ``higher_is_better`` column decides instead; False beside a
+        column that says true is refused.
     majority : float or mapping of task to float, optional
         Score of the majority classifier (the metric's chance value). A
         ``majority`` column overrides it. A run whose final score does not beat
@@ -69,9 +75,13 @@ def read_table(
     Raises
     ------
     TableError
-        A column is missing, a value cannot be parsed, a score is missing on a
-        run that is not marked as failed, or two rows have the same cell.
+        A column is missing, a value cannot be parsed or is none that a run can have
+        (`run_values`), a score is missing on a run that is not marked as failed, or two rows
+        have the same cell.
+    OptionError
+        A majority value is not finite.
     """
+    check_majority_option(majority)
     if isinstance(source, pd.DataFrame):
         table, frame = "the table", source.reset_index(drop=True)
         refuse_repeated_names([str(c) for c in frame.columns], table)
@@ -85,8 +95,17 @@ def read_table(
     frame["metric"] = name
     if "higher_is_better" not in frame:
         frame["higher_is_better"] = higher_is_better
+    elif not higher_is_better:
+        refuse_rows(
+            frame["higher_is_better"].to_numpy(dtype=bool),
+            frame.index,
+            "column 'higher_is_better' is true, but the metric was said to be better if lower "
+            "(--lower-is-better); leave that out, or correct the column.",
+            table,
+        )
     if "majority" not in frame:
         frame["majority"] = _majority_of(frame["task"], majority)
+    check_one_value_per_group(frame, table)
 
     time = next((c for c in TIME_COLUMNS if c in frame), None)
     key = ["run"] if "run" in frame else cell_columns(frame)
@@ -133,7 +152,7 @@ def _typed(frame: pd.DataFrame, table: str) -> pd.DataFrame:
             frame[column] = texts(frame, column, table)
     for column in SEED_COLUMNS:
         if column in frame:
-            frame[column] = integers(frame, column, table)
+            frame[column] = seeds(frame, column, table)
     for column in (
         "score",
         "final_score",
@@ -145,7 +164,9 @@ def _typed(frame: pd.DataFrame, table: str) -> pd.DataFrame:
         "n_examples",
     ):
         if column in frame:
-            frame[column] = numbers(frame, column, table)
+            frame[column] = typed_values(frame, column, table)
+    if "status" in frame:
+        check_statuses(frame, table)
     if "higher_is_better" in frame:
         frame["higher_is_better"] = flags(frame, "higher_is_better", table)
         gap = frame["higher_is_better"].isna().to_numpy(dtype=bool)

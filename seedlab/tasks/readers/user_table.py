@@ -9,6 +9,7 @@ from typing import Any
 
 from seedlab.errors import SeedlabError, nearest
 from seedlab.spec.run import TaskSpec
+from seedlab.tasks.readers.found_labels import check_found_labels
 from seedlab.tasks.readers.raw import RawSplit, RawTask, Source
 from seedlab.tasks.readers.reader import PathUse
 from seedlab.tasks.readers.table_files import Rows, read_bytes, read_rows
@@ -154,11 +155,13 @@ def _classification(spec: TaskSpec, rows: Rows, names: tuple[str, ...]) -> RawSp
 def _found_labels(spec: TaskSpec, rows: Rows) -> tuple[str, ...]:
     """Return the labels of the training file, sorted as numbers if all are whole numbers."""
     column = str(spec.label)
-    cells = rows.column(column, "task.label")
-    found = {_label(rows, index, column, cell) for index, cell in enumerate(cells)}
-    if all(name.lstrip("-").isdecimal() for name in found):
-        return tuple(sorted(found, key=lambda name: (int(name), name)))
-    return tuple(sorted(found))
+    first: dict[str, int] = {}
+    for index, cell in enumerate(rows.column(column, "task.label")):
+        first.setdefault(_label(rows, index, column, cell), index)
+    check_found_labels(rows, column, first)
+    if all(name.lstrip("-").isdecimal() for name in first):
+        return tuple(sorted(first, key=lambda name: (int(name), name)))
+    return tuple(sorted(first))
 
 
 def _label(rows: Rows, index: int, column: str, cell: Any) -> str:
