@@ -189,6 +189,29 @@ def test_uncorrected_looks_of_the_wilcoxon_pruner_exceed_its_level_and_ours_do_n
     assert np.mean(ours) <= alpha + 4 * error
 
 
+@pytest.mark.slow
+@pytest.mark.stat
+@pytest.mark.parametrize(("alpha", "low", "high"), [(0.1, 0.2, 0.5), (0.1 / 12, 0.0, 0.1)])
+def test_alpha_holds_for_each_setting_and_not_for_all_of_them(alpha, low, high):
+    """300 searches among 12 equal settings: .35 drop one at alpha = .1, and .05 at a twelfth.
+    The bounds lie four standard errors away; false alarms below 1e-4."""
+    generator, looks = np.random.default_rng(12), planned_looks(10, 2)
+    rule = SequentialTest(looks, alpha / 11)
+    dropped = []
+    for _ in range(300):
+        scores, left = generator.standard_normal((12, 10)), np.ones(12, dtype=bool)
+        for n in looks:
+            means = np.where(left, scores[:, :n].mean(axis=1), -np.inf)
+            best = scores[means.argmax(), :n]
+            for setting in np.flatnonzero(left):
+                if rule.decides(best - scores[setting, :n]):
+                    left[setting] = False
+        dropped.append(~left)
+    assert low < np.any(dropped, axis=1).mean() < high
+    # Of a given setting: at most alpha, in 3,600 settings.
+    assert np.mean(dropped) <= alpha + 4 * (alpha * (1 - alpha) / 300) ** 0.5
+
+
 @pytest.mark.stat
 def test_paying_for_the_looks_costs_some_power_but_not_much():
     """Against one look at the end, at a difference of 1.5 sd. False-alarm rate below 1e-6.
