@@ -45,6 +45,17 @@ def number(value: float, digits: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
+def difference(point: float, lower: float, upper: float) -> str:
+    """A difference with its sign and its interval, at least four decimals, or "unknown"."""
+    if not math.isfinite(point):
+        return "unknown"
+    d = digits_apart(0.0, point, 4)
+    sign = "+" if point > 0 and float(number(point, d)) else ""
+    if not (math.isfinite(lower) and math.isfinite(upper)):
+        return f"{sign}{number(point, d)}"
+    return f"{sign}{number(point, d)} [{number(lower, d)}, {number(upper, d)}]"
+
+
 def percent(share: float) -> str:
     """A share in per cent: whole from 10% on, else with one decimal; 100% means all."""
     if not math.isfinite(share):

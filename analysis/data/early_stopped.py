@@ -14,6 +14,7 @@ import pandas as pd
 
 from analysis.data.study import GROUP_COLUMNS, Study
 from analysis.formatting import count
+from analysis.rounding import spread
 
 STOPPED = "stopped"
 
@@ -69,7 +70,7 @@ def at_the_decision(study: Study) -> pd.DataFrame:
             "fraction": [fraction],
             "runs": [len(best)],
             "mean": [float(best.mean())],
-            "sd": [float(best.std()) if len(best) > 1 else np.nan],
+            "sd": [spread(best)],
             "min": [float(best.min())],
             "max": [float(best.max())],
             "failed": [failed],

@@ -34,19 +34,19 @@ def typed_values(frame: pd.DataFrame, column: str, table: str) -> pd.Series:
         return counted(frame, column, table)
     values = numbers(frame, column, table, infinite_allowed=column != "majority")
     if column in ("majority", "value") or column.endswith("score"):
-        refuse_rows(
-            (values.abs() > LARGEST_SCORE).to_numpy(dtype=bool),
-            frame.index,
-            f"column {column!r}: the number is too large to compute with; allowed: magnitudes up "
-            f"to {LARGEST_SCORE:g}. Correct the value or remove the row.",
-            table,
-        )
+        bad = (values.abs() > LARGEST_SCORE).to_numpy(dtype=bool)
+        what = f"too large to compute with; allowed: magnitudes up to {LARGEST_SCORE:g}"
     elif column in ("step", "epoch"):
+        bad = (values < 0).to_numpy(dtype=bool)
+        what = "below 0; allowed: numbers from 0, the start of training, on"
+    else:
+        return values
+    if bad.any():
+        got = values.iloc[int(np.flatnonzero(bad)[0])]
         refuse_rows(
-            (values < 0).to_numpy(dtype=bool),
+            bad,
             frame.index,
-            f"column {column!r}: the number is below 0; training starts at {column} 0. Correct "
-            "the value or remove the row.",
+            f"column {column!r}: {got:g} is {what}. Correct the value or remove the row.",
             table,
         )
     return values

@@ -45,8 +45,8 @@ class SeedlabSearchConf:
     # Replicates between two decisions.
     seeds_per_round: int = 2
 
-    # Rule that drops settings between rounds: sequential (at most
-    # alpha wrong over the whole search), wilcoxon (Optuna's WilcoxonPruner with the
+    # Rule that drops settings between rounds: sequential (for each
+    # setting at most alpha wrong over the whole search), wilcoxon (Optuna's WilcoxonPruner with the
     # uncorrected level alpha at every round) or none. Only settings under the
     # objectives mean and failure_rate are dropped early: these are means of a number per run.
     pruner: str = "sequential"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from analysis.formatting import (
     count,
+    difference,
     digits_apart,
     digits_for,
     number,
@@ -99,6 +100,14 @@ def test_what_varies():
     assert not varies([0.5])
     assert math.isnan(spread([0.5]))
     assert spread([0.0, 1.0]) == 0.5**0.5
+
+
+def test_differences_have_the_digits_that_show_them():
+    assert difference(0.0123, -0.001, 0.03) == "+0.0123 [-0.0010, 0.0300]"
+    assert difference(-0.00002, -0.00004, 0.0) == "-0.00002 [-0.00004, 0.00000]"
+    assert difference(0.0, -1e-9, 1e-9) == "0.0000 [0.0000, 0.0000]"
+    assert difference(0.05, math.nan, math.nan) == "+0.0500"
+    assert difference(math.nan, math.nan, math.nan) == "unknown"
 
 
 def test_a_test_that_can_say_nothing_says_so():

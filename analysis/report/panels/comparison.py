@@ -13,7 +13,7 @@ from analysis.comparison.pairing import Factor
 from analysis.data.frames import row_dict
 from analysis.errors import AnalysisError
 from analysis.figures.comparison import improvement
-from analysis.formatting import count, p_value, percent
+from analysis.formatting import count, difference, p_value, percent
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import Entry, Missing, PageTable, Per, TableFile, drawn
@@ -101,7 +101,7 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
                 for a, b, p in zip(table["n_a"], table["n_b"], table["n_pairs"], strict=True)
             ],
             "difference of means": [
-                f"{d:+.4f} [{low:.4f}, {high:.4f}]"
+                difference(d, low, high)
                 for d, low, high in zip(
                     table["welch_difference"],
                     table["welch_lower"],

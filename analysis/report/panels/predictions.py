@@ -11,7 +11,7 @@ from analysis.comparison.bootstrap import compare_predictions
 from analysis.data.frames import row_dict
 from analysis.errors import AnalysisError
 from analysis.figures.comparison import instability_figure
-from analysis.formatting import count, number, p_value, percent
+from analysis.formatting import count, difference, number, p_value, percent
 from analysis.report.panels.comparison import FACTORS
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
@@ -73,7 +73,7 @@ def _boot(table: pd.DataFrame) -> pd.DataFrame:
             "B over A": table["b"] + " over " + table["a"],
             "measure": table["measure"],
             "difference [95%]": [
-                f"{d:+.4f} [{low:.4f}, {high:.4f}]"
+                difference(d, low, high)
                 for d, low, high in zip(
                     table["difference"], table["lower"], table["upper"], strict=True
                 )
