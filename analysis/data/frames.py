@@ -265,7 +265,8 @@ def _refuse_first(
     allowed: str,
 ) -> None:
     if bad.any():
-        got = repr(values.iloc[int(np.flatnonzero(bad)[0])])
+        value = values.iloc[int(np.flatnonzero(bad)[0])]
+        got = repr(value.item() if isinstance(value, np.generic) else value)
         shown = got if len(got) <= SHOWN else f"{got[:SHOWN]}..."
         refuse_rows(
             bad,

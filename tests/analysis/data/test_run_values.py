@@ -28,11 +28,11 @@ REFUSED = [
     (rows(init_seed=[2.0**60, 0.0, 1.0, 1.0]), r"row 1, column 'init_seed': .* too large"),
     (rows(dropout_seed=[0, 0, -1, 0]), r"row 3, column 'dropout_seed': .*-1.* is below 0"),
     (rows(n_examples=[10, 0, 10, 10]), r"row 2, column 'n_examples': .*0.* is no number of exam"),
-    (rows(n_examples=[-5] * 4), r"row 1, column 'n_examples': .*-5.*whole numbers from 1 on"),
+    (rows(n_examples=[-5] * 4), r"row 1, column 'n_examples': -5 is no .*whole numbers from 1 on"),
     (rows(n_examples=["10", "10", "10.5", "10"]), r"row 3, column 'n_examples': '10.5' is no num"),
     (rows(n_examples=["10", "inf", "10", "10"]), r"row 2, column 'n_examples': 'inf' is not fin"),
     (rows(n_examples=[10, 10, 12, 10]), r"row 3, column 'n_examples': 12.0 differs from 10.0"),
-    (rows(majority=[np.inf] * 4), r"row 1, column 'majority': .*inf.* is not finite"),
+    (rows(majority=[np.inf] * 4), r"row 1, column 'majority': inf is not finite"),
     (rows(majority=[0.5, 0.5, 0.6, 0.5]), r"row 3, column 'majority': 0.6 differs from 0.5 in an"),
     (
         long_rows().assign(majority=[0.5] * 7 + [0.6]),
