@@ -169,7 +169,7 @@ def _stopping_text(group: GroupResults, facts: dict[str, object], d: int) -> lis
     budget, saved = plan["budget"], plan["budget_with_stopping"]
     if plan["fraction"] >= 1:
         return [
-            f"Early stopping gains nothing at a budget of {budget} trainings: no plan beats "
+            f"Early stopping gains nothing at a budget of {count(budget, 'training')}: no plan beats "
             f"{count(budget, 'plain run')}."
         ]
     d = digits_apart(plan["expected_best"], plan["baseline"], d)

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.formatting import (
@@ -65,6 +65,7 @@ def test_numbers_are_short_and_zero_has_no_sign():
     assert number(123456.7, 1) == "123456.7"
 
 
+@settings(max_examples=50, deadline=None)
 @given(FINITE, st.integers(0, 12))
 def test_no_number_is_longer_than_its_digits(value, digits):
     text = number(value, digits)
@@ -72,6 +73,7 @@ def test_no_number_is_longer_than_its_digits(value, digits):
     assert float(text) != 0 or not text.startswith("-")
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.floats(0.01, 100), st.floats(0.01, 100), st.integers(0, 6))
 def test_numbers_that_differ_are_printed_apart(one, other, digits):
     d = digits_apart(one, other, digits)
@@ -87,6 +89,7 @@ def test_as_many_digits_as_a_difference_needs():
     assert digits_apart(math.nan, 0.83, 2) == 2
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.floats(-1e6, 1e6), st.integers(2, 60))
 def test_equal_scores_do_not_vary_however_their_mean_is_rounded(score, n):
     assert not varies(np.full(n, score))

@@ -89,7 +89,7 @@ def test_possible_values_stay_as_they_are():
     assert read_table(rows(n_examples="277.0")).runs["n_examples"].tolist() == [277.0] * 4
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(-(2**70), 2**70), st.sampled_from(["text", "number"]))
 def test_a_seed_is_exact_or_refused(seed, kind):
     values = [seed, 1, 2, 3] if kind == "number" else [str(seed), "1", "2", "3"]
@@ -101,7 +101,7 @@ def test_a_seed_is_exact_or_refused(seed, kind):
             read_table(frame)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.floats())
 def test_a_number_of_examples_is_a_count_or_refused(number):
     frame = rows(n_examples=number)

@@ -25,6 +25,12 @@ def analysed(study):
     return analyse_group(key, key.task, "stem", part, np.random.SeedSequence(0))
 
 
+@pytest.fixture(scope="module")
+def one_failed():
+    """A group of 16 runs with curves, of which one failed."""
+    return analysed(curved())
+
+
 def seeds(a, b, score, **columns):
     """A table of scores on a x b cells."""
     init, order = np.divmod(np.arange(a * b), b)
@@ -94,9 +100,8 @@ def test_the_rest_is_noise_in_tables_from_elsewhere_alone():
     assert "run noise" not in words["own"]
 
 
-def test_a_gain_is_printed_with_the_digits_that_show_it():
-    found = analysed(curved(a=5, b=5))
-    facts = answer_facts(found)
+def test_a_gain_is_printed_with_the_digits_that_show_it(one_failed):
+    found, facts = one_failed, answer_facts(one_failed)
     plan = facts["early_stopping"] | {
         "expected_best": 0.83212,
         "baseline": 0.83206,
@@ -106,8 +111,8 @@ def test_a_gain_is_printed_with_the_digits_that_show_it():
     assert "its expected best is 0.83212 against 0.83206 for plain runs" in words
 
 
-def test_the_noise_floor_is_given_without_failed_runs_as_well():
-    found = analysed(curved(a=4, b=4))
+def test_the_noise_floor_is_given_without_failed_runs_as_well(one_failed):
+    found = one_failed
     row = found.tables["floor"].iloc[0]
     good = found.runs.loc[~found.runs["failed"], "final_score"]
     assert row["error_good"] == pytest.approx(1 - good.mean())
