@@ -9,17 +9,17 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 
+from seedlab.config.experiments import experiment_overrides, find_option
 from seedlab.config.settings import known_keys
 from seedlab.errors import SeedlabError, nearest
-from seedlab.paths import conf_folder, experiments_folder
+from seedlab.paths import conf_folder
 
 
 def rewrite(arguments: Sequence[str]) -> list[str]:
     """Return the arguments for Hydra.
 
     - ``model=NAME`` for a NAME without a file in conf/model becomes a hub name,
-    - ``experiment=NAME`` becomes the study in ``experiments/NAME/study.yaml``, and
-      ``experiment=NAME/PART`` that in ``experiments/NAME/PART.yaml``,
+    - ``experiment=NAME`` and ``experiment=PATH.yaml`` become the choice of a study's file,
     - without ``study=`` the study is named after the task and the model,
     - an unknown key is refused with the nearest name.
 
@@ -46,12 +46,17 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
         _check_key(line, key, known)
         values[key.lstrip("+~")] = value
         if key == "experiment":
-            rest.append(_experiment(value))
+            rest += experiment_overrides(value, find_option(arguments, "--config-dir", "-cd"))
         elif key == "model" and any(not _is_option("model", v) for v in value.split(",")):
             rest += ["model=hub", f"model.name={value}"]
         else:
             _check_option(key, value, own_files)
             rest.append(line)
+    if sum("hydra.searchpath" in line for line in rest) > 1:
+        raise SeedlabError(
+            f"experiment={values['experiment']} and hydra.searchpath can't be combined, because a "
+            "file's folder is searched through it; use --config-dir=FOLDER and experiment=NAME."
+        )
     grid = values.get("grid", "single")
     if grid != "single" and not {"-m", "--multirun"} & set(flags):
         raise SeedlabError(
@@ -136,19 +141,6 @@ def _check_option(group: str, value: str, own_files: bool) -> None:
             raise SeedlabError(
                 f"{group}={name} does not exist; allowed: {', '.join(there)}.{nearest(name, there)}"
             )
-
-
-def _experiment(value: str) -> str:
-    """Return the override that adds the configuration of a study in `experiments/`."""
-    folders = [Path("experiments"), experiments_folder()]
-    files = sorted({p for folder in folders for p in folder.glob("*/*.yaml")})
-    there = {p.parent.name if p.stem == "study" else f"{p.parent.name}/{p.stem}": p for p in files}
-    if value not in there:
-        raise SeedlabError(
-            f"experiment={value} does not exist; there are: {', '.join(there) or 'none'}."
-            f"{nearest(value, there)}"
-        )
-    return f"+{there[value].parent.name}={there[value].stem}"
 
 
 def _is_option(group: str, name: str) -> bool:

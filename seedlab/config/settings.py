@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from seedlab.config.study_name import check_study_name
 from seedlab.errors import SeedlabError, nearest
 from seedlab.fields import section_in, types_in
 from seedlab.spec import build as plain_values
@@ -104,13 +105,7 @@ def read_settings(cfg: DictConfig) -> Settings:
     if task.path is None and reader is not None and reader.path == "working folder":
         task = dataclasses.replace(task, path=str(_here()))
     study = values.get("study")
-    if study is None or not str(study):
-        raise SeedlabError("the study has no name; give it one with study=NAME.")
-    if Path(str(study)).is_absolute() or ".." in Path(str(study)).parts:
-        raise SeedlabError(
-            f"study={study} leads out of the folder of studies; it must be a name. Another folder "
-            "for studies is studies_dir=FOLDER."
-        )
+    check_study_name("" if study is None else str(study))
     spec = RunSpec(
         task=task,
         model=model,

@@ -55,10 +55,13 @@ def resolve_intermediate(run: RunSpec, studies: Path) -> RunSpec:
     # It brings torch and transformers along, which no other run needs to be identified.
     from seedlab.reproduce.retrain import intermediate_checkpoint
 
+    # The run loads the same model, and its own configuration says whether that may run code.
+    trust = run.model.trust_remote_code or run.model.allow_pickle
+    folder = intermediate_checkpoint(study, record, trust=trust)
     found = IntermediateSpec(str(study.folder), record.run_id)
     return dataclasses.replace(
         run,
-        model=dataclasses.replace(run.model, path=str(intermediate_checkpoint(study, record))),
+        model=dataclasses.replace(run.model, path=str(folder)),
         recipe=dataclasses.replace(run.recipe, intermediate=found),
     )
 

@@ -37,6 +37,7 @@ def surface(
     examples: int | None = None,
     start: str = "failed",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    trust: bool = False,
 ) -> pd.DataFrame:
     """Return the training loss on the plane through a start and the ends of two runs.
 
@@ -61,6 +62,8 @@ def surface(
         re-initialised layers are drawn by a run's own init seed.
     progress : callable
         Called with (points done, all points) after every point.
+    trust : bool
+        See `seedlab.reproduce.retrain.repeat`.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def surface(
     _check_pair(runs["failed"], runs["successful"])
     task = load_task_of(runs["failed"])
     chosen = choose_examples(task.splits["train"], examples)
-    ends = {name: _end(one) for name, one in stored.items()}
+    ends = {name: _end(one, trust) for name, one in stored.items()}
     device = "cpu" if stored["failed"].record.device == "cpu" else "cuda"
     model, beginning = _start(runs[start], task, device)
     shapes = [{name: p.shape for name, p in point.items()} for point in (beginning, *ends.values())]
@@ -172,9 +175,9 @@ def _check_pair(failed: RunSpec, successful: RunSpec) -> None:
             )
 
 
-def _end(stored: StoredRun) -> Point:
+def _end(stored: StoredRun, trust: bool) -> Point:
     """Train a run again and return its final weights."""
-    return weights_of(retrain(stored).model)
+    return weights_of(retrain(stored, trust=trust).model)
 
 
 def _start(run: RunSpec, task: EncodedTask, device: str) -> tuple[PreTrainedModel, Point]:

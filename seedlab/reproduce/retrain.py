@@ -49,21 +49,28 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def repeat(stored: StoredRun) -> RunResult:
+def repeat(stored: StoredRun, *, trust: bool = False) -> RunResult:
     """Train a recorded run again, with the engine, width and threads on record.
 
     A run that was stopped early is trained up to the step at which it stopped.
 
+    Parameters
+    ----------
+    stored : StoredRun
+    trust : bool
+        Allow what the record says of the model's folder: that its code or its pickles may be run.
+
     Raises
     ------
     SeedlabError
-        When its data or weights are gone or have changed, the device is missing, or another release
-        trained it with a setting that this one does not know.
+        When its data or weights are gone or have changed, the device is missing, another release
+        trained it with a setting that this one does not know, or it needs trust.
     """
     record = stored.record
     run = record.run_spec()
     _check_known(run)
-    _restore_intermediate(run)
+    _check_trust(run, trust)
+    _restore_intermediate(run, trust)
     _check_weights(run)
     task = load_task_of(run)
     checkpoint_manager = _StopAt(record.steps) if record.status == "stopped" else None
@@ -71,8 +78,8 @@ def repeat(stored: StoredRun) -> RunResult:
     return result
 
 
-def retrain(stored: StoredRun) -> Weights:
-    """Train a recorded run again and return the model with its final weights.
+def retrain(stored: StoredRun, *, trust: bool = False) -> Weights:
+    """Train a recorded run again and return the model with its final weights; see `repeat`.
 
     Raises
     ------
@@ -80,7 +87,7 @@ def retrain(stored: StoredRun) -> Weights:
         When the result differs from the record in any bit; see also `repeat`.
     """
     record = stored.record
-    verification = compare(stored, repeat(stored))
+    verification = compare(stored, repeat(stored, trust=trust))
     if not verification.equal:
         raise SeedlabError(
             f"{explain(record, verification)}; only a model that equals its record is saved or used. "
@@ -90,7 +97,9 @@ def retrain(stored: StoredRun) -> Weights:
     return load_weights_of(run, load_task_of(run), prepare(_engine_of(record)))
 
 
-def save(study: StudyFolder, which: str, out: str | os.PathLike[str]) -> Record:
+def save(
+    study: StudyFolder, which: str, out: str | os.PathLike[str], *, trust: bool = False
+) -> Record:
     """Write a run's final model as a `save_pretrained` folder.
 
     The model is trained again, and its logits must equal the recorded ones bit for bit. Where
@@ -105,6 +114,8 @@ def save(study: StudyFolder, which: str, out: str | os.PathLike[str]) -> Record:
         See `choose`.
     out : path
         A folder that does not exist yet, or is empty.
+    trust : bool
+        See `repeat`.
 
     Returns
     -------
@@ -122,7 +133,7 @@ def save(study: StudyFolder, which: str, out: str | os.PathLike[str]) -> Record:
     stored = study.read(choose(study, which))
     record = stored.record
     with _new_folder(folder.absolute()) as made:
-        weights = retrain(stored)
+        weights = retrain(stored, trust=trust)
         run = record.run_spec()
         write_model(weights, made, load_task_of(run).label_names)
         source = locate(run.model.name, run.model.path, run.model.allow_pickle)
@@ -132,8 +143,11 @@ def save(study: StudyFolder, which: str, out: str | os.PathLike[str]) -> Record:
     return record
 
 
-def intermediate_checkpoint(study: StudyFolder, record: Record) -> Path:
-    """Return the folder of a run's final model, which is made unless the cache has it."""
+def intermediate_checkpoint(study: StudyFolder, record: Record, *, trust: bool = False) -> Path:
+    """Return the folder of a run's final model, which is made unless the cache has it.
+
+    `trust` is that of `repeat`.
+    """
     # A run of the same id can have other bits elsewhere; its record tells them apart.
     digest = hashlib.sha256((study.run_folder(record.run_id) / "record.json").read_bytes())
     folder = cache_folder() / "intermediate" / f"{record.run_id}-{digest.hexdigest()[:12]}"
@@ -144,7 +158,7 @@ def intermediate_checkpoint(study: StudyFolder, record: Record) -> Path:
                 f"training run {record.run_id} of study '{study.name}' again, whose encoder is the "
                 f"start ({record.steps} steps, {record.seconds:.0f} s on record)"
             )
-            _save_undisturbed(study, record, folder)
+            _save_undisturbed(study, record, folder, trust=trust)
     return folder.absolute()
 
 
@@ -188,6 +202,16 @@ def _check_known(run: RunSpec) -> None:
         )
 
 
+def _check_trust(run: RunSpec, trust: bool) -> None:
+    """Refuse to run the code of a model's folder because a record says so: it may be anybody's."""
+    keys = [key for key in ("trust_remote_code", "allow_pickle") if getattr(run.model, key)]
+    if keys and not trust:
+        raise SeedlabError(
+            f"run {run.run_id} was trained with model.{keys[0]}=true, so training it again may run code "
+            f"in {run.model.path or run.model.name}; if you trust that folder and this study, add --trust."
+        )
+
+
 def _check_weights(run: RunSpec) -> None:
     """Refuse to repeat a run whose pre-trained weights have changed."""
     folder = locate(run.model.name, run.model.path, run.model.allow_pickle)
@@ -199,7 +223,7 @@ def _check_weights(run: RunSpec) -> None:
         )
 
 
-def _restore_intermediate(run: RunSpec) -> None:
+def _restore_intermediate(run: RunSpec, trust: bool) -> None:
     """Make the checkpoint of a run's intermediate task again, if it is gone.
 
     Raises
@@ -210,16 +234,16 @@ def _restore_intermediate(run: RunSpec) -> None:
     intermediate = run.recipe.intermediate
     if intermediate.study is not None and not Path(str(run.model.path)).is_dir():
         study = find_study(intermediate.study)
-        intermediate_checkpoint(study, study.read(intermediate.run).record)
+        intermediate_checkpoint(study, study.read(intermediate.run).record, trust=trust)
 
 
-def _save_undisturbed(study: StudyFolder, record: Record, folder: Path) -> None:
+def _save_undisturbed(study: StudyFolder, record: Record, folder: Path, *, trust: bool) -> None:
     """Save a run's model and restore this process's number of CPU threads."""
     import torch
 
     threads = torch.get_num_threads()
     try:
-        save(study, record.run_id, folder)
+        save(study, record.run_id, folder, trust=trust)
     finally:
         torch.set_num_threads(threads)
 

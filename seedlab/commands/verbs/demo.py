@@ -11,6 +11,9 @@ from seedlab.commands.verbs.verb import CommandVerb
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for `seedlab run`")
+    parser.add_argument(
+        "--trust", action="store_true", help="trust configuration files from outside seedlab"
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -18,7 +21,7 @@ def _demo(options: argparse.Namespace) -> int:
     from seedlab.store.study import find_study
 
     arguments = ["-m", "experiment=demo", *options.overrides]
-    code = run(arguments)
+    code = run(arguments, trust=options.trust)
     given = dict(line.partition("=")[::2] for line in options.overrides)
     name, root = given.get("study", "demo"), given.get("studies_dir", "studies")
     study = find_study(name, root)

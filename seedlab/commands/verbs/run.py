@@ -13,13 +13,15 @@ from seedlab.commands.verbs.verb import CommandVerb
 from seedlab.errors import SeedlabError
 
 
-def run(overrides: Sequence[str]) -> int:
+def run(overrides: Sequence[str], *, trust: bool = False) -> int:
     """Train the runs that the overrides ask for.
 
     Parameters
     ----------
     overrides : sequence of str
         Flags and overrides, as Hydra's command line takes them.
+    trust : bool
+        Files from outside the installation may set everything, code to be run included.
 
     Raises
     ------
@@ -29,18 +31,20 @@ def run(overrides: Sequence[str]) -> int:
     # By default Hydra shortens a traceback and exits by itself. With this it raises.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     from seedlab.application import app
+    from seedlab.application.composition import Composition
+    from seedlab.compat.hydra_private import checked_composition
     from seedlab.config.overrides import only_asks, plain_value, rewrite
-    from seedlab.store.writable import check_studies
 
+    if not trust:
+        _refuse_whole_configurations(overrides)
     before = sys.argv
     try:
         with _refusals():
             rewritten = rewrite(overrides)
             studies = Path(plain_value(rewritten, "studies_dir") or "studies")
-            if not only_asks(rewritten):
-                check_studies(studies, plain_value(rewritten, "study"))
             sys.argv = ["seedlab run", *rewritten]
-            with _full_disk(studies):
+            checks = Composition(trust=trust, only_asks=only_asks(rewritten))
+            with _full_disk(studies), checks, checked_composition(checks):
                 app.main()
     finally:
         sys.argv = before
@@ -92,8 +96,23 @@ def _full_disk(studies: Path) -> Iterator[None]:
         raise
 
 
+def _refuse_whole_configurations(arguments: Sequence[str]) -> None:
+    """Refuse flags of Hydra that replace seedlab's configuration, or read it from a pickle."""
+    for argument in arguments:
+        flag = argument.partition("=")[0]
+        if flag in _REPLACING or (len(flag) > 2 and "--experimental-rerun".startswith(flag)):
+            raise SeedlabError(
+                f"{flag} replaces seedlab's own configuration with a file, which can run code; add a "
+                "folder of configurations with --config-dir=FOLDER, or trust the file with --trust."
+            )
+
+
+_REPLACING = ("--config-path", "-cp", "--config-name", "-cn")
+
+
 def _act(options: argparse.Namespace) -> int:
-    return run(options.overrides)
+    words = [word for word in options.overrides if word != "--trust"]
+    return run(words, trust=len(words) < len(options.overrides))
 
 
 VERB = CommandVerb("train runs; Hydra overrides follow (-m sweeps)", _act, unparsed=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from seedlab.commands.verbs.verb import CommandVerb, add_study
+from seedlab.commands.verbs.verb import CommandVerb, add_study, add_trust
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser)
+    add_trust(parser)
     parser.add_argument(
         "run",
         metavar="RUN|best|median",
@@ -22,7 +23,9 @@ def _save(options: argparse.Namespace) -> int:
     from seedlab.reproduce.retrain import save
     from seedlab.store.study import find_study
 
-    record = save(find_study(options.study, options.studies), options.run, options.out)
+    record = save(
+        find_study(options.study, options.studies), options.run, options.out, trust=options.trust
+    )
     print(
         f"run {record.run_id} (final {record.metric} {record.final_score:.4f}) in {options.out}, "
         "bitwise equal to its record"

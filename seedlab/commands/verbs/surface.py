@@ -6,11 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from seedlab.commands.verbs.verb import CommandVerb, add_study
+from seedlab.commands.verbs.verb import CommandVerb, add_study, add_trust
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser)
+    add_trust(parser)
     parser.add_argument("failed", metavar="FAILED", help="a run's id, or the beginning of it")
     parser.add_argument("successful", metavar="SUCCESSFUL", help="another run of the same task")
     parser.add_argument(
@@ -56,6 +57,7 @@ def _surface(options: argparse.Namespace) -> int:
         examples=options.examples,
         start=options.start,
         progress=progress,
+        trust=options.trust,
     )
     write(table, out)
     for row in table[table["point"] != ""].itertuples():

@@ -49,3 +49,12 @@ def add_studies(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--studies", default="studies", metavar="DIR", help="the folder that holds the studies"
     )
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that trusts a study's records, for verbs that train a run again."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="run the code of the model's folder where the record says that it was run",
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from seedlab.commands.verbs.verb import CommandVerb, add_study
+from seedlab.commands.verbs.verb import CommandVerb, add_study, add_trust
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser)
+    add_trust(parser)
     parser.add_argument("run", metavar="RUN", help="a run's id, or the beginning of it")
 
 
@@ -19,7 +20,7 @@ def _verify(options: argparse.Namespace) -> int:
 
     study = find_study(options.study, options.studies)
     stored = study.read(study.find_run(options.run))
-    verification = compare(stored, repeat(stored))
+    verification = compare(stored, repeat(stored, trust=options.trust))
     print(explain(stored.record, verification))
     return 0 if verification.equal else 1
 
