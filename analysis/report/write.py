@@ -23,6 +23,16 @@ from analysis.figures.theme import save_spec
 from analysis.formatting import count
 from analysis.report.answers import answer_text, overview, spread_text
 from analysis.report.contents import CONTENTS
+from analysis.report.earlier import (
+    FIGURES,
+    PAGE,
+    SUMMARY,
+    TABLES,
+    check_files,
+    check_folder,
+    earlier_files,
+    report_files,
+)
 from analysis.report.facts import answer_facts, share_intervals
 from analysis.report.html.page import Page, heading, render
 from analysis.report.results.group_results import PERMUTATIONS, GroupResults, analyse_group
@@ -44,6 +54,7 @@ def write_report(
     workers: int = 1,
     surfaces: Sequence[pd.DataFrame] = (),
     contents: tuple[Outline, ...] = CONTENTS,
+    overwrite: bool = False,
 ) -> Path:
     """Write a complete report.
 
@@ -53,8 +64,8 @@ def write_report(
         From `read_table` or `read_study`; join several with `concat_studies`.
     out : path
         Folder to write to; made if missing. Gets ``report.html`` (self-contained),
-        ``figures/*.{svg,pdf,png}``, ``tables/*.csv`` and ``summary.json``. Files of
-        an earlier report with the same names are replaced.
+        ``figures/*.{svg,pdf,png}``, ``tables/*.csv`` and ``summary.json``. The files of
+        an earlier report, which its ``summary.json`` lists, are replaced.
     source : str
         Where the data come from, for the heading.
     seed : int, at least 0
@@ -67,6 +78,8 @@ def write_report(
         Loss surfaces of the study's runs, from `loss_surfaces.read_surface`.
     contents : tuple of Outline
         Sections in order, with their parts: the standard ones by default.
+    overwrite : bool
+        Also replace files of the same names that no report has written.
 
     Returns
     -------
@@ -79,7 +92,7 @@ def write_report(
         The study holds no run. Results that a study cannot support are listed in
         the report instead.
     OptionError
-        `seed` or `workers` is outside its range.
+        `seed` or `workers` is outside its range, or files of others are in the way.
     """
     if study.runs.empty:
         raise TableError("the study holds no run; a report needs at least one.")
@@ -88,12 +101,14 @@ def write_report(
             f"seed is {seed} and workers {workers}; allowed: whole numbers from 0 and from 1 on."
         )
     folder = Path(out)
+    if not overwrite:
+        check_folder(folder)
     root = np.random.SeedSequence(seed)
     for_groups, for_bands, for_parts = root.spawn(3)
     with _mapper(workers) as mapped:
         groups = _analysed(study, for_groups, mapped)
         report = ReportResults(study, groups, surfaces, seed=for_parts, bands_seed=for_bands)
-        return _written(report, contents, folder, source, seed, mapped)
+        return _written(report, contents, folder, source, seed, mapped, overwrite)
 
 
 def useful_workers(study: Study) -> int:
@@ -109,6 +124,7 @@ def _written(
     source: str,
     seed: int,
     mapped: Mapper,
+    overwrite: bool,
 ) -> Path:
     study, groups = report.study, report.groups
     sections = fill_sections(contents, report)
@@ -133,9 +149,13 @@ def _written(
         seed=seed,
         permutations=PERMUTATIONS,
     )
+    figures = [p.stem for s in sections for p in s.panels]
+    files = report_files(figures, tables)
+    if not overwrite:
+        check_files(folder, files)
     folder.mkdir(parents=True, exist_ok=True)
-    write_tables(tables, folder / "tables")
-    _write_figures(sections, folder / "figures", mapped)
+    for stale in earlier_files(folder) - files:
+        (folder / stale).unlink(missing_ok=True)
     summary = {
         "source": source,
         "seed": seed,
@@ -146,12 +166,15 @@ def _written(
             for w in warnings
         ],
         "missing": {s.title: s.missing for s in sections if s.missing},
-        "figures": [p.stem for s in sections for p in s.panels],
+        "figures": figures,
         "tables": sorted(tables),
     }
     text = json.dumps(_finite(summary), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
-    path = folder / "report.html"
+    # First, so that the files of a report that is interrupted are known as a report's.
+    (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
+    write_tables(tables, folder / TABLES)
+    _write_figures(sections, folder / FIGURES, mapped)
+    path = folder / PAGE
     path.write_text(render(page), encoding="utf-8")
     return path
 

@@ -53,6 +53,18 @@ def write_model(weights: Weights, folder: Path, label_names: tuple[str, ...]) ->
         written.save_pretrained(folder, state_dict=tensors)
     else:
         written.save_pretrained(folder)
+    share_weights(folder)
+
+
+def share_weights(folder: Path) -> None:
+    """Give the weights in a new folder the permissions of other new files.
+
+    safetensors writes files that their owner alone can read.
+    """
+    # The umask can't be read without changing it, and the folder was made under it.
+    mode = folder.stat().st_mode & 0o666
+    for file in folder.glob("*.safetensors"):
+        file.chmod(mode)
 
 
 def read_model(folder: Path, head: HeadChoice | None) -> PreTrainedModel | HeadedModel:

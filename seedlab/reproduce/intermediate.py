@@ -56,8 +56,7 @@ def resolve_intermediate(run: RunSpec, studies: Path) -> RunSpec:
     from seedlab.reproduce.retrain import intermediate_checkpoint
 
     # The run loads the same model, and its own configuration says whether that may run code.
-    trust = run.model.trust_remote_code or run.model.allow_pickle
-    folder = intermediate_checkpoint(study, record, trust=trust)
+    folder = intermediate_checkpoint(study, record, trust=run.model.trust_remote_code)
     found = IntermediateSpec(str(study.folder), record.run_id)
     return dataclasses.replace(
         run,

@@ -18,6 +18,7 @@ from seedlab.reproduce.weight_plane import CORNERS, Plane, Point, losses_on, wei
 from seedlab.spec.pack import EngineSpec
 from seedlab.spec.run import RunSpec
 from seedlab.store.study import StoredRun, StudyFolder
+from seedlab.store.writable import check_file
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.training.parameter_plan import plan_parameters
 from seedlab.training.step_plan import make_plan
@@ -145,9 +146,10 @@ def choose_examples(split: Split, n: int | None) -> npt.NDArray[np.int64]:
 
 
 def check_out(path: Path) -> None:
-    """Refuse a file name without a known ending, before any work."""
+    """Refuse a file name without a known ending, or a place without permission, before any work."""
     if path.suffix not in SUFFIXES:
         raise SeedlabError(f"'{path.name}' has an unknown ending; allowed: {', '.join(SUFFIXES)}.")
+    check_file(path, "a surface", "name another one with --out FILE", parents=True)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

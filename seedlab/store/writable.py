@@ -68,6 +68,50 @@ def check_folder(folder: Path, results: str, remedy: str) -> None:
     _check(folder, f"writing {results}", f"{results} can't be written to {folder}", remedy)
 
 
+def check_file(path: Path, results: str, remedy: str, *, parents: bool = False) -> None:
+    """Check that a file for results can be written; nothing is changed.
+
+    Parameters
+    ----------
+    path : Path
+    results, remedy : str
+        As for `check_folder`.
+    parents : bool
+        Folders that do not exist will be made.
+
+    Raises
+    ------
+    SeedlabError
+        When it is a folder, its folder does not exist, or the system forbids it.
+    """
+    folder = path.absolute().parent
+    while parents and not os.path.lexists(folder):
+        folder = folder.parent
+    try:
+        if path.exists():
+            with path.open("ab"):
+                pass
+        else:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+    except OSError as error:
+        if error.errno in FULL:
+            raise disk_full(path.parent, f"writing {results}", error) from error
+        raise SeedlabError(
+            f"{path} can't be written ({_reason(error)}); it must be a file in a folder that exists "
+            f"and that you can write to: {remedy}."
+        ) from error
+
+
+def can_write(folder: Path) -> bool:
+    """Return whether a folder is writable; it is created if it does not exist."""
+    try:
+        _try(folder)
+    except OSError:
+        return False
+    return True
+
+
 def explain(error: OSError) -> str | None:
     """Return the meaning and the remedy of an `OSError`; None if it names no file."""
     if error.errno in FULL:

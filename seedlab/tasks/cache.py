@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import uuid
 import zipfile
 import zlib
 from contextlib import suppress
@@ -78,11 +78,12 @@ def write_cached(path: Path, task: EncodedTask) -> None:
     beside = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-        with os.fdopen(handle, "wb") as stream:
+        # Not from tempfile, whose files no other user may read: a cache can be shared.
+        beside = path.with_name(f"{path.stem}{uuid.uuid4().hex}.part")
+        with beside.open("xb") as stream:
             np.savez(stream, allow_pickle=False, **arrays)
         os.replace(beside, path)
     except OSError:
         if beside is not None:
             with suppress(OSError):
-                os.unlink(beside)
+                beside.unlink()

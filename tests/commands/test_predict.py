@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from seedlab.commands.cli import main
 from seedlab.commands.verbs.predict import predict
 from seedlab.errors import SeedlabError
 from seedlab.models.checkpoint_folder import EMBEDDED
@@ -66,3 +67,35 @@ def test_a_long_text_is_cut_as_in_training(
 def test_a_model_that_a_newer_release_saved_is_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(SeedlabError, match=r"seedlab.json has schema version 2; this seedlab read"):
         shares(model, tmp_path, ["the dog"], schema_version=2)
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("texts.csv", "--out texts.csv is the file that is scored, and would replace it"),
+        ("./../{}/texts.csv", "is the file that is scored"),
+        (
+            "no/folder.csv",
+            "no/folder.csv can't be written (No such file or directory); it must be a file",
+        ),
+        (".", ". can't be written (Is a directory)"),
+        ("texts.csv/x", "texts.csv/x can't be written (a file is in the way)"),
+    ],
+)
+def test_a_place_for_predictions_is_refused_before_anything_is_scored(
+    out: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        pytest.fail("texts were scored")
+
+    monkeypatch.setattr("seedlab.commands.verbs.predict.predict", never)
+    monkeypatch.chdir(tmp_path)
+    Path("texts.csv").write_text("text\nthe dog\n")
+    assert main(["predict", "model", "texts.csv", "--out", out.format(tmp_path.name)]) == 2
+    assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["texts.csv"]
+    assert Path("texts.csv").read_text() == "text\nthe dog\n"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import cloudpickle
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus, setup_globals
 from hydra.plugins.sweeper import Sweeper
+from omegaconf import OmegaConf
 
 from seedlab.compat import hydra_private
 from tests.suites.canary import canary
@@ -58,6 +62,49 @@ def test_a_return_holds_a_result_or_an_exception() -> None:
         assert isinstance(hydra_private.returned_value(failed), KeyError)
         done.return_value = 0.75
         assert hydra_private.returned_value(done) == 0.75
+
+
+def test_hydra_makes_its_loader_under_the_name_that_is_replaced(tmp_path: Path) -> None:
+    """It loads every file by one method, and returns every configuration from another."""
+    from hydra._internal import hydra as command
+    from hydra._internal.utils import create_config_search_path
+    from hydra.types import RunMode
+
+    files: list[tuple[str, str, object]] = []
+    wholes: list[object] = []
+
+    class Checks:
+        def check_file(self, root: str, name: str, config: Any) -> None:
+            files.append((root, name, OmegaConf.to_container(config)))
+
+        def check_whole(self, config: Any) -> None:
+            wholes.append(config.a.x)
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "config.yaml").write_text("defaults: [a: b]")
+    (tmp_path / "a/b.yaml").write_text("x: 1")
+    with canary("hydra-core", "hydra_private.checked_composition"):
+        before = command.ConfigLoaderImpl
+        with hydra_private.checked_composition(Checks()):
+            path = create_config_search_path(f"file://{tmp_path}")
+            made = command.Hydra.create_main_hydra2("canary", path)
+            made.compose_config("config", [], RunMode.RUN)
+        GlobalHydra.instance().clear()
+        assert command.ConfigLoaderImpl is before
+        assert (f"file://{tmp_path}", "a/b", {"a": {"x": 1}}) in files
+        assert ("pkg://hydra.conf", "hydra/config") in [(root, name) for root, name, _ in files]
+        assert wholes == [1]
+
+
+def test_a_source_reads_the_files_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "b.yaml").write_text("# @package _global_\nx: 1")
+    with canary("hydra-core", "hydra_private.file_source"):
+        source = hydra_private.file_source("canary", str(tmp_path))
+        loaded = source.load_config("b")
+        assert (loaded.config, loaded.header["package"]) == ({"x": 1}, "_global_")
+        assert source.available()
+        assert source.is_config("b")
+        assert source.list("", None) == ["b"]
 
 
 CHILD = """

@@ -62,7 +62,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     out = capsys.readouterr().out
     for word in ("runs     4 asked for", "cells    4", "steps    6", "rates", "memory", "time"):
         assert word in out
-    assert not Path("studies/never/runs").exists()
+    assert not Path("studies/never").exists()
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])

@@ -37,6 +37,7 @@ def test_a_saved_model_predicts_the_recorded_logits(
     assert main(["save", "small", "best", "best-model"]) == 0
     assert "bitwise equal to its record" in capsys.readouterr().out
     about = json.loads(Path("best-model/seedlab.json").read_text())
+    assert len({file.stat().st_mode for file in Path("best-model").iterdir()}) == 1
     stored = find_study("small").read(about["run"])
     from transformers import AutoModelForSequenceClassification
 

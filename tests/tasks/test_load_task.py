@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -178,6 +179,18 @@ def test_a_damaged_cache_file_is_made_again(
     assert get(spec, tokenizer_folder, kept).content_hash() == first.content_hash()
     assert cache.read_cached(file, "own") is not None
     assert [path.name for path in (kept / "tasks").iterdir()] == [file.name]
+
+
+def test_a_cache_file_can_be_read_by_whom_the_umask_allows(
+    spec: TaskSpec, tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    umask = os.umask(0o026)
+    try:
+        get(spec, tokenizer_folder, tmp_path / "cache")
+    finally:
+        os.umask(umask)
+    (file,) = (tmp_path / "cache/tasks").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
 def test_a_pickle_in_the_cache_is_not_run(tmp_path: Path) -> None:

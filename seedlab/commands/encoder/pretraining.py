@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from seedlab.commands.encoder.model_card import model_card
 from seedlab.errors import SeedlabError
+from seedlab.models.saved import share_weights
 from seedlab.randomness.streams import permutation, raw_bits
 from seedlab.tasks.embedded.lexicon import vocabulary
 from seedlab.tasks.embedded.task import unlabelled
@@ -130,6 +131,7 @@ def pretrain(folder: Path, options: PretrainOptions, command: str = "seedlab pre
     folder.mkdir(parents=True, exist_ok=True)
     disable_progress_bar()
     model.save_pretrained(folder)
+    share_weights(folder)
     tokenizer.save_pretrained(folder)
     size = (len(SPECIAL) + len(vocabulary()), POSITIONS, sum(p.numel() for p in model.parameters()))
     card = model_card(command, vars(options), size, losses, seconds)

@@ -7,6 +7,7 @@ The package reads exported tables, and all estimates and figures are made there.
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +53,8 @@ def read_input(names: list[str], options: argparse.Namespace) -> Study | None:
     Parameters
     ----------
     names : list of str
-        Names or folders of studies. Their tables are exported first.
+        Names or folders of studies. Their tables are exported first, into the study where it
+        can be written to.
     options : argparse.Namespace
         The values of `add_table`'s options.
 
@@ -61,7 +63,6 @@ def read_input(names: list[str], options: argparse.Namespace) -> Study | None:
     SeedlabError
         Studies and a table were both given, or an option of the table goes with studies.
     """
-    from analysis.data.exported import read_study
     from analysis.data.score_table import read_table
     from analysis.data.study import concat_studies
 
@@ -90,18 +91,23 @@ def read_input(names: list[str], options: argparse.Namespace) -> Study | None:
                 f"{flag} belongs to --table; a study records its metric, direction and majority "
                 "value. Leave it out."
             )
-    tables = [_export(name, options.studies) for name in names]
-    return concat_studies([read_study(folder, score=options.score) for folder in tables])
+    return concat_studies([_read(name, options.studies, options.score) for name in names])
 
 
-def _export(name: str, studies: str) -> Path:
+def _read(name: str, studies: str, score: str) -> Study:
+    from analysis.data.exported import read_study
     from seedlab.store.study import find_study
     from seedlab.store.tables.export import export
+    from seedlab.store.writable import can_write
 
     study = find_study(name, studies)
+    tables = study.folder / "tables"
+    if study.recorded() and not can_write(tables):
+        with tempfile.TemporaryDirectory(prefix="seedlab-tables-") as elsewhere:
+            return read_study(export(study, elsewhere, "parquet"), score=score)
     # CSV files that are there are brought up to date. Parquet is read faster.
-    csv = (study.folder / "tables" / "runs.csv").is_file()
-    return export(study, format="csv" if csv else "parquet")
+    csv = (tables / "runs.csv").is_file()
+    return read_study(export(study, format="csv" if csv else "parquet"), score=score)
 
 
 @contextmanager

@@ -23,6 +23,8 @@ def _demo(options: argparse.Namespace) -> int:
     arguments = ["-m", "experiment=demo", *options.overrides]
     code = run(arguments, trust=options.trust)
     given = dict(line.partition("=")[::2] for line in options.overrides)
+    if given.get("dry", "").lower() == "true":
+        return code
     name, root = given.get("study", "demo"), given.get("studies_dir", "studies")
     study = find_study(name, root)
     shown = name if root == "studies" else str(study.folder)

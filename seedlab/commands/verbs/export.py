@@ -13,6 +13,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="DIR", help="folder to write to; default: tables/ in the study"
     )
     parser.add_argument(
+        "--overwrite", action="store_true", help="also replace tables that no export has written"
+    )
+    parser.add_argument(
         "--format", choices=("csv", "parquet"), default="csv", help="default: %(default)s"
     )
 
@@ -21,7 +24,8 @@ def _export(options: argparse.Namespace) -> int:
     from seedlab.store.study import find_study
     from seedlab.store.tables.export import export
 
-    folder = export(find_study(options.study, options.studies), options.out, options.format)
+    study = find_study(options.study, options.studies)
+    folder = export(study, options.out, options.format, overwrite=options.overwrite)
     print(f"tables in {folder}")
     return 0
 

@@ -33,6 +33,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    if options.out is not None:
+        _check_out(options.out, options.file)
     table = predict(options.model, options.file, text=options.text, text_pair=options.text_pair)
     if options.out is None:
         print(table.to_csv(index=False), end="")
@@ -43,6 +45,17 @@ def _predict(options: argparse.Namespace) -> int:
         raise SeedlabError(f"{options.out} can't be written ({error}).") from error
     print(f"{len(table)} predictions in {options.out}")
     return 0
+
+
+def _check_out(out: Path, file: Path) -> None:
+    """Refuse a place that can't be written to, or that holds the texts, before any work."""
+    from seedlab.store.writable import check_file
+
+    if out.exists() and file.exists() and out.samefile(file):
+        raise SeedlabError(
+            f"--out {out} is the file that is scored, and would replace it; name another file."
+        )
+    check_file(out, "predictions", "name another one with --out FILE")
 
 
 def predict(

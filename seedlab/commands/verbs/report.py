@@ -18,12 +18,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", nargs="*", metavar="STUDY", help="names or folders of studies")
     add_table(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="also replace files that no report has written"
+    )
 
 
 def _report(options: argparse.Namespace) -> int:
     with analysis_refusals():
         from analysis.report import useful_workers, write_report
+        from analysis.report.earlier import check_folder
 
+        if not options.overwrite:
+            check_folder(options.out)  # before the studies are read
         study = read_input(options.study, options)
         if study is None:
             raise SeedlabError(
@@ -36,6 +42,7 @@ def _report(options: argparse.Namespace) -> int:
             seed=options.seed,
             workers=useful_workers(study),
             surfaces=_surfaces(options.study, options.studies),
+            overwrite=options.overwrite,
         )
     print(f"report in {path}; figures, tables and summary.json beside it")
     return 0

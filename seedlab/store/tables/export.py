@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from seedlab.errors import SeedlabError, nearest
 from seedlab.store.atomic_files import FULL, disk_full, dump_json, write_synced
 from seedlab.store.run_arrays import flat_logits, from_parquet
+from seedlab.store.tables.foreign import refuse_foreign_tables
 from seedlab.store.tables.schema import (
     DIAGNOSTICS,
     PARQUET_ALONE,
@@ -50,7 +51,11 @@ _TYPES = {
 
 
 def export(
-    study: StudyFolder, out: str | os.PathLike[str] | None = None, format: str = "csv"
+    study: StudyFolder,
+    out: str | os.PathLike[str] | None = None,
+    format: str = "csv",
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Write a study's tables.
 
@@ -62,6 +67,8 @@ def export(
     format : {"csv", "parquet"}
         Logits are a list in Parquet and columns ``logit_0``, ``logit_1``, ... in CSV.
         Representations are Parquet in both.
+    overwrite : bool
+        Also replace tables in `out` that no export has written.
 
     Returns
     -------
@@ -72,8 +79,8 @@ def export(
     Raises
     ------
     SeedlabError
-        When no run is on record, the format is unknown, the folder is not writable, or the
-        disk is full.
+        When no run is on record, the format is unknown, the folder is not writable or holds
+        tables of others, or the disk is full.
     """
     if format not in FORMATS:
         raise SeedlabError(
@@ -81,6 +88,8 @@ def export(
             f"{nearest(format, FORMATS)}"
         )
     folder = Path(out) if out is not None else study.folder / "tables"
+    if out is not None and not overwrite:
+        refuse_foreign_tables(folder, FORMATS)
     if study.recorded():
         check_folder(folder, "tables", "name another one with --out FOLDER")
     # Every file is hashed first: no table may contain a damaged run.
@@ -100,7 +109,8 @@ def export(
             rows = (getattr(source, name)(columns) for source in sources)
             _write(rows, columns, temporary / files[name])
         write_synced(temporary / "schema.json", dump_json(_described(schema), indent=2))
-        for file in (*files.values(), "schema.json"):
+        # The schema first: it marks the tables of an export that is interrupted here.
+        for file in ("schema.json", *files.values()):
             os.replace(temporary / file, folder / file)
         for stale in {f"{name}.{kind}" for name in TABLES for kind in FORMATS} - {*files.values()}:
             (folder / stale).unlink(missing_ok=True)

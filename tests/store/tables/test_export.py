@@ -264,3 +264,17 @@ def test_exporting_is_fast(study, no_sync):
 @pytest.mark.slow
 def test_exporting_2100_runs_takes_seconds(study, no_sync):
     assert timed_export(study, 2100) < 30
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "steps.parquet", "schema.json"])
+def test_tables_of_others_are_refused_and_kept(mixed, tmp_path, name):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("[]")
+    with pytest.raises(SeedlabError, match=rf"holds {name}, which no export .* --overwrite"):
+        export(mixed, out)
+    assert [path.name for path in out.iterdir()] == [name]
+    export(mixed, out, overwrite=True)
+    assert (out / "runs.csv").is_file()
+    export(mixed, out, "parquet")  # its own tables are replaced
+    assert not (out / "runs.csv").exists()
