@@ -80,10 +80,17 @@ def check_foreign(file: str, config: Container) -> None:
         reason = _reason(key, value)
         if reason is not None:
             raise SeedlabError(
-                f"{file} sets {'.'.join(key)}={value}, which {reason}. The file does not belong to "
+                f"{file} sets {_shown('.'.join(key), value)}, which {reason}. The file does not belong to "
                 f"seedlab, so it is not trusted with that. Read it; if you trust it, add {TRUST}, or "
                 "give this setting on the command line."
             )
+
+
+def _shown(key: str, value: object) -> str:
+    """Return a setting as one short line."""
+    text = f"{key}={value}"
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def _leaves(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:

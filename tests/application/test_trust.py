@@ -169,6 +169,14 @@ def test_a_foreign_file_may_set_nothing_else(text: str, key: str) -> None:
     assert f"file sets {key}" in str(refused.value)
 
 
+def test_a_refusal_is_one_line() -> None:
+    config = OmegaConf.create({"a": {"_target_": "x\n\x1b[2J" + "y" * 500}})
+    with pytest.raises(SeedlabError) as refused:
+        check_foreign("file", config)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 400
+
+
 @pytest.mark.parametrize(
     ("root", "name", "installed"),
     [

@@ -92,7 +92,9 @@ def test_hydra_makes_its_loader_under_the_name_that_is_replaced(tmp_path: Path) 
         GlobalHydra.instance().clear()
         assert command.ConfigLoaderImpl is before
         assert (f"file://{tmp_path}", "a/b", {"a": {"x": 1}}) in files
-        assert ("pkg://hydra.conf", "hydra/config") in [(root, name) for root, name, _ in files]
+        assert ("pkg://hydra.conf", "hydra/output/default") in [
+            (root, name) for root, name, _ in files
+        ]
         assert wholes == [1]
 
 
