@@ -10,7 +10,15 @@ import pytest
 from analysis.errors import OptionError
 from analysis.report import write_report
 from analysis.report.earlier import check_files, check_folder, earlier_files
+from analysis.report.html import page
 from tests.suites.made_studies import plain
+
+
+@pytest.fixture(autouse=True)
+def _without_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page without its scripts takes a hundredth of the time."""
+    monkeypatch.setattr(page, "vega_script", lambda: "")
+
 
 SUMMARY = {"source": "", "seed": 0, "groups": [], "answer": {}}
 
