@@ -68,7 +68,6 @@ def test_a_file_of_the_working_directory_must_be_named_by_its_path(place: Path) 
     "arguments",
     [
         ["run", "experiment=experiments/demo/study.yaml", "dry=true"],
-        ["run", "-m", "experiment=experiments/demo/study.yaml"],
         ["demo", "study=x", "+experiment_file=study", "hydra.searchpath=[experiment://{}]"],
     ],
 )

@@ -61,9 +61,7 @@ def test_a_name_that_no_file_system_takes_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["study='../../x'"], "study=../../x leads out of the folder of studies"),
-        (["task.name=../../x"], "study=../../x-embedded leads out"),
-        (["study=${oc.decode:'../x'}"], "study=../x leads out"),
+        (["task.name=../../x", "hydra.job.name=x"], "study=../../x-embedded leads out"),
         (["study=x", "hydra.job.name=../../x"], "hydra.job.name=../../x is not the name of"),
         (["-m", "study=.."], "study=.. leads out"),
     ],
