@@ -136,9 +136,9 @@ def best_of_weights(size: int, ns: npt.ArrayLike, estimator: Estimator = "unbias
         sorted scores. Formulas in :func:`expected_max`.
     """
     n = np.asarray(ns, dtype=np.int64)[:, None]
-    rank = np.arange(1, size + 1)
     if estimator == "plugin":
-        return np.asarray((rank / size) ** n - ((rank - 1) / size) ** n)
+        return np.diff((np.arange(size + 1) / size) ** n, axis=1)
+    rank = np.arange(1, size + 1)
     check_choice("estimator", estimator, ("unbiased", "plugin"))
     weights = np.exp(log_binomial(rank - 1, n - 1) - log_binomial(size, n))
     # The error of log-gamma is mostly common to a row: dividing by the sum removes it.

@@ -16,6 +16,8 @@ from analysis.figures.theme import CROSS, INK, SCHEME, Chart, rows, sized, style
 Sort = Literal["mean", "best", "failures", "seed"]
 STATES = {"failed": CROSS, "stopped early": "triangle-down", "no run": "circle"}
 AXES = (("init_seed", "y"), ("order_seed", "x"))
+MOST_SEEDS = 100
+"""Rows and columns at most: a browser draws 10,000 cells in a second."""
 
 
 def heatmap(study: Study, *, sort: Sort = "mean", title: str = "") -> Chart:
@@ -124,7 +126,7 @@ def heatmap_cells(study: Study) -> tuple[pd.DataFrame, dict[str, dict[str, list[
         runs=("run", "size"),
         failures=("failure", "sum"),
     )
-    seeds = {factor: sorted(set(runs[factor])) for factor, _ in AXES}
+    seeds = {factor: drawn_seeds(runs, factor) for factor, _ in AXES}
     index = pd.MultiIndex.from_product([seeds[k] for k in keys], names=keys)
     cells = found.reindex(index).reset_index()
     begun = pd.MultiIndex.from_frame(runs[keys]).unique()
@@ -172,6 +174,17 @@ def heatmap_cells(study: Study) -> tuple[pd.DataFrame, dict[str, dict[str, list[
     return pd.concat([cells.drop(columns="failures"), *strips], ignore_index=True), names
 
 
+def drawn_seeds(runs: pd.DataFrame, factor: str) -> list[int]:
+    """Seeds of the heatmap in their order: all, or 100 evenly spread over the ranking by mean."""
+    there = sorted(set(runs[factor]))
+    if len(there) <= MOST_SEEDS:
+        return there
+    means = runs.loc[runs["complete"]].groupby(factor)["score"].mean().reindex(there)
+    ranked = means.sort_values(kind="stable").index
+    kept = np.linspace(0, len(ranked) - 1, MOST_SEEDS).round().astype(int)
+    return sorted(ranked[kept])
+
+
 def _strip(
     complete: pd.DataFrame,
     factor: str,
@@ -179,6 +192,7 @@ def _strip(
     seeds: dict[str, list[int]],
     places: dict[tuple[str, str], dict[int, int]],
 ) -> pd.DataFrame:
+    complete = complete.loc[complete[factor].isin(seeds[factor])]
     means = complete.groupby(factor)[["score", "final_score"]].mean()
     strip = pd.DataFrame(
         {

@@ -29,6 +29,7 @@ FLOORS = {
     "sampling_sd": "sampling error of the test set (mean ± 1 se)",
 }
 ROW = 84
+MOST_POINTS = 1_000
 
 
 def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str = "") -> Chart:
@@ -68,7 +69,8 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
             "seeds": runs["init_seed"].astype("str") + "/" + runs["order_seed"].astype("str"),
         }
     )
-    points["lane"] = _lanes(points)
+    drawn = _drawn(points)
+    drawn["lane"] = _lanes(drawn)
     order = list(dict.fromkeys(points["group"]))
     values = list(points["score"])
     majority = runs["majority"].dropna()
@@ -85,7 +87,7 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
     offset = alt.YOffset("lane:Q", scale=alt.Scale(domain=[-1.05, 1.05]))
     states = [s for s in ("run", "failed run") if (points["state"] == s).any()]
     strip = (
-        alt.Chart(rows(points))
+        alt.Chart(rows(drawn))
         .mark_point(size=16, opacity=1, strokeOpacity=0.7, strokeWidth=1)
         .encode(
             x=x,
@@ -131,6 +133,18 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
         )
     chart = alt.layer(*layers)
     return styled(sized(chart, height=max(130, ROW * len(order))), title)
+
+
+def _drawn(points: pd.DataFrame) -> pd.DataFrame:
+    """All points, or of a larger group 1,000 that are evenly spread over its ranking."""
+    if points["group"].value_counts().max() <= MOST_POINTS:
+        return points.copy()
+    parts = []
+    for _, part in points.groupby("group", sort=False):
+        ranked = part.sort_values("score", kind="stable")
+        kept = np.linspace(0, len(ranked) - 1, min(len(ranked), MOST_POINTS)).round().astype(int)
+        parts.append(ranked.iloc[kept])
+    return pd.concat(parts)
 
 
 def _lanes(points: pd.DataFrame) -> pd.Series:

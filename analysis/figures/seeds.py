@@ -35,6 +35,7 @@ FACTORS = {
     "order_seed": ("order seeds", ORANGE, "triangle-up"),
 }
 SHUFFLES = 400
+BLOCK_SCORES = 4_000_000
 
 
 def variance_shares(table: pd.DataFrame, labels: list[str], *, title: str = "") -> Chart:
@@ -190,10 +191,17 @@ def _chance_band(study: Study, factor: str, generator: np.random.Generator) -> p
     runs = study.complete_runs()
     codes, levels = pd.factorize(runs[factor], sort=True)
     scores = runs["score"].to_numpy(dtype=np.float64)
-    member = np.zeros((len(scores), len(levels)))
-    member[np.arange(len(scores)), codes] = 1.0
-    shuffled = generator.permuted(np.tile(scores, (SHUFFLES, 1)), axis=1)
-    ranked = np.sort(shuffled @ (member / member.sum(axis=0)), axis=1)
+    by_level = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes)
+    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    means = np.empty((SHUFFLES, len(levels)))
+    # In blocks, so that a large study needs no memory for all shuffles at once.
+    block = max(1, BLOCK_SCORES // len(scores))
+    for first in range(0, SHUFFLES, block):
+        part = slice(first, min(first + block, SHUFFLES))
+        shuffled = generator.permuted(np.tile(scores, (part.stop - first, 1)), axis=1)
+        means[part] = np.add.reduceat(shuffled[:, by_level], starts, axis=1) / sizes
+    ranked = np.sort(means, axis=1)
     low, high = np.quantile(ranked, [0.025, 0.975], axis=0)
     rank = np.arange(1, len(levels) + 1)
     side = -0.42 if factor == "init_seed" else 0.02

@@ -35,7 +35,7 @@ from analysis.report.earlier import (
 )
 from analysis.report.facts import answer_facts, share_intervals
 from analysis.report.html.page import Page, heading, render
-from analysis.report.results.group_results import PERMUTATIONS, GroupResults, analyse_group
+from analysis.report.results.group_results import GroupResults, analyse_group, shuffles_for
 from analysis.report.results.report_results import ReportResults
 from analysis.report.results.tables import report_tables, write_tables
 from analysis.report.sections.section import Outline, Section, fill_sections
@@ -147,7 +147,7 @@ def _written(
         sections=sections,
         runs=study.runs,
         seed=seed,
-        permutations=PERMUTATIONS,
+        permutations=min(shuffles_for(len(group.runs)) for group in groups),
     )
     figures = [p.stem for s in sections for p in s.panels]
     files = report_files(figures, tables)

@@ -222,6 +222,11 @@ def expectation_weights(counts: Floats) -> tuple[float, float]:
 
 def _adjusted(counts: Floats, sums: Floats) -> float:
     """R(columns | rows): the columns' sum of squares after the rows are fitted."""
+    if (counts == counts[0, 0]).all():
+        # Rows and columns of a balanced grid are orthogonal. A jackknife asks once per seed,
+        # and the equations of 300 seeds take a tenth of a second each time.
+        per_column = sums.sum(axis=0)
+        return float(((per_column - per_column.mean()) ** 2).sum() / counts[:, 0].sum())
     row_counts = counts.sum(axis=1)
     share = counts / row_counts[:, None]
     matrix = np.diag(counts.sum(axis=0)) - counts.T @ share
@@ -244,6 +249,8 @@ def _additive_trace(counts: Floats) -> float:
 
 
 def _require_connected(counts: Floats) -> None:
+    if counts.all():
+        return
     rows, columns = np.nonzero(counts)
     n_init, n_order = counts.shape
     size = n_init + n_order

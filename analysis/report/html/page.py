@@ -16,6 +16,11 @@ from analysis.report.html.embed import Store, script_json, vega_script
 from analysis.report.sections.section import Section
 
 FOLDER = Path(__file__).parent
+PAGE_ROWS = 25
+UNFILTERED_ROWS = 15
+"""A table of so many rows is read at a glance: it has no box to filter it."""
+MOST_ROWS = 10_000
+"""Rows of the table of runs; the file has all."""
 RUN_COLUMNS = (
     "task",
     "model",
@@ -117,16 +122,22 @@ def runs_frame(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _runs_table(runs: pd.DataFrame) -> str:
+    controls = {"topStart": None, "topEnd": None, "bottomStart": None, "bottomEnd": None}
+    if len(runs) > UNFILTERED_ROWS:
+        controls["topEnd"] = "search"
+    if len(runs) > PAGE_ROWS:
+        controls |= {"topStart": "pageLength", "bottomStart": "info", "bottomEnd": "paging"}
     # allow_html is off by default: itables escapes the cells.
     table: str = itables.to_html_datatable(
-        runs_frame(runs),
+        runs_frame(runs.head(MOST_ROWS)),
         connected=False,
         table_id="runs-table",
         maxBytes=0,
         showIndex=False,
         classes="display compact",
         style="width:100%;table-layout:auto",
-        pageLength=25,
+        pageLength=PAGE_ROWS,
+        layout=controls,
         # Else only the small arrows sort.
         text_in_header_can_be_selected=False,
     )

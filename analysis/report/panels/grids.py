@@ -8,7 +8,7 @@ from analysis.data.early_stopped import STOPPED, is_selected
 from analysis.data.frames import row_dict
 from analysis.data.study import Study
 from analysis.figures.curves import drawn_runs, validation_curves
-from analysis.figures.heatmap import heatmap
+from analysis.figures.heatmap import MOST_SEEDS, heatmap
 from analysis.figures.theme import Chart
 from analysis.formatting import count, number, percent
 from analysis.report.results.group_results import GroupResults
@@ -104,6 +104,13 @@ def heatmap_caption(group: GroupResults) -> str:
         by_init = failed["init_seed"].value_counts()
         of = int((runs["init_seed"] == by_init.index[0]).sum())
         text += f" Init {by_init.index[0]} failed most often, {by_init.iloc[0]} of {of} times."
+    drawn = [
+        f"{MOST_SEEDS} of {n:,} {name} seeds"
+        for factor, name in (("init_seed", "init"), ("order_seed", "order"))
+        if (n := group.recorded.runs[factor].nunique()) > MOST_SEEDS
+    ]
+    if drawn:
+        text += f" The figure shows {' and '.join(drawn)}, evenly spread over the ranking by mean."
     return text + _empty(int(group.study.grid().isna().to_numpy().sum()))
 
 

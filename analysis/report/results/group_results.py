@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis.best_of_n.expected_max_table import expected_max_table
@@ -36,6 +37,12 @@ REPLAYED = (2, 3, 5, 8, 12)
 # Halvings of large pools agree closely; small pools need more of them.
 LARGE_POOL = 200
 PERMUTATIONS = 9_999
+# A shuffle moves every run. This many moves take seconds: 9,999 shuffles of 2,000 runs.
+MOST_MOVES = 20_000_000
+# Above this many runs the exact band takes too long: its cost is size times band width.
+LARGEST_EXACT_BAND = 2_500
+# With more runs than this the table of the best of n has a row for some n only.
+EVERY_N = 5_000
 # Pairs grow with the square: 190 of 20 runs, at every layer.
 MOST_COMPARED = 20
 
@@ -139,15 +146,29 @@ def analyse_group(
     group.attempt("seed_means", lambda: seed_means(study))
     group.attempt("extremes", lambda: best_and_worst_seeds(study))
     generator = next(streams)
-    group.attempt("tests", lambda: factor_tests(study, generator, permutations=PERMUTATIONS))
+    shuffles = shuffles_for(len(group.runs))
+    group.attempt("tests", lambda: factor_tests(study, generator, permutations=shuffles))
     published = next(streams)
     group.attempt(
         "published_tests",
-        lambda: factor_tests(study, published, permutations=PERMUTATIONS, method="dodge2020"),
+        lambda: factor_tests(study, published, permutations=shuffles, method="dodge2020"),
     )
     _of_curves(group, next(streams), next(streams))
     analyse_training(group)
     return group
+
+
+def shuffles_for(n_runs: int) -> int:
+    """Shuffles of a permutation test: 9,999 up to 2,000 runs, fewer beyond, at least 199."""
+    return max(199, min(PERMUTATIONS, MOST_MOVES // max(n_runs, 1)))
+
+
+def tabulated_ns(n_runs: int) -> npt.NDArray[np.int64]:
+    """The n of the table of the best of n: all up to 5,000 runs, else 1 to 30 and 50 beyond."""
+    if n_runs <= EVERY_N:
+        return np.arange(1, n_runs + 1)
+    beyond = np.geomspace(30, n_runs, 50).round().astype(np.int64)
+    return np.unique(np.concatenate([np.arange(1, 31), beyond]))
 
 
 def analyse_training(group: GroupResults) -> None:
@@ -172,10 +193,20 @@ def _of_curves(
     ends = runs.assign(score=runs["final_score"]).drop(columns="model")
     bare = group.study.complete_curves()
     curves = None if bare is None else bare.assign(**named)
-    group.attempt("expected_max", lambda: expected_max_table(ends, curves, lower_is_better=lower))
+    def best_of_n(curves: pd.DataFrame | None) -> pd.DataFrame:
+        exact = len(runs) <= LARGEST_EXACT_BAND
+        return expected_max_table(
+            ends,
+            curves,
+            ns=tabulated_ns(len(runs)),
+            band_method="ld_highest_density" if exact else "dkw",
+            lower_is_better=lower,
+        )
+
+    group.attempt("expected_max", lambda: best_of_n(curves))
     if "expected_max" in group.missing:
         # Curves of some runs only: the score at the end can still be used.
-        group.attempt("expected_max", lambda: expected_max_table(ends, lower_is_better=lower))
+        group.attempt("expected_max", lambda: best_of_n(None))
     names = ("early_stopping", "rank_correlation", "replay")
     if curves is None:
         reason = (
