@@ -8,13 +8,13 @@ from analysis.figures.comparison import instability_figure as instability_figure
 from analysis.figures.comparison import profiles as profiles
 from analysis.figures.curves import loss_bands as loss_bands
 from analysis.figures.curves import validation_curves as validation_curves
+from analysis.figures.densities import best_worst_densities as best_worst_densities
 from analysis.figures.depths import distance_by_depth as distance_by_depth
 from analysis.figures.depths import profile_over_steps as profile_over_steps
 from analysis.figures.depths import similarity_by_depth as similarity_by_depth
 from analysis.figures.heatmap import heatmap as heatmap
 from analysis.figures.scores import failure_figure as failure_figure
 from analysis.figures.scores import score_strips as score_strips
-from analysis.figures.seeds import best_worst_densities as best_worst_densities
 from analysis.figures.seeds import seed_ranking as seed_ranking
 from analysis.figures.seeds import variance_shares as variance_shares
 from analysis.figures.stopping import rank_heatmap as rank_heatmap

@@ -6,6 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from analysis.figures.labels import LEGEND_LINE, folded, name_legend
 from analysis.figures.theme import (
     DASHES,
     INK,
@@ -17,6 +18,7 @@ from analysis.figures.theme import (
     score_axis,
     series_scale,
     sized,
+    spots,
     styled,
 )
 
@@ -26,6 +28,7 @@ SCHEDULES = {
     "final": "score at the end only",
 }
 MOST_POINTS = 70
+MOST_BANDS = 5
 
 
 def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = "") -> Chart:
@@ -89,12 +92,12 @@ def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = ""
             .mark_text(align="left", dx=4, dy=-4, baseline="bottom", color=INK, fontSize=10)
             .encode(x=x, y=alt.value("height"), text="text:N"),
         ]
-    layers.append(
-        alt.Chart(rows(lines[["n", "series", "unbiased", "plugin", "spread", "median"]]))
-        .mark_line(strokeWidth=2.2)
-        .encode(
+    base = alt.Chart(rows(lines[["n", "series", "unbiased", "plugin", "spread", "median"]]))
+    y = alt.Y("unbiased:Q", title=f"best {metric} of n runs", scale=scale)
+    layers += [
+        base.mark_line(strokeWidth=2.2).encode(
             x=x,
-            y=alt.Y("unbiased:Q", title=f"best {metric} of n runs", scale=scale),
+            y=y,
             color=alt.Color(
                 "series:N",
                 scale=alt.Scale(domain=present, range=list(SERIES[: len(present)])),
@@ -103,9 +106,9 @@ def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = ""
             strokeDash=alt.StrokeDash(
                 "series:N", scale=alt.Scale(domain=present, range=list(DASHES[: len(present)]))
             ),
-            tooltip=tooltip,
-        )
-    )
+        ),
+        spots(base, x=x, y=y, tooltip=tooltip),
+    ]
     return styled(sized(alt.layer(*layers)), title)
 
 
@@ -117,8 +120,9 @@ def best_of_recipes(table: pd.DataFrame, *, metric: str = "score", title: str = 
     table : DataFrame
         Rows of one task and one schedule of the table of expected maxima.
     """
-    names = list(dict.fromkeys(table["recipe"]))
-    lines = _logarithmic(table)
+    lines_of = folded(list(table["recipe"]), line=LEGEND_LINE)
+    names = list(lines_of.values())
+    lines = _logarithmic(table).assign(recipe=lambda part: part["recipe"].map(lines_of))
     band = lines.dropna(subset=["band_lower", "band_upper"])
     band = band.loc[np.isfinite(band["band_lower"]) & np.isfinite(band["band_upper"])]
     scale = score_axis([*lines["unbiased"], *band["band_lower"], *band["band_upper"]])
@@ -126,7 +130,7 @@ def best_of_recipes(table: pd.DataFrame, *, metric: str = "score", title: str = 
     color = alt.Color(
         "recipe:N",
         scale=series_scale(names, SERIES),
-        legend=alt.Legend(columns=1, symbolType="stroke", symbolOpacity=1),
+        legend=name_legend(names, symbolType="stroke", symbolOpacity=1),
     )
     y = f"best {metric} of n runs"
     shaded = (
@@ -134,18 +138,23 @@ def best_of_recipes(table: pd.DataFrame, *, metric: str = "score", title: str = 
         .mark_area(opacity=0.15, interpolate="monotone")
         .encode(x=x, y=alt.Y("band_lower:Q", title=y, scale=scale), y2="band_upper:Q", color=color)
     )
-    drawn = (
-        alt.Chart(rows(lines[["recipe", "n", "unbiased"]]))
-        .mark_line(strokeWidth=2.2)
-        .encode(
-            x=x,
-            y=alt.Y("unbiased:Q", title=y, scale=scale),
-            color=color,
-            strokeDash=alt.StrokeDash("recipe:N", scale=series_scale(names, DASHES)),
-            tooltip=["recipe:N", "n:Q", alt.Tooltip("unbiased:Q", format=".4~f")],
-        )
+    base = alt.Chart(rows(lines[["recipe", "n", "unbiased"]]))
+    best = alt.Y("unbiased:Q", title=y, scale=scale)
+    drawn = base.mark_line(strokeWidth=2.2).encode(
+        x=x,
+        y=best,
+        color=color,
+        strokeDash=alt.StrokeDash("recipe:N", scale=series_scale(names, DASHES)),
     )
-    return styled(sized(alt.layer(shaded, drawn)), title)
+    tooltip = [
+        "recipe:N",
+        "n:Q",
+        alt.Tooltip("unbiased:Q", title="expected best", format=".4~f"),
+    ]
+    hover = spots(base, x=x, y=best, tooltip=tooltip)
+    # Bands that lie over each other show nothing; every recipe's own figure has its band.
+    bands = [shaded] if len(names) <= MOST_BANDS else []
+    return styled(sized(alt.layer(*bands, drawn, hover)), title)
 
 
 def _logarithmic(table: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from analysis.figures.labels import LEGEND_LINE, folded, name_axis, name_legend, tallest
 from analysis.figures.theme import (
     DASHES,
     INK,
@@ -18,6 +19,7 @@ from analysis.figures.theme import (
     rows,
     series_scale,
     sized,
+    spots,
     styled,
 )
 
@@ -46,8 +48,9 @@ def improvement(table: pd.DataFrame, *, title: str = "") -> Chart:
             strict=True,
         )
     ]
-    shown = table.assign(verdict=verdict)
-    y = alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, ticks=False))
+    lines_of = folded(list(table["label"]), line=34)
+    shown = table.assign(verdict=verdict, label=table["label"].map(lines_of))
+    y = alt.Y("label:N", title=None, sort=None, axis=name_axis())
     x = alt.X(
         "improvement:Q",
         title="probability that B beats A (95% interval)",
@@ -89,7 +92,8 @@ def improvement(table: pd.DataFrame, *, title: str = "") -> Chart:
             alt.Tooltip("n_pairs:Q", title="pairs"),
         ],
     )
-    return styled(sized(alt.layer(lines, interval, point), height=max(60, 32 * len(shown))), title)
+    row = max(32, tallest(list(shown["label"])) + 8)
+    return styled(sized(alt.layer(lines, interval, point), height=max(60, row * len(shown))), title)
 
 
 def profiles(table: pd.DataFrame, *, title: str = "") -> Chart:
@@ -100,6 +104,8 @@ def profiles(table: pd.DataFrame, *, title: str = "") -> Chart:
     table : DataFrame
         Rows of one metric of `robust_scores.profile_table` with a column ``label``.
     """
+    lines_of = folded(list(table["label"]), line=LEGEND_LINE)
+    table = table.assign(label=table["label"].map(lines_of))
     names = list(dict.fromkeys(table["label"]))
     x = alt.X(
         "threshold:Q", title=f"{table['metric'].iloc[0]}", scale=alt.Scale(zero=False, nice=False)
@@ -107,7 +113,7 @@ def profiles(table: pd.DataFrame, *, title: str = "") -> Chart:
     color = alt.Color(
         "label:N",
         scale=series_scale(names, SERIES),
-        legend=alt.Legend(columns=1, symbolType="stroke", symbolOpacity=1),
+        legend=name_legend(names, symbolType="stroke", symbolOpacity=1),
     )
     axis = alt.Axis(format=".0%", tickCount=5)
     base = alt.Chart(rows(table[["label", "threshold", "share", "lower", "upper"]]))
@@ -120,7 +126,17 @@ def profiles(table: pd.DataFrame, *, title: str = "") -> Chart:
         color=color,
         strokeDash=alt.StrokeDash("label:N", scale=series_scale(names, DASHES)),
     )
-    return styled(sized(alt.layer(band, line)), title)
+    hover = spots(
+        base,
+        x=x,
+        y=alt.Y("share:Q", title="share of runs beyond", axis=axis),
+        tooltip=[
+            alt.Tooltip("label:N", title="recipe"),
+            alt.Tooltip("threshold:Q", title="score", format=".4~f"),
+            alt.Tooltip("share:Q", title="runs beyond", format=".0%"),
+        ],
+    )
+    return styled(sized(alt.layer(band, line, hover)), title)
 
 
 def instability_figure(table: pd.DataFrame, labels: list[str], *, title: str = "") -> Chart:
@@ -133,8 +149,9 @@ def instability_figure(table: pd.DataFrame, labels: list[str], *, title: str = "
     labels : list of str
         One per row of `table`.
     """
+    lines_of = folded(labels)
     long = (
-        table.assign(label=labels)
+        table.assign(label=[lines_of[label] for label in labels])
         .melt(
             id_vars=["label", "n_runs", "n_examples"],
             value_vars=list(MEASURES),
@@ -155,7 +172,7 @@ def instability_figure(table: pd.DataFrame, labels: list[str], *, title: str = "
                 "label:N",
                 title=None,
                 sort=None,
-                axis=alt.Axis(labelLimit=140, ticks=False, grid=True),
+                axis=name_axis(grid=True),
             ),
             color=alt.Color(
                 "measure:N", scale=alt.Scale(domain=names, range=[looks[n][1] for n in names])
@@ -166,4 +183,5 @@ def instability_figure(table: pd.DataFrame, labels: list[str], *, title: str = "
             tooltip=["label:N", "measure:N", alt.Tooltip("value:Q", format=".4~f"), "n_runs:Q"],
         )
     )
-    return styled(sized(chart, height=max(60, 34 * len(table))), title)
+    row = max(34, tallest(list(long["label"])) + 6)
+    return styled(sized(chart, height=max(60, row * len(table))), title)

@@ -14,11 +14,13 @@ from analysis.figures.theme import (
     MUTED,
     NAVY,
     ORANGE,
+    PURPLE,
     TEAL,
     Chart,
     rows,
     score_axis,
     sized,
+    spots,
     styled,
 )
 
@@ -89,6 +91,7 @@ def validation_curves(study: Study, *, chosen: str = "", title: str = "") -> Cha
         alt.Tooltip("score:Q", title=metric, format=".4~f"),
     ]
     base = alt.Chart(rows(points[["run", "cell", "failed", "drawn", "fraction", "score"]]))
+    seeds = alt.Tooltip("cell:N", title="init/order seed")
     opacity = float(np.clip(25 / max(len(runs), 1), 0.2, 0.7))
     # Failed runs leave the bundle of curves: dashes and colour mark them.
     # strokeOpacity, not opacity, which makes every line a layer of its own in the SVG.
@@ -99,37 +102,59 @@ def validation_curves(study: Study, *, chosen: str = "", title: str = "") -> Cha
         detail="run:N",
         color=alt.condition("datum.failed", alt.value(ORANGE), alt.value(MUTED)),
         strokeDash=alt.condition("datum.failed", alt.value([3, 2]), alt.value([1, 0])),
+        tooltip=seeds,
     )
     layers = [every]
     if picked:
         drawn = pd.concat(picked, ignore_index=True)
-        present = [name for name in PICKED if (drawn["which"] == name).any()]
-        styles = dict(zip(PICKED, ((NAVY, [1, 0]), (ORANGE, [6, 3]), (INK, [1, 3])), strict=True))
-        layers.append(
-            alt.Chart(rows(drawn[["run", "cell", "which", "fraction", "score"]]))
-            .mark_line(strokeWidth=2.2)
-            .encode(
-                x=x,
-                y=y,
-                tooltip=tooltip,
-                color=alt.Color(
-                    "which:N",
-                    scale=alt.Scale(domain=present, range=[styles[p][0] for p in present]),
-                    legend=alt.Legend(columns=3),
-                ),
-                strokeDash=alt.StrokeDash(
-                    "which:N",
-                    scale=alt.Scale(domain=present, range=[styles[p][1] for p in present]),
-                ),
-            )
-        )
-    layers.append(
-        base.transform_filter("datum.cell === chosen")
-        .mark_line(strokeWidth=3, color=TEAL, point=alt.OverlayMarkDef(color=TEAL, size=18))
-        .encode(x=x, y=y, detail="run:N", tooltip=tooltip)
-    )
+        layers += _picked_lines(drawn, dict(zip(runs["run"], runs["failed"], strict=True)), x, y)
+    light = base.transform_filter("datum.cell === chosen")
+    layers += [
+        light.mark_line(strokeWidth=3, color=TEAL).encode(x=x, y=y, detail="run:N"),
+        light.mark_point(filled=True, opacity=1, color=TEAL, size=18).encode(
+            x=x, y=y, tooltip=tooltip
+        ),
+    ]
     chart = alt.layer(*layers).add_params(param)
     return styled(sized(chart), title)
+
+
+def _picked_lines(drawn: pd.DataFrame, failed: dict[str, bool], x: alt.X, y: alt.Y) -> list[Chart]:
+    """The best and the worst run, and the majority. A run is dashed where it failed, only."""
+    present = [name for name in PICKED if (drawn["which"] == name).any()]
+    run_of = dict(zip(drawn["which"], drawn["run"], strict=True))
+    lost = {name: bool(failed.get(run_of[name], False)) for name in present}
+    colors = {
+        "best run": ORANGE if lost.get("best run") else NAVY,
+        "worst run": ORANGE if lost.get("worst run") else PURPLE,
+        "majority": INK,
+    }
+    if all(lost.get(name) for name in PICKED[:2]):
+        colors["best run"] = NAVY
+    dashes = {name: [6, 3] if lost[name] else [1, 0] for name in present} | {"majority": [1, 3]}
+    shapes = {"best run": "circle", "worst run": "triangle-down", "majority": "stroke"}
+    looks = [
+        alt.Scale(domain=present, range=[look[name] for name in present])
+        for look in (colors, dashes, shapes)
+    ]
+    base = alt.Chart(rows(drawn[["run", "cell", "which", "fraction", "score"]]))
+    color = alt.Color("which:N", scale=looks[0], legend=alt.Legend(columns=3))
+    of_runs = base.transform_filter("datum.which !== 'majority'")
+    tooltip = [
+        alt.Tooltip("which:N", title="run"),
+        alt.Tooltip("cell:N", title="init/order seed"),
+        alt.Tooltip("fraction:Q", title="share of training", format=".0%"),
+        alt.Tooltip("score:Q", format=".4~f"),
+    ]
+    return [
+        base.mark_line(strokeWidth=2.2).encode(
+            x=x, y=y, color=color, strokeDash=alt.StrokeDash("which:N", scale=looks[1])
+        ),
+        # Marked at every evaluation, so that the two differ on a grey print.
+        of_runs.mark_point(size=22, filled=True, opacity=1).encode(
+            x=x, y=y, color=color, shape=alt.Shape("which:N", scale=looks[2]), tooltip=tooltip
+        ),
+    ]
 
 
 def drawn_runs(runs: pd.DataFrame) -> pd.Series:
@@ -181,11 +206,25 @@ def loss_bands(study: Study, *, title: str = "") -> Chart:
             .mark_line(strokeWidth=2)
             .encode(x=x, y="mean:Q", color=_kind("series", name, NAVY))
         )
-        layers += [shaded, line]
+        hover = spots(
+            alt.Chart(rows(band)),
+            x=x,
+            y="mean:Q",
+            tooltip=[
+                alt.Tooltip("step:Q", format=".0f"),
+                alt.Tooltip("mean:Q", title="mean loss", format=".4~f"),
+                alt.Tooltip("min:Q", title="lowest", format=".4~f"),
+                alt.Tooltip("max:Q", title="highest", format=".4~f"),
+            ],
+        )
+        layers += [shaded, line, hover]
     lost = binned.loc[binned["failed"]]
     chosen = list(dict.fromkeys(lost["run"]))[:MOST_FAILED_LINES]
     if chosen:
         shown = lost.loc[lost["run"].isin(chosen)].dropna(subset="loss")
+        cell = by_run["init_seed"].astype("str") + "/" + by_run["order_seed"].astype("str")
+        shown = shown.assign(cell=shown["run"].map(cell))
+        seeds = alt.Tooltip("cell:N", title="init/order seed")
         total = int(lost["run"].nunique())
         word = f"failed runs ({len(chosen)} of {total})" if total > len(chosen) else "failed runs"
         layers.append(
@@ -196,6 +235,7 @@ def loss_bands(study: Study, *, title: str = "") -> Chart:
                 y=alt.Y("loss:Q", title="training loss"),
                 detail="run:N",
                 color=_kind("series", word, ORANGE),
+                tooltip=seeds,
             )
         )
         broken = by_run.index[by_run["diverged"].to_numpy(dtype=bool)]
@@ -204,7 +244,7 @@ def loss_bands(study: Study, *, title: str = "") -> Chart:
             layers.append(
                 alt.Chart(rows(ends))
                 .mark_point(shape="cross", angle=45, size=70, color=ORANGE, filled=True)
-                .encode(x=x, y="loss:Q")
+                .encode(x=x, y="loss:Q", tooltip=[seeds, alt.Tooltip("step:Q", title="last step")])
             )
     chart = alt.layer(*layers).resolve_scale(color="independent")
     return styled(sized(chart), title)

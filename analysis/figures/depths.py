@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import TableError
+from analysis.figures.labels import LEGEND_LINE, folded, name_legend
 from analysis.figures.theme import (
     DASHES,
     INK,
@@ -19,6 +20,7 @@ from analysis.figures.theme import (
     rows,
     series_scale,
     sized,
+    spots,
     styled,
 )
 from analysis.training.run_similarity import KINDS
@@ -47,8 +49,9 @@ def distance_by_depth(table: pd.DataFrame, labels: list[str], *, title: str = ""
     altair chart
         Points are medians over runs, rules their range.
     """
-    shown = table.assign(label=labels)
-    names = list(dict.fromkeys(labels))
+    lines_of = folded(labels, line=LEGEND_LINE)
+    shown = table.assign(label=[lines_of[label] for label in labels])
+    names = list(lines_of.values())
     return styled(
         _dodged(
             shown,
@@ -118,10 +121,7 @@ def _dodged(
     """Medians with ranges by depth, the series of a depth side by side."""
     places = list(table.sort_values("depth", kind="stable")["place"].unique())
     axis = alt.Axis(labelAngle=0, labelOverlap=True, ticks=False, grid=False)
-    columns = 1 if max(map(len, names)) > 20 else 2
-    color = alt.Color(
-        "label:N", scale=series_scale(names, SERIES), legend=alt.Legend(columns=columns)
-    )
+    color = alt.Color("label:N", scale=series_scale(names, SERIES), legend=name_legend(names))
     encoded = {
         "x": alt.X("place:O", title="layer", sort=places, axis=axis),
         "xOffset": alt.XOffset("label:N", sort=names),
@@ -184,13 +184,13 @@ def profile_over_steps(
     encoded = {
         "x": alt.X("step:Q", title="step", scale=alt.Scale(nice=False)),
         "y": alt.Y("median:Q", title=quantity, scale=scale, axis=axis),
-        "tooltip": [
-            alt.Tooltip("place:N", title="layer"),
-            alt.Tooltip("step:Q"),
-            alt.Tooltip("median:Q", title="median", format=".3~g"),
-            alt.Tooltip("n_runs:Q", title="runs"),
-        ],
     }
+    tooltip = [
+        alt.Tooltip("place:N", title="layer"),
+        alt.Tooltip("step:Q"),
+        alt.Tooltip("median:Q", title="median", format=".3~g"),
+        alt.Tooltip("n_runs:Q", title="runs"),
+    ]
     fields = ["step", "depth", "place", "median", "n_runs"]
     between = shown.loc[shown["depth"].between(1, top - 1), fields]
     outer = shown.loc[shown["place"].isin(ENDS), fields]
@@ -229,5 +229,6 @@ def profile_over_steps(
                 ),
             )
         )
+    layers.append(spots(alt.Chart(rows(shown[fields])), **encoded, tooltip=tooltip))
     chart = alt.layer(*layers).resolve_scale(color="independent", strokeDash="independent")
     return styled(sized(chart), title)

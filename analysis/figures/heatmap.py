@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal, get_args
 
 import altair as alt
@@ -66,8 +67,8 @@ def heatmap(study: Study, *, sort: Sort = "mean", title: str = "") -> Chart:
     ]
     base = (
         alt.Chart(rows(cells))
-        .transform_calculate(x="datum['x_' + sort]", y="datum['y_' + sort]")
-        .encode(x=x, y=y, tooltip=tooltip)
+        .transform_calculate(x="datum['x_' + sort]", y="datum['y_' + sort]", spoken=_spoken(metric))
+        .encode(x=x, y=y, tooltip=tooltip, description="spoken:N")
     )
     scale = alt.Scale(scheme=SCHEME, reverse=not up, domain=_domain(cells["score"]), nice=False)
     better = "higher is better" if up else "lower is better"
@@ -110,6 +111,15 @@ def heatmap(study: Study, *, sort: Sort = "mean", title: str = "") -> Chart:
     height = int(np.clip(17 * len(names["y"]["seed"]), 110, 460))
     chart = alt.layer(*layers).resolve_scale(shape="independent")
     return styled(sized(chart, height=height), title)
+
+
+def _spoken(metric: str) -> str:
+    """The words of a cell for a screen reader: its seeds, not its place on the axes."""
+    score = f"{json.dumps(', ' + metric + ' ')} + format(datum.score, '.4~f')"
+    return (
+        "'init seed ' + datum.init + ', order seed ' + datum.order"
+        f" + (isValid(datum.score) ? {score} : '') + ', ' + datum.state"
+    )
 
 
 def heatmap_cells(study: Study) -> tuple[pd.DataFrame, dict[str, dict[str, list[str]]]]:
@@ -226,6 +236,8 @@ def _position(axis: str, factor: str, size: int) -> alt.X | alt.Y:
             ticks=False,
             domain=False,
             grid=False,
+            # The domain holds places, which are no seeds.
+            description=f"{factor.replace('_', ' ')}s in the chosen order",
             orient="bottom" if axis == "x" else "left",
         ),
     )

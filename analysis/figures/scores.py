@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.data.labels import group_labels
 from analysis.data.study import GROUP_COLUMNS, Group, Study
 from analysis.errors import TableError
+from analysis.figures.labels import folded, name_axis, tallest
 from analysis.figures.theme import (
     CROSS,
     INK,
@@ -25,10 +26,11 @@ from analysis.figures.theme import (
 )
 
 FLOORS = {
-    "floor_sd": "between-run floor (mean ± 1 sd)",
+    "floor_sd": "noise floor of equally good runs (mean ± 1 sd)",
     "sampling_sd": "sampling error of the test set (mean ± 1 se)",
 }
-ROW = 84
+ROW, LOW_ROW = 84, 56
+MANY_ROWS = 5
 MOST_POINTS = 1_000
 
 
@@ -58,7 +60,9 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
     task = set(runs["task"])
     if len(task) > 1:
         raise TableError(f"scores of one task share an axis, got {len(task)} tasks.")
-    names = {key: label.removeprefix(f"{key.task}, ") for key, label in labels.items()}
+    short = {key: label.removeprefix(f"{key.task}, ") for key, label in labels.items()}
+    lines_of = folded(list(short.values()))
+    names = {key: lines_of[name] for key, name in short.items()}
     columns = (runs[column].astype("str") for column in GROUP_COLUMNS)
     keys = [Group(*key) for key in zip(*columns, strict=True)]
     points = pd.DataFrame(
@@ -83,7 +87,7 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
     if bars is not None:
         values += [*bars["low"], *bars["high"]]
     x = alt.X("score:Q", title=metric, scale=score_axis(values))
-    y = alt.Y("group:N", title=None, sort=order, axis=alt.Axis(labelLimit=110, ticks=False))
+    y = alt.Y("group:N", title=None, sort=order, axis=name_axis())
     offset = alt.YOffset("lane:Q", scale=alt.Scale(domain=[-1.05, 1.05]))
     states = [s for s in ("run", "failed run") if (points["state"] == s).any()]
     strip = (
@@ -132,7 +136,8 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
             )
         )
     chart = alt.layer(*layers)
-    return styled(sized(chart, height=max(130, ROW * len(order))), title)
+    row = ROW if len(order) <= MANY_ROWS else LOW_ROW
+    return styled(sized(chart, height=max(130, max(row, tallest(order)) * len(order))), title)
 
 
 def _drawn(points: pd.DataFrame) -> pd.DataFrame:
@@ -228,12 +233,13 @@ def failure_figure(rates: pd.DataFrame, labels: list[str], *, title: str = "") -
     labels : list of str
         One per row of `rates`.
     """
-    shown = rates.assign(label=labels)
+    lines_of = folded(labels)
+    shown = rates.assign(label=[lines_of[label] for label in labels])
     shown = shown.loc[shown["judged"] & shown["rate"].notna()]
     if shown.empty:
         raise TableError("no group's failures can be judged; give the majority value.")
     top = min(1.0, max(0.1, 1.1 * float(shown["upper"].max())))
-    y = alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=140, ticks=False))
+    y = alt.Y("label:N", title=None, sort=None, axis=name_axis())
     x = alt.X(
         "rate:Q",
         title="share of failed runs (95% interval)",
@@ -254,4 +260,5 @@ def failure_figure(rates: pd.DataFrame, labels: list[str], *, title: str = "") -
     point = base.mark_point(size=60, filled=True, color=NAVY, opacity=1).encode(
         x=x, y=y, tooltip=tooltip
     )
-    return styled(sized(alt.layer(interval, point), height=max(60, 30 * len(shown))), title)
+    row = max(30, tallest(list(shown["label"])) + 6)
+    return styled(sized(alt.layer(interval, point), height=max(60, row * len(shown))), title)

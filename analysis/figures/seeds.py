@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import altair as alt
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from analysis.data.study import Study
 from analysis.errors import TableError
+from analysis.figures.labels import name_axis
 from analysis.figures.theme import (
     INK,
     MUTED,
@@ -58,7 +58,7 @@ def variance_shares(table: pd.DataFrame, labels: list[str], *, title: str = "") 
     axis = alt.Axis(format=".0%", tickCount=5)
     scale = alt.Scale(domain=[0, 1], nice=False)
     named = "share of the variance of scores"
-    y = alt.Y("label:N", title=None, sort=order, axis=alt.Axis(labelLimit=130, ticks=False))
+    y = alt.Y("label:N", title=None, sort=order, axis=name_axis())
     offset = alt.YOffset("series:N", sort=names, scale=alt.Scale(paddingOuter=0.35))
     color = alt.Color(
         "series:N", scale=alt.Scale(domain=names, range=[COMPONENTS[n][1] for n in present])
@@ -131,9 +131,10 @@ def seed_ranking(
     styles = {v[0]: v for v in FACTORS.values()}
     values = [*means["mean"], *means["lower"], *means["upper"], *band["low"], *band["high"]]
     scale = score_axis(values)
+    named = "seed, ranked by its mean"
     x = alt.X(
         "rank:Q",
-        title="seed, ranked by its mean",
+        title=named,
         axis=alt.Axis(tickMinStep=1, grid=False),
         scale=alt.Scale(domain=[0.3, float(means["rank"].max()) + 0.7], nice=False),
     )
@@ -154,22 +155,32 @@ def seed_ranking(
         alt.Chart(rows(band))
         .mark_bar(color=PALE, opacity=0.75)
         .encode(
-            x=alt.X("left:Q", title="seed, ranked by its mean"),
+            x=alt.X("left:Q", title=named, scale=x["scale"], axis=x["axis"]),
             x2="right:Q",
             y=alt.Y("low:Q", title=title_y, scale=scale),
             y2="high:Q",
+            tooltip=[
+                alt.Tooltip("series:N", title="chance band of"),
+                alt.Tooltip("low:Q", format=".4~f"),
+                alt.Tooltip("high:Q", format=".4~f"),
+            ],
         )
     )
     interval = base.mark_rule(strokeWidth=1.2, opacity=0.8).encode(
         x=x, y=alt.Y("lower:Q", title=title_y, scale=scale), y2="upper:Q", color=color
     )
-    point = base.mark_point(size=40, filled=True, opacity=1).encode(
+    # The place on the axis is a rank; a screen reader is told the seed.
+    spoken = base.transform_calculate(
+        spoken="split(datum.series, ' ')[0] + ' seed ' + datum.seed + ': mean ' + format(datum.mean, '.4~f')"
+    )
+    point = spoken.mark_point(size=40, filled=True, opacity=1).encode(
         x=x,
         y=alt.Y("mean:Q", title=title_y, scale=scale),
         color=color,
         shape=shape,
+        description="spoken:N",
         tooltip=[
-            alt.Tooltip("series:N"),
+            alt.Tooltip("series:N", title="factor"),
             alt.Tooltip("seed:N"),
             alt.Tooltip("mean:Q", format=".4~f"),
             alt.Tooltip("lower:Q", format=".4~f"),
@@ -206,84 +217,3 @@ def _chance_band(study: Study, factor: str, generator: np.random.Generator) -> p
     rank = np.arange(1, len(levels) + 1)
     side = -0.42 if factor == "init_seed" else 0.02
     return pd.DataFrame({"left": rank + side, "right": rank + side + 0.4, "low": low, "high": high})
-
-
-def best_worst_densities(samples: pd.DataFrame, *, metric: str = "score", title: str = "") -> Chart:
-    """Densities of the scores of the best and of the worst seed, of init and of order.
-
-    Parameters
-    ----------
-    samples : DataFrame
-        Rows of one group of `seed_effects.best_and_worst_seeds`.
-
-    Returns
-    -------
-    altair chart
-        Gaussian kernels with Silverman's bandwidth; ticks below are the runs.
-    """
-    values = samples["score"].to_numpy(dtype=np.float64)
-    air = 0.15 * (float(np.ptp(values)) or 1.0)
-    grid = np.linspace(values.min() - air, values.max() + air, 120)
-    parts, ticks = [], []
-    looks = []
-    for k, ((factor, place, seed), part) in enumerate(
-        samples.groupby(["factor", "place", "seed"], sort=False)
-    ):
-        short = "init" if factor == "init_seed" else "order"
-        name = f"{place} {short} seed ({seed})"
-        found = kernel_density(part["score"].to_numpy(dtype=np.float64), grid)
-        parts.append(pd.DataFrame({"series": name, "score": grid, "density": found}))
-        ticks.append(pd.DataFrame({"series": name, "score": part["score"], "lane": -(k + 1.0)}))
-        looks.append(
-            (name, NAVY if short == "init" else ORANGE, [1, 0] if place == "best" else [5, 3])
-        )
-    names = [name for name, _, _ in looks]
-    tall = max(float(part["density"].max()) for part in parts)
-    rug = pd.concat(ticks, ignore_index=True)
-    rug["lane"] *= 0.045 * tall
-    x = alt.X("score:Q", title=metric, scale=alt.Scale(domain=[grid[0], grid[-1]], nice=False))
-    color = alt.Color(
-        "series:N",
-        scale=alt.Scale(domain=names, range=[look[1] for look in looks]),
-        legend=alt.Legend(symbolType="stroke"),
-    )
-    y = alt.Y(
-        "density:Q",
-        title=f"density (per unit of {metric})",
-        axis=alt.Axis(tickCount=4),
-        scale=alt.Scale(domain=[-0.25 * tall, 1.05 * tall], nice=False),
-    )
-    line = (
-        alt.Chart(rows(pd.concat(parts, ignore_index=True)))
-        .mark_line(strokeWidth=2)
-        .encode(
-            x=x,
-            y=y,
-            color=color,
-            strokeDash=alt.StrokeDash(
-                "series:N", scale=alt.Scale(domain=names, range=[look[2] for look in looks])
-            ),
-        )
-    )
-    marks = (
-        alt.Chart(rows(rug))
-        .mark_tick(orient="vertical", size=7, thickness=1.2)
-        .encode(x=x, y=alt.Y("lane:Q"), color=color)
-    )
-    return styled(sized(alt.layer(line, marks)), title)
-
-
-def kernel_density(
-    sample: npt.NDArray[np.float64], grid: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Gaussian kernel density with Silverman's bandwidth, on a grid.
-
-    The bandwidth is at least two steps of the grid, so that a sample of equal
-    scores shows as a narrow peak.
-    """
-    sd = float(sample.std(ddof=1)) if len(sample) > 1 else 0.0
-    quartiles = np.quantile(sample, [0.25, 0.75])
-    scale = min(sd, float(quartiles[1] - quartiles[0]) / 1.349) or sd
-    width = max(0.9 * scale * len(sample) ** -0.2, 2 * float(grid[1] - grid[0]))
-    z = (grid[:, None] - sample[None, :]) / width
-    return np.asarray(np.exp(-0.5 * z**2).mean(axis=1) / (width * np.sqrt(2 * np.pi)))

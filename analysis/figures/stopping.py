@@ -53,17 +53,18 @@ def stopping_value(table: pd.DataFrame, *, metric: str = "score", title: str = "
         "color": alt.Color(
             "series:N",
             scale=alt.Scale(domain=present, range=[colors[p] for p in present]),
-            legend=alt.Legend(columns=1),
+            # Without a stroke, which would have the dashes of the line.
+            legend=alt.Legend(columns=1, symbolStrokeWidth=0, symbolOpacity=1),
         ),
-        "tooltip": [
-            alt.Tooltip("series:N", title="value"),
-            alt.Tooltip("budget:Q"),
-            alt.Tooltip("value:Q", title=metric, format=".4~f"),
-            alt.Tooltip("started:Q", title="runs started"),
-            alt.Tooltip("fraction:Q", title="stopped after", format=".0%"),
-            alt.Tooltip("continued:Q", title="runs continued"),
-        ],
     }
+    tooltip = [
+        alt.Tooltip("series:N", title="value"),
+        alt.Tooltip("budget:Q"),
+        alt.Tooltip("value:Q", title=metric, format=".4~f"),
+        alt.Tooltip("started:Q", title="runs started"),
+        alt.Tooltip("fraction:Q", title="stopped after", format=".0%"),
+        alt.Tooltip("continued:Q", title="runs continued"),
+    ]
     base = alt.Chart(rows(long))
     dash = alt.StrokeDash(
         "series:N", scale=alt.Scale(domain=present, range=[DASHES[marks[p]] for p in present])
@@ -72,7 +73,9 @@ def stopping_value(table: pd.DataFrame, *, metric: str = "score", title: str = "
         "series:N", scale=alt.Scale(domain=present, range=[SHAPES[marks[p]] for p in present])
     )
     lines = base.mark_line(strokeWidth=2).encode(**encoded, strokeDash=dash)
-    points = base.mark_point(size=34, filled=True).encode(**encoded, shape=shape)
+    points = base.mark_point(size=34, filled=True, opacity=1).encode(
+        **encoded, shape=shape, tooltip=tooltip
+    )
     return styled(sized(alt.layer(lines, points)), title)
 
 
@@ -127,6 +130,12 @@ def stopping_plans(table: pd.DataFrame, *, title: str = "") -> Chart:
             shape=alt.Shape(
                 "series:N", scale=alt.Scale(domain=kinds, range=["triangle-up", "circle"])
             ),
+            tooltip=[
+                alt.Tooltip("series:N", title="runs"),
+                alt.Tooltip("runs:Q", title="number"),
+                alt.Tooltip("budget:Q"),
+                alt.Tooltip("fraction:Q", title="stopped after", format=".0%"),
+            ],
         )
     )
     return styled(sized(alt.layer(span, points, share)), title)
@@ -194,30 +203,53 @@ def replay_values(table: pd.DataFrame, *, metric: str = "score", title: str = ""
     long["upper"] = long["expected_best"] + 2 * long["standard_error"]
     order = [*(name.replace("_", " ") for name in names), "no stopping"]
     colors = [*(NAVY, TEAL, MUTED, INK)[: len(names)], ORANGE]
-    x = _budgets(table["budget"])
+    # Side by side, because bars of one budget would hide each other.
+    place = {name: k - (len(order) - 1) / 2 for k, name in enumerate(order)}
+    gap = 0.012 * float(long["budget"].max() + 1)
+    long["x"] = long["budget"] + gap * long["policy"].map(place)
+    x = _budgets(long["budget"], "x")
     y = alt.Y(
         "expected_best:Q",
         title=f"expected best {metric}",
         scale=score_axis([*long["lower"], *long["upper"]]),
     )
-    color = alt.Color("policy:N", scale=alt.Scale(domain=order, range=colors))
-    base = alt.Chart(rows(long[["policy", "budget", "expected_best", "lower", "upper"]]))
-    line = base.mark_line(strokeWidth=2).encode(
+    color = alt.Color(
+        "policy:N",
+        scale=alt.Scale(domain=order, range=colors),
+        legend=alt.Legend(symbolStrokeWidth=0, symbolOpacity=1),
+    )
+    base = alt.Chart(rows(long[["policy", "budget", "x", "expected_best", "lower", "upper"]]))
+    line = base.mark_line(strokeWidth=1.5).encode(
         x=x,
         y=y,
         color=color,
         strokeDash=alt.StrokeDash(
             "policy:N", scale=alt.Scale(domain=order, range=list(DASHES[: len(order)]))
         ),
-        tooltip=["policy:N", "budget:Q", alt.Tooltip("expected_best:Q", format=".4~f")],
+    )
+    # A pruner that has used up the runs after one budget has a point and no line.
+    point = base.mark_point(size=34, filled=True, opacity=1).encode(
+        x=x,
+        y=y,
+        color=color,
+        shape=alt.Shape(
+            "policy:N", scale=alt.Scale(domain=order, range=list(SHAPES[: len(order)]))
+        ),
+        tooltip=[
+            "policy:N",
+            "budget:Q",
+            alt.Tooltip("expected_best:Q", title="expected best", format=".4~f"),
+            alt.Tooltip("lower:Q", title="minus 2 se", format=".4~f"),
+            alt.Tooltip("upper:Q", title="plus 2 se", format=".4~f"),
+        ],
     )
     error = base.mark_rule(strokeWidth=1).encode(x=x, y=alt.Y("lower:Q"), y2="upper:Q", color=color)
-    return styled(sized(alt.layer(error, line)), title)
+    return styled(sized(alt.layer(error, line, point)), title)
 
 
-def _budgets(values: pd.Series) -> alt.X:
+def _budgets(values: pd.Series, field: str = "budget") -> alt.X:
     return alt.X(
-        "budget:Q",
+        f"{field}:Q",
         title="budget (full trainings)",
         axis=alt.Axis(tickMinStep=1, grid=False),
         scale=alt.Scale(domain=[0.3, float(values.max()) + 0.7], nice=False),

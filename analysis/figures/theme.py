@@ -47,6 +47,8 @@ CONFIG: dict[str, Any] = {
         "tickColor": MUTED,
         "titlePadding": 6,
         "labelPadding": 5,
+        # Else the labels of close ticks run together.
+        "labelSeparation": 8,
     },
     "legend": {
         "orient": "top",
@@ -68,8 +70,19 @@ CONFIG: dict[str, Any] = {
 
 
 def series_scale(names: Sequence[str], looks: Sequence[object]) -> alt.Scale:
-    """One look (colour, dash or shape) per series, from the first one again after the last."""
-    return alt.Scale(domain=list(names), range=[looks[k % len(looks)] for k in range(len(names))])
+    """One look (colour, dash or shape) per series, from the first one again after the last.
+
+    Dashes and shapes shift by one in every further turn of the colours, so that 36 series
+    differ in colour or in dash.
+    """
+    turn = 0 if looks is SERIES else 1
+    places = [(k + turn * (k // len(looks))) % len(looks) for k in range(len(names))]
+    return alt.Scale(domain=list(names), range=[looks[place] for place in places])
+
+
+def spots(base: Chart, **encoding: Any) -> Chart:
+    """Unseen points that carry the tooltips of a line: a line itself has those of its first point."""
+    return base.mark_point(size=90, filled=True, opacity=0).encode(**encoding)
 
 
 def rows(frame: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import TableError
+from analysis.figures.labels import LEGEND_LINE, folded, name_legend
 from analysis.figures.theme import (
     CROSS,
     INK,
@@ -21,6 +22,7 @@ from analysis.figures.theme import (
     score_axis,
     series_scale,
     sized,
+    spots,
     styled,
 )
 from analysis.training.bias_correction import correction_factor
@@ -45,7 +47,9 @@ def loss_against_score(table: pd.DataFrame, *, metric: str = "score", title: str
     shown = table.dropna(subset=["train_loss", "final_score"])
     if shown.empty:
         raise TableError("no run has both a finite training loss and a final score.")
-    names = list(dict.fromkeys(shown["label"]))
+    lines_of = folded(list(shown["label"]), line=LEGEND_LINE)
+    shown = shown.assign(label=shown["label"].map(lines_of))
+    names = list(lines_of.values())
     x = alt.X(
         "train_loss:Q",
         title="training loss, mean of the last tenth of the steps",
@@ -61,7 +65,7 @@ def loss_against_score(table: pd.DataFrame, *, metric: str = "score", title: str
     base = alt.Chart(rows(shown[fields])).encode(x=x, y=y)
     many = len(names) > 1
     colors, shapes = series_scale(names, SERIES), series_scale(names, SHAPES)
-    legend = alt.Legend(columns=1 if max(map(len, names)) > 20 else 2) if many else None
+    legend = name_legend(names) if many else None
     points = base.mark_point(size=46, filled=True, opacity=0.75).encode(
         color=alt.Color("label:N", scale=colors, legend=legend),
         shape=alt.Shape("label:N", scale=shapes, legend=legend),
@@ -122,20 +126,16 @@ def correction_figure(
         title="f(t), corrected over uncorrected step",
         scale=alt.Scale(domain=[0, max(1.0, float(curve["factor"].max()))]),
     )
-    line = (
-        alt.Chart(rows(curve))
-        .mark_line(strokeWidth=2, color=NAVY)
-        .encode(
-            x=x,
-            y=y,
-            tooltip=[
-                alt.Tooltip("step:Q", title="update"),
-                alt.Tooltip("factor:Q", title="f(t)", format=".3f"),
-                alt.Tooltip("excess:Q", title="too long by", format=".2f"),
-            ],
-        )
-    )
-    layers = [line]
+    drawn = alt.Chart(rows(curve))
+    tooltip = [
+        alt.Tooltip("step:Q", title="update"),
+        alt.Tooltip("factor:Q", title="f(t)", format=".3f"),
+        alt.Tooltip("excess:Q", title="times too long", format=".2f"),
+    ]
+    layers = [
+        drawn.mark_line(strokeWidth=2, color=NAVY).encode(x=x, y=y),
+        spots(drawn, x=x, y=y, tooltip=tooltip),
+    ]
     if 1 <= warmup <= steps:
         mark = pd.DataFrame({"step": [warmup], "text": [f"warm-up ends ({warmup:,})"]})
         base = alt.Chart(rows(mark)).encode(x="step:Q")

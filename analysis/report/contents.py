@@ -35,17 +35,14 @@ CONTENTS: tuple[Outline, ...] = (
         "scores",
         "Scores and failures",
         "Every run is a point. A box spans the middle half of the runs; its tick is the median and "
-        "the diamond the mean. A run fails when its final score does not beat the majority classifier. "
-        "Two bars show the noise of the test set alone: the spread of equally good runs on it, and "
-        "the sampling error that all runs share.",
+        "the diamond the mean. A run fails when its final score does not beat the majority classifier.",
         (ScoreStrips(), FailureRates()),
     ),
     Outline(
         "grids",
         "The grids",
-        "One cell per run: init seeds down, order seeds across, their means at the edges in the "
-        "same colours. Point at a cell to see its seeds and scores. Where curves were recorded, its "
-        "curve is highlighted in the figure that follows.",
+        "One cell per run: init seeds down, order seeds across. Point at a cell to see its seeds "
+        "and scores.",
         (GridHeatmap(), ValidationCurves()),
     ),
     Outline(
@@ -72,9 +69,7 @@ CONTENTS: tuple[Outline, ...] = (
         "Early stopping",
         "A plan starts t runs, stops them after a share f of training and continues the best p. The "
         "figures show the exact expected best score over all draws from the recorded runs: for the "
-        "best plan of every budget, and for the same budget without stopping. A plan chosen on the "
-        "runs that evaluate it looks too good: the dashed line is the value of a plan that was chosen "
-        "on one half of the runs and evaluated on the other.",
+        "best plan of every budget, and for the same budget without stopping.",
         (StoppingValue(), StoppingPlans(), RankCorrelations(), PrunerReplay()),
     ),
     Outline(

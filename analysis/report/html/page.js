@@ -21,26 +21,41 @@ function named(spec, found = new Set()) {
 }
 
 const views = {};
+const begun = new Map();
 const options = { renderer: "svg", actions: false, tooltip: { theme: "light" } };
 
-async function draw(figure) {
+async function drawn(figure) {
   const place = document.getElementById(figure.stem);
   const datasets = Object.fromEntries([...named(figure.spec)].map((name) => [name, expand(name)]));
   const { view } = await window.vegaEmbed(place, { ...figure.spec, datasets }, options);
   views[figure.stem] = view;
   place.querySelector("svg")?.setAttribute("aria-label", figure.label);
-}
-
-for (const figure of store.figures) {
-  await draw(figure);
-  // Between figures the page stays usable while it fills.
-  await new Promise((resolve) => setTimeout(resolve));
-}
-for (const { stem, link } of store.figures) {
-  const curves = views[link];
-  if (!curves) continue;
-  views[stem].addSignalListener("cell", (_, value) => {
-    curves.signal("chosen", value?.cell?.[0] ?? "").runAsync();
+  if (!figure.link) return;
+  view.addSignalListener("cell", (_, value) => {
+    views[figure.link]?.signal("chosen", value?.cell?.[0] ?? "").runAsync();
   });
 }
+
+function draw(figure) {
+  if (!begun.has(figure.stem)) begun.set(figure.stem, drawn(figure));
+  return begun.get(figure.stem);
+}
+
+// A figure has no width inside a closed fold. It is drawn when the fold is opened.
+const inView = (figure) =>
+  !document.getElementById(figure.stem).closest("details:not([open])");
+const drawInView = () => Promise.all(store.figures.filter(inView).map(draw));
+const folds = [...document.querySelectorAll("details")];
+for (const fold of folds) fold.addEventListener("toggle", drawInView);
+
+function unfold() {
+  for (const fold of folds) fold.open = true;
+  return drawInView();
+}
+document.getElementById("unfold")?.addEventListener("click", unfold);
+// A print shows every figure.
+window.addEventListener("beforeprint", unfold);
+
+// Without a pause, so that a picture taken when the page has loaded shows them.
+for (const figure of store.figures.filter(inView)) await draw(figure);
 document.documentElement.dataset.ready = "true";

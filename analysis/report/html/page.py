@@ -13,12 +13,13 @@ from markupsafe import Markup
 
 from analysis.figures.theme import FORMATS
 from analysis.report.html.embed import Store, script_json, vega_script
-from analysis.report.sections.section import Section
+from analysis.report.sections.section import MOST_UNFOLDED, Section
 
 FOLDER = Path(__file__).parent
 PAGE_ROWS = 25
 UNFILTERED_ROWS = 15
 """A table of so many rows is read at a glance: it has no box to filter it."""
+UNFOLDED_ROWS = 20
 MOST_ROWS = 10_000
 """Rows of the table of runs; the file has all."""
 RUN_COLUMNS = (
@@ -85,6 +86,10 @@ def render(page: Page) -> str:
         "runs_library": Markup(_table_library()),
         "runs_table": Markup(_runs_table(page.runs)),
         "formats": FORMATS,
+        "most_unfolded": MOST_UNFOLDED,
+        "unfiltered_rows": UNFILTERED_ROWS,
+        "most_rows": MOST_ROWS,
+        "folded": len(page.answers) > MOST_UNFOLDED,
     }
     return environment.get_template("page.html.j2").render(content)
 
@@ -98,10 +103,15 @@ def plain_table(caption: str, frame: pd.DataFrame) -> Markup:
         )
         for row in frame.itertuples(index=False, name=None)
     )
-    return Markup(
+    table = Markup(
         '<div class="scroll"><table class="plain"><caption>{}</caption>'
         "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
     ).format(caption, head, body)
+    if len(frame) <= UNFOLDED_ROWS:
+        return table
+    return Markup("<details><summary>{} ({} rows)</summary>{}</details>").format(
+        caption, len(frame), table
+    )
 
 
 def runs_frame(runs: pd.DataFrame) -> pd.DataFrame:
@@ -122,7 +132,8 @@ def runs_frame(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _runs_table(runs: pd.DataFrame) -> str:
-    controls = {"topStart": None, "topEnd": None, "bottomStart": None, "bottomEnd": None}
+    places = ("topStart", "topEnd", "bottomStart", "bottomEnd")
+    controls: dict[str, str | None] = dict.fromkeys(places)
     if len(runs) > UNFILTERED_ROWS:
         controls["topEnd"] = "search"
     if len(runs) > PAGE_ROWS:

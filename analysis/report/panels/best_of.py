@@ -8,7 +8,7 @@ from typing import ClassVar
 import pandas as pd
 
 from analysis.data.labels import file_stem
-from analysis.figures.best_of import SCHEDULES, best_of_recipes, expected_best
+from analysis.figures.best_of import MOST_BANDS, SCHEDULES, best_of_recipes, expected_best
 from analysis.figures.theme import Chart
 from analysis.formatting import count, number
 from analysis.report.results.group_results import GroupResults, recipe_name
@@ -53,8 +53,13 @@ class BestOfRecipes:
         yield drawn(
             f"best-of-{file_stem(task)}",
             f"{task}: best of n by recipe",
-            "Bands end where they are no longer informative. Where lines cross, the better recipe "
-            "depends on the number of runs.",
+            (
+                "Bands end where they are no longer informative. "
+                if len(known) <= MOST_BANDS
+                else f"Bands of more than {MOST_BANDS} recipes would hide each other; they are in the "
+                "figures of the recipes. "
+            )
+            + "Where lines cross, the better recipe depends on the number of runs.",
             lambda: best_of_recipes(table, metric=known[0].metric),
         )
 

@@ -19,6 +19,7 @@ from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import Entry, Missing, PageTable, Per, TableFile, drawn
 
 FACTORS: tuple[Factor, ...] = ("recipe", "model")
+MOST_DRAWN = 24
 
 
 class Comparisons:
@@ -43,8 +44,8 @@ class Comparisons:
             yield drawn(
                 f"comparison-{by}",
                 f"Does B beat A? ({by}s)",
-                comparison_caption(shown),
-                partial(improvement, shown),
+                comparison_caption(shown) + _drawn_text(shown),
+                partial(improvement, _clearest(shown)),
             )
             yield PageTable(f"Comparisons of {by}s", _shown(shown))
             yield TableFile(f"comparison_{by}", table)
@@ -62,6 +63,20 @@ def _labels(table: pd.DataFrame, by: Factor) -> list[str]:
         f"{row['task']}{', ' + row[fixed] if several else ''}: {row['b']} over {row['a']}"
         for row in table.to_dict("records")
     ]
+
+
+def _clearest(table: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons of the figure: all, or the 24 furthest from a tie, in the table's order."""
+    if len(table) <= MOST_DRAWN:
+        return table
+    apart = (table["improvement"] - 0.5).abs().sort_values(ascending=False, kind="stable")
+    return table.loc[sorted(apart.index[:MOST_DRAWN])]
+
+
+def _drawn_text(table: pd.DataFrame) -> str:
+    if len(table) <= MOST_DRAWN:
+        return ""
+    return f" The figure shows the {MOST_DRAWN} that are furthest from a tie; the table has all."
 
 
 def comparison_caption(table: pd.DataFrame) -> str:

@@ -15,6 +15,9 @@ from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import GroupFigure
 
+STRIPS = "Means of the seeds stand at the edges in the same colours."
+LINKED = "The curve of the cell is highlighted in the figure of curves."
+
 
 class GridHeatmap(GroupFigure):
     """Scores by init and order seed."""
@@ -37,6 +40,11 @@ class GridHeatmap(GroupFigure):
     def caption(self, group: GroupResults) -> str:
         """The best and worst cells, and the range of the seeds' means."""
         return heatmap_caption(group)
+
+    def lead(self, group: GroupResults) -> str:
+        """The strips and the link to the curves, where the group has them."""
+        strips = "" if is_selected(group.recorded) else STRIPS
+        return f"{strips} {LINKED if self.link(group) else ''}".strip()
 
     def draw(self, group: GroupResults, report: ReportResults) -> Chart:
         """See `heatmap`."""

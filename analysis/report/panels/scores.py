@@ -15,7 +15,14 @@ from analysis.figures.scores import failure_figure, score_strips
 from analysis.formatting import count, digits_for, number, percent
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
-from analysis.report.sections.part import Entry, Missing, Per, drawn
+from analysis.report.sections.part import Entry, Lead, Missing, Per, drawn
+
+BARS = (
+    "The two bars below the points are noise of the test set alone: the noise floor, by which equally "
+    "good runs differ, and the sampling error, which all runs share."
+)
+MOST_DESCRIBED = 3
+"""Groups whose noise floors stand in the caption one by one."""
 
 
 class ScoreStrips:
@@ -36,10 +43,13 @@ class ScoreStrips:
             floor_caption(groups),
             lambda: score_strips(study, floors),
         )
-        if floors is None:
+        if floors is not None and floors[["floor_sd", "sampling_sd"]].notna().any(axis=None):
+            yield Lead(BARS)
+        else:
             yield Missing(
-                f"{task}: no noise floor. It needs accuracies and the number of test examples "
-                "(a column n_examples, or stored predictions)."
+                "no noise floor. It needs accuracies and the number of test examples "
+                "(a column n_examples, or stored predictions).",
+                task,
             )
 
 
@@ -64,7 +74,8 @@ class FailureRates:
 
 def floor_caption(parts: list[GroupResults]) -> str:
     """The share of the observed variance that the test set alone explains."""
-    texts = []
+    texts: list[str] = []
+    sds: list[float] = []
     for group in parts:
         floor = group.table("floor")
         if floor is None:
@@ -72,6 +83,7 @@ def floor_caption(parts: list[GroupResults]) -> str:
         row = floor.iloc[0]
         if not math.isfinite(row["floor_sd"]):
             continue
+        sds.append(float(row["floor_sd"]))
         text = f"{group.label}: {_floor_text(row, '')}"
         if int(row["n_failed"]) and math.isfinite(row["floor_sd_good"]):
             text += (
@@ -79,6 +91,12 @@ def floor_caption(parts: list[GroupResults]) -> str:
                 f"the {count(int(row['n_runs'] - row['n_failed']), 'run')} that did not fail)"
             )
         texts.append(text)
+    if len(texts) > MOST_DESCRIBED:
+        d = digits_for(min(sds))
+        return (
+            "Equally good runs of one recipe would differ with a standard deviation of "
+            f"{number(min(sds), d)} to {number(max(sds), d)} on this test set."
+        )
     return "; ".join(texts) + "." if texts else ""
 
 

@@ -14,6 +14,11 @@ from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import GroupFigure
 
+SPLIT_HALF = (
+    "A plan chosen on the runs that evaluate it looks too good: the dashed line is the value of a "
+    "plan that was chosen on one half of the runs and evaluated on the other."
+)
+
 
 class StoppingValue(GroupFigure):
     """Expected best score per budget, with early stopping and without."""
@@ -32,6 +37,10 @@ class StoppingValue(GroupFigure):
     def caption(self, group: GroupResults) -> str:
         """The budgets at which early stopping pays, and its largest gain."""
         return stopping_caption(group)
+
+    def lead(self, group: GroupResults) -> str:
+        """The dashed line, where there is one."""
+        return SPLIT_HALF if group.tables["early_stopping"]["split_half"].notna().any() else ""
 
     def draw(self, group: GroupResults, report: ReportResults) -> Chart:
         """See `stopping_value`."""

@@ -6,7 +6,8 @@ import math
 
 import pandas as pd
 
-from analysis.figures.seeds import best_worst_densities, seed_ranking, variance_shares
+from analysis.figures.densities import best_worst_densities
+from analysis.figures.seeds import seed_ranking, variance_shares
 from analysis.figures.theme import Chart
 from analysis.formatting import SHUFFLED, number, p_value, percent, too_small_to_tell
 from analysis.report.results.group_results import GroupResults

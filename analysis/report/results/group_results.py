@@ -193,6 +193,7 @@ def _of_curves(
     ends = runs.assign(score=runs["final_score"]).drop(columns="model")
     bare = group.study.complete_curves()
     curves = None if bare is None else bare.assign(**named)
+
     def best_of_n(curves: pd.DataFrame | None) -> pd.DataFrame:
         exact = len(runs) <= LARGEST_EXACT_BAND
         return expected_max_table(

@@ -37,6 +37,8 @@ class Panel:
         Vega-Lite specification with its data.
     link : str
         Stem of the panel whose parameter ``chosen`` follows the cell under the pointer.
+    fold : str
+        Label of the group that it belongs to; empty for a panel on several groups.
     """
 
     stem: str
@@ -44,6 +46,7 @@ class Panel:
     caption: str
     spec: dict[str, Any]
     link: str = ""
+    fold: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,13 +66,24 @@ class TableFile:
 
 
 @dataclasses.dataclass(frozen=True)
+class Lead:
+    """A sentence of the section's introduction, for figures that show what it explains."""
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Missing:
-    """A note that stands in the place of a result: the reason, and the remedy."""
+    """A note that stands in the place of a result: the reason, and the remedy.
+
+    Notes of several groups or tasks with one reason become one note, so `where` names them.
+    """
 
     reason: str
+    where: str = ""
 
 
-Entry = Panel | PageTable | TableFile | Missing
+Entry = Panel | PageTable | TableFile | Lead | Missing
 
 
 class Part(Protocol):
@@ -124,6 +138,10 @@ class GroupFigure(abc.ABC):
         """
         return None
 
+    def lead(self, group: GroupResults) -> str:
+        """A sentence for the section's introduction; empty for none."""
+        return ""
+
     def link(self, group: GroupResults) -> str:
         """Stem of a panel that follows the cell under the pointer; empty for none."""
         return ""
@@ -138,18 +156,27 @@ class GroupFigure(abc.ABC):
                 self.caption(group),
                 lambda: self.draw(group, report),
                 link=self.link(group),
+                fold=group.label,
             )
+            if text := self.lead(group):
+                yield Lead(text)
             if (table := self.table(group)) is not None:
                 yield TableFile(self.id.replace("-", "_"), table)
         elif reason := self.missing(group):
-            yield Missing(f"{group.label}: {reason}")
+            yield Missing(reason, group.label)
 
 
 def drawn(
-    stem: str, heading: str, caption: str, draw: Callable[[], Chart], *, link: str = ""
+    stem: str,
+    heading: str,
+    caption: str,
+    draw: Callable[[], Chart],
+    *,
+    link: str = "",
+    fold: str = "",
 ) -> Panel | Missing:
     """The panel that `draw` makes, or a note with the reason why it is refused."""
     try:
-        return Panel(stem, heading, caption, spec_of(draw()), link)
+        return Panel(stem, heading, caption, spec_of(draw()), link, fold)
     except AnalysisError as error:
         return Missing(f"{heading}: {error}")

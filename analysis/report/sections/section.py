@@ -8,7 +8,18 @@ import itertools
 import pandas as pd
 
 from analysis.report.results.report_results import ReportResults
-from analysis.report.sections.part import Entry, Missing, PageTable, Panel, Part, TableFile
+from analysis.report.sections.part import (
+    Entry,
+    Lead,
+    Missing,
+    PageTable,
+    Panel,
+    Part,
+    TableFile,
+)
+
+MOST_UNFOLDED = 4
+"""Groups whose figures stand on the page unfolded."""
 
 
 @dataclasses.dataclass
@@ -22,7 +33,8 @@ class Section:
     panels : list of Panel
     tables : list of (caption, frame)
     files : dict of frames by file name
-    missing : list of str
+    notes : dict of reason to list of str
+        Where each result is missing.
     """
 
     anchor: str
@@ -32,7 +44,34 @@ class Section:
     panels: list[Panel] = dataclasses.field(default_factory=list)
     tables: list[tuple[str, pd.DataFrame]] = dataclasses.field(default_factory=list)
     files: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
-    missing: list[str] = dataclasses.field(default_factory=list)
+    notes: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def missing(self) -> list[str]:
+        """The notes as sentences; one for all groups that share a reason."""
+        texts = []
+        for reason, places in self.notes.items():
+            named = list(dict.fromkeys(place for place in places if place))
+            where = "; ".join(named) if len(named) <= MOST_UNFOLDED else f"{len(named)} groups"
+            texts.append(f"{where}: {reason}" if where else reason)
+        return texts
+
+    def folds(self) -> list[tuple[str, list[Panel]]]:
+        """The panels as they stand on the page: (label of a fold, its panels).
+
+        Panels without a label are always in view. Up to four groups stand under no label; of more,
+        each has a fold, after the panels on several groups.
+        """
+        labels = list(dict.fromkeys(panel.fold for panel in self.panels if panel.fold))
+        if len(labels) <= MOST_UNFOLDED:
+            return [("", self.panels)] if self.panels else []
+        loose = [panel for panel in self.panels if not panel.fold]
+        of = {name: [p for p in self.panels if p.fold == name] for name in labels}
+        return [*([("", loose)] if loose else []), *of.items()]
+
+    def first_fold(self) -> int:
+        """Place among `folds` of the first one with a label; it is open at first."""
+        return next((k for k, (label, _) in enumerate(self.folds()) if label), -1)
 
     def add(self, entry: Entry) -> None:
         """Put an entry where it belongs."""
@@ -44,8 +83,11 @@ class Section:
             case TableFile():
                 above = [self.files[entry.name]] if entry.name in self.files else []
                 self.files[entry.name] = pd.concat([*above, entry.frame], ignore_index=True)
+            case Lead():
+                if entry.text not in self.lead:
+                    self.lead = f"{self.lead} {entry.text}".strip()
             case Missing():
-                self.missing.append(entry.reason)
+                self.notes.setdefault(entry.reason, []).append(entry.where)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,7 +65,7 @@ def test_a_figure_shows_the_values_of_its_table(study):
     assert [row["median"] for row in shown] == ends["median"].tolist()
     norms = profile_medians(study, "gradient_norm").query("not failed")
     frozen = norms.assign(median=norms["median"].where(norms["depth"] != 2, 0.0))
-    layers, outer = data_of(profile_over_steps(frozen, quantity="norm", log=True))
+    layers, outer, _ = data_of(profile_over_steps(frozen, quantity="norm", log=True))
     assert {row["depth"] for row in layers} == {1, 3}
     assert {row["place"] for row in outer} == {"embeddings", "head"}
     with pytest.raises(TableError, match=r"every layer is frozen"):

@@ -13,11 +13,12 @@ from analysis.best_of_n.expected_max_table import expected_max_table
 from analysis.data.labels import file_stems, group_labels
 from analysis.data.study import Group, Study
 from analysis.errors import TableError
-from analysis.figures import curves, scores, seeds, stopping
+from analysis.figures import curves, densities, scores, seeds, stopping
 from analysis.figures.best_of import best_of_recipes, expected_best
 from analysis.figures.comparison import improvement, instability_figure, profiles
 from analysis.figures.heatmap import heatmap, heatmap_cells
-from analysis.figures.theme import rows, save_figure, spec_of
+from analysis.figures.labels import folded
+from analysis.figures.theme import DASHES, SERIES, rows, save_figure, series_scale, spec_of
 from analysis.stopping.value import early_stopping_table
 from analysis.variance.components import variance_components
 from tests.suites.made_studies import complete, curved, plain
@@ -66,7 +67,7 @@ def all_figures():
         "failures": scores.failure_figure(rates, ["a", "b"]),
         "shares": seeds.variance_shares(shares, list(shares["subset"])),
         "ranking": seeds.seed_ranking(one, seed_means(one), generator),
-        "extremes": seeds.best_worst_densities(best_and_worst_seeds(one)),
+        "extremes": densities.best_worst_densities(best_and_worst_seeds(one)),
         "expected": expected_best(best_table(one)),
         "recipes": best_of_recipes(best_table(study).query("schedule == 'every'")),
         "value": stopping.stopping_value(early_table(one)),
@@ -113,6 +114,92 @@ def test_no_figure_rests_on_colour_alone(figures):
             if layer.get("encoding", {}).get(channel, {}).get("field")
         }
         assert nominal <= doubled, name
+
+
+def layers_of(spec):
+    return spec.get("layer", [spec])
+
+
+def test_every_figure_has_tooltips_of_the_point_under_the_pointer(figures):
+    """A line is one mark: its tooltip tells its first point, wherever the pointer is."""
+    varying = {"fraction", "n", "budget", "step", "threshold", "score", "share", "x"}
+    for name, chart in figures.items():
+        told = []
+        for layer in layers_of(spec_of(chart)):
+            tips = layer.get("encoding", {}).get("tooltip", [])
+            fields = {tip["field"] for tip in (tips if isinstance(tips, list) else [tips])}
+            kind = layer["mark"]["type"]
+            assert kind != "line" or not fields & varying, name
+            told += fields
+        assert told, name
+
+
+def test_the_worst_run_is_dashed_only_where_it_failed():
+    study = curved()
+    for failed, dash in ((True, [6, 3]), (False, [1, 0])):
+        runs = study.runs.assign(failed=study.runs["failed"] & failed)
+        spec = spec_of(curves.validation_curves(Study(runs, study.curves)))
+        scale = next(
+            layer["encoding"]["strokeDash"]["scale"]
+            for layer in layers_of(spec)
+            if "which" in str(layer.get("encoding", {}).get("strokeDash"))
+        )
+        looks = dict(zip(scale["domain"], scale["range"], strict=True))
+        assert looks["worst run"] == dash
+        assert looks["best run"] == [1, 0]
+
+
+def test_a_screen_reader_is_told_the_seeds_of_a_cell():
+    svg = vl_convert.vegalite_to_svg(spec_of(heatmap(curved())))
+    assert 'aria-label="init seed 0, order seed 0, accuracy 0.5199, failed"' in svg
+    assert "with 6 values: 1, 2" not in svg
+
+
+def test_pruners_of_one_budget_stand_side_by_side():
+    table = pd.DataFrame(
+        {
+            "policy": ["median", "successive_halving"], "budget": [2, 2],
+            "expected_best": [0.6, 0.61], "standard_error": 0.01, "baseline": 0.6, "cost": 2.0,
+        }
+    )  # fmt: skip
+    spec = spec_of(stopping.replay_values(table))
+    [data] = spec["datasets"].values()
+    assert len({row["x"] for row in data}) == len(data) == 3
+    assert {layer["mark"]["type"] for layer in layers_of(spec)} == {"rule", "line", "point"}
+
+
+def test_36_series_look_different():
+    names = [str(k) for k in range(36)]
+    ranges = [series_scale(names, looks).to_dict()["range"] for looks in (SERIES, DASHES)]
+    assert len({(color, tuple(dash)) for color, dash in zip(*ranges, strict=True)}) == 36
+
+
+def test_long_names_are_folded_and_not_cut():
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    names = ["short", "a_name_of_many_parts_it_has", family * 30, "x" * 200, "x" * 201]
+    found = folded(names, line=10)
+    assert list(found) == names
+    assert found["short"] == "short"
+    assert found[names[1]].replace("\n", "") == names[1]
+    assert all(len(line) <= 10 for line in found[names[1]].split("\n"))
+    assert len(set(found.values())) == len(names)
+    for line in found[names[2]].replace("...", "").split("\n"):
+        assert line == family * line.count(family)
+
+
+def test_of_a_large_grid_a_hundred_seeds_are_drawn():
+    study = plain(120, 4)
+    cells, names = heatmap_cells(study)
+    inside = cells.loc[cells["state"] != "mean"]
+    assert inside["init"].nunique() == 100
+    assert len(names["y"]["mean"]) == 102
+    means = study.grid().mean(axis=1)
+    assert {str(means.idxmax()), str(means.idxmin())} <= set(inside["init"])
+    strip = cells.loc[(cells["state"] == "mean") & (cells["init"] == "all")]
+    assert strip["score"].tolist() == pytest.approx(study.grid().mean(axis=0).tolist())
+    spec = spec_of(scores.score_strips(plain(60, 60)))
+    points = next(data for data in spec["datasets"].values() if "seeds" in data[0])
+    assert len(points) == 1_000
 
 
 def test_files_for_a_paper(tmp_path, figures):
@@ -240,7 +327,7 @@ def test_figures_without_data_say_so():
 def test_density_integrates_to_one_even_for_equal_scores():
     grid = np.linspace(-2, 3, 2001)
     for sample in (np.array([0.1, 0.4, 0.5, 0.9]), np.full(5, 0.3), np.array([0.2])):
-        mass = seeds.kernel_density(sample, grid).sum() * (grid[1] - grid[0])
+        mass = densities.kernel_density(sample, grid).sum() * (grid[1] - grid[0])
         assert mass == pytest.approx(1, abs=1e-6)
 
 

@@ -3,10 +3,12 @@
 import shutil
 import warnings
 
+import pandas as pd
 import pytest
 
+from analysis.data.study import Study
 from analysis.report import write_report
-from tests.suites.made_studies import curved
+from tests.suites.made_studies import curved, plain
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (Debian: chromium)")
@@ -82,7 +84,7 @@ def test_hover_on_a_cell_shows_its_seeds_and_lights_its_curve(page):
     lit = curves.locator("path[stroke='#3f9f94']")
     heat.scroll_into_view_if_needed()
     assert lit.count() == 0
-    cell = heat.locator(".mark-rect path[aria-label*='init seed: 1'][aria-label*='order seed: 2']")
+    cell = heat.locator(".mark-rect path[aria-label^='init seed 1, order seed 2,']")
     cell.first.hover()
     tip = page.locator("#vg-tooltip-element.visible")
     tip.wait_for(timeout=10_000)
@@ -121,6 +123,43 @@ def test_the_table_of_runs_sorts_and_filters(page):
     page.locator("#runs .dt-search input, #runs input[type=search]").first.fill("rte")
     page.wait_for_timeout(300)
     assert rows.count() == 9
+
+
+def test_a_dark_screen_shows_dark_ink_on_white(page):
+    page.emulate_media(color_scheme="dark")
+    style = "getComputedStyle(document.body)"
+    assert page.evaluate(f"[{style}.color, {style}.backgroundColor]") == [
+        "rgb(34, 34, 34)",
+        "rgb(255, 255, 255)",
+    ]
+    page.emulate_media(color_scheme="light")
+
+
+@pytest.mark.slow
+def test_folds_are_drawn_when_opened_and_for_a_print(browser, tmp_path):
+    many = pd.concat(
+        [
+            plain(2, 2).runs.assign(task=f"t{k}", run=lambda r, k=k: f"{k}" + r["run"])
+            for k in range(6)
+        ]
+    )
+    report = write_report(Study(many.reset_index(drop=True)), tmp_path)
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.goto(report.as_uri())
+    # Drawn when the page has loaded: a picture taken then shows the figures.
+    page.wait_for_selector("html[data-ready=true]", timeout=120_000)
+    closed = page.locator("details:not([open]) .chart")
+    assert closed.count() >= 5
+    assert page.locator("details:not([open]) .chart svg").count() == 0
+    page.locator("#grids summary", has_text="t3").click()
+    page.locator("#heatmap-t3 svg").wait_for(timeout=20_000)
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_function("!document.querySelector('.chart:not(:has(svg))')", timeout=60_000)
+    widths = page.evaluate(
+        "[...document.querySelectorAll('.chart svg')].map(s => s.getBoundingClientRect().width)"
+    )
+    assert min(widths) > 200
+    page.close()
 
 
 def test_nothing_is_wider_than_a_phone(browser, report):

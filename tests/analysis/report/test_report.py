@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import re
+import time
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,17 @@ from analysis.report import useful_workers, write_report
 from analysis.report.answers import answer_text
 from analysis.report.facts import answer_facts, mean_difference
 from analysis.report.html.embed import columnar, script_json
-from analysis.report.results.group_results import GroupResults, analyse_group, perfect_score
+from analysis.report.html.page import _runs_table
+from analysis.report.panels.scores import BARS
+from analysis.report.results.group_results import (
+    GroupResults,
+    analyse_group,
+    perfect_score,
+    shuffles_for,
+    tabulated_ns,
+)
+from analysis.report.sections.part import Missing, Panel
+from analysis.report.sections.section import Section
 from analysis.report.write import gathered
 from analysis.stopping.value import COLUMNS as STOPPING
 from tests.suites.made_studies import complete, curved, plain
@@ -78,6 +89,7 @@ def test_html_is_one_file_that_asks_for_nothing(full):
 
 def test_everything_from_tables_is_escaped(full):
     text = (full / "report.html").read_text()
+    assert BARS in text
     assert EVIL not in text
     assert "<i>studies" not in text
     assert HOSTILE not in text
@@ -161,6 +173,9 @@ def test_what_is_missing_is_said(tmp_path):
     assert "No predictions are stored" in missing["Where predictions differ"][0]
     assert "one recipe and one model" in missing["Recipes and models compared"][0]
     text = (tmp_path / "report.html").read_text()
+    # Nothing is explained that is not drawn.
+    assert BARS not in text
+    assert "highlighted" not in text
     assert text.count("Not shown:") == len(missing)
     assert "unjudged failures" in text
 
@@ -256,6 +271,54 @@ def test_an_empty_study_and_a_bad_seed_are_refused(tmp_path):
         write_report(Study(study.runs.iloc[:0]), tmp_path)
     with pytest.raises(OptionError, match="seed is -1"):
         write_report(study, tmp_path, seed=-1)
+
+
+def test_figures_of_many_groups_are_folded():
+    for n, labels in ((4, [""]), (5, ["", *"01234"])):
+        section = Section("a", "A")
+        for k in range(n):
+            section.add(Panel(f"x-{k}", "x", "", {}, fold=str(k)))
+            section.add(Panel(f"y-{k}", "y", "", {}, fold=str(k)))
+        section.add(Panel("all", "all", "", {}))
+        assert [label for label, _ in section.folds()] == labels
+        assert sum(len(panels) for _, panels in section.folds()) == 2 * n + 1
+    assert section.first_fold() == 1
+    assert [p.stem for p in dict(section.folds())["3"]] == ["x-3", "y-3"]
+
+
+def test_groups_without_a_result_share_a_note():
+    section = Section("a", "A")
+    for k in range(5):
+        section.add(Missing("no curves.", f"g{k}"))
+    section.add(Missing("no losses.", "g1"))
+    section.add(Missing("There is one task only."))
+    assert section.missing == ["5 groups: no curves.", "g1: no losses.", "There is one task only."]
+
+
+def test_only_a_long_table_of_runs_has_a_filter_and_pages():
+    for rows, parts in ((15, []), (25, ["search"]), (30, ["search", "pageLength", "paging"])):
+        [layout] = re.findall(r'"layout": ({.*?})', _runs_table(plain(1, rows).runs))
+        for part in ("search", "pageLength", "paging"):
+            assert (f'"{part}"' in layout) == (part in parts), rows
+
+
+def test_effort_is_bounded_for_large_studies():
+    assert [shuffles_for(n) for n in (4, 2_000, 20_000, 10**6)] == [9_999, 9_999, 1_000, 199]
+    assert tabulated_ns(5_000).tolist() == list(range(1, 5_001))
+    many = tabulated_ns(99_900)
+    assert len(many) < 100
+    assert many[-1] == 99_900
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_equal_scores(tmp_path):
+    init, order = np.divmod(np.arange(300 * 333), 333)
+    table = pd.DataFrame({"task": "t", "init_seed": init, "order_seed": order, "score": 0.5})
+    study = read_table(table, majority=0.4)
+    began = time.process_time()
+    write_report(study, tmp_path)
+    # 14 s; before the bounds, more than five minutes.
+    assert time.process_time() - began < 60
 
 
 def test_data_by_columns_are_the_same_data():
