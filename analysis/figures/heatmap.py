@@ -236,8 +236,8 @@ def _position(axis: str, factor: str, size: int) -> alt.X | alt.Y:
             ticks=False,
             domain=False,
             grid=False,
-            # The domain holds places, which are no seeds.
-            description=f"{factor.replace('_', ' ')}s in the chosen order",
+            # A screen reader would be told its domain: places, which are no seeds.
+            aria=False,
             orient="bottom" if axis == "x" else "left",
         ),
     )
