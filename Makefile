@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup hooks demo test test-all test-gpu lint format docs bench bench-gpu clean
+.PHONY: setup hooks demo test test-all test-gpu lint format docs tutorial-images bench bench-gpu clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -44,6 +44,10 @@ format: $(READY) ## format the code
 
 docs: $(READY) ## write the parts of the documentation that come from the code
 	$(BIN)/python docs/write_technique_table.py
+	$(BIN)/python docs/write_configuration.py
+
+tutorial-images: $(READY) ## run the tutorial and keep two figures of its report
+	$(BIN)/python docs/write_tutorial_images.py
 
 bench: $(READY) ## benchmarks, side by side with what one would use instead
 	for script in experiments/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

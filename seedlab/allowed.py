@@ -75,6 +75,10 @@ class OneOf:
 
     choices: tuple[str, ...]
 
+    def __str__(self) -> str:
+        """Return the words."""
+        return ", ".join(self.choices)
+
     def check(self, key: str, value: Any) -> None:
         """See `Allowed`."""
         if value not in self.choices:

@@ -46,11 +46,36 @@ def test_commands_name_what_exists(page: Path) -> None:
             rewrite([word for word in words[1:] if word != "..."])
 
 
+def links(page: Path) -> list[tuple[Path, str]]:
+    """Return the files that a page links to, each with the heading's address or nothing."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    parts = [target.partition("#") for target in targets if not target.startswith("http")]
+    return [((page.parent / path).resolve() if path else page, place) for path, _, place in parts]
+
+
+def addresses(page: Path) -> set[str]:
+    """Return the addresses of a page's headings, as GitHub makes them."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-        if not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+    for path, place in links(page):
+        assert path.exists(), path
+        assert not place or place in addresses(path), (path, place)
+
+
+def test_the_index_links_every_page() -> None:
+    """And a how-to page is linked from where a reader needs it, too."""
+    index = ROOT / "docs" / "README.md"
+    linked = {path for path, _ in links(index)}
+    assert not {page for page in PAGES if page.is_relative_to(ROOT / "docs")} - linked - {index}
+    assert {page for page in PAGES if page.is_relative_to(ROOT / "experiments")} <= linked
+    assert index in {path for path, _ in links(ROOT / "README.md")}
+    report = ROOT / "docs" / "how-to" / "report.md"
+    for page in ("tutorial.md", "how-to/own-data.md", "how-to/stop-early.md"):
+        assert report in {path for path, _ in links(ROOT / "docs" / page)}, page
 
 
 def test_the_table_of_techniques_is_the_codes() -> None:
@@ -58,6 +83,12 @@ def test_the_table_of_techniques_is_the_codes() -> None:
     written = runpy.run_path(str(ROOT / "docs" / "write_technique_table.py"))
     page = written["PAGE"].read_text()
     assert written["with_table"](page) == page
+
+
+def test_the_page_of_all_keys_is_the_codes() -> None:
+    """`make docs` writes it."""
+    written = runpy.run_path(str(ROOT / "docs" / "write_configuration.py"))
+    assert written["PAGE"].read_text() == written["page"]()
 
 
 @pytest.mark.parametrize("page", DESIGN, ids=name)
@@ -117,3 +148,7 @@ def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for words in commands(ROOT / "docs" / "tutorial.md"):
         assert main(words) == 0
     assert (tmp_path / "tutorial-model" / "model.safetensors").is_file()
+    images = runpy.run_path(str(ROOT / "docs" / "write_tutorial_images.py"))["IMAGES"]
+    for image, figure in images.items():
+        assert (ROOT / "docs" / "images" / image).is_file()
+        assert (tmp_path / "tutorial-report" / "figures" / figure).is_file()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seedlab.allowed import AT_LEAST_0, AT_LEAST_1, FRACTION, Allowed, OneOf, Range, check_values
-from seedlab.config.recipe_checks import check_recipe
+from seedlab.config.recipe_checks import allowed_in_recipes, check_recipe
 from seedlab.engines import ENGINES
 from seedlab.errors import SeedlabError
 from seedlab.randomness.streams import STREAMS
+from seedlab.spec.early_stopping import allowed_in_early_stopping
 from seedlab.spec.pack import EngineSpec
 from seedlab.spec.run import DTYPES, RunSpec, TaskSpec
+from seedlab.tasks.metrics import METRICS
 from seedlab.tasks.registry import READERS
 
 _ALLOWED: Mapping[str, Allowed] = {
@@ -44,6 +46,19 @@ _OF_ENGINE: Mapping[str, Allowed] = {
     "threads": AT_LEAST_1,
     "stack": AT_LEAST_1,
 }
+
+
+def allowed_values() -> dict[str, Allowed]:
+    """Return the range or the choice of every key that has one, by its name in a configuration."""
+    return {
+        "task.reader": OneOf(tuple(READERS)),
+        "task.metric": OneOf(tuple(METRICS)),
+        **_ALLOWED,
+        **allowed_in_recipes(),
+        **{f"seed.{stream}": AT_LEAST_0 for stream in STREAMS},
+        **{f"engine.{key}": allowed for key, allowed in _OF_ENGINE.items()},
+        **allowed_in_early_stopping(),
+    }
 
 
 def check_run(run: RunSpec) -> None:

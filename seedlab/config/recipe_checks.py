@@ -42,6 +42,14 @@ _ALLOWED: Mapping[str, Allowed] = {
 }
 
 
+def allowed_in_recipes() -> dict[str, Allowed]:
+    """Return the range or the choice of every key of a recipe that has one, techniques included."""
+    found = {f"recipe.{key}": allowed for key, allowed in _ALLOWED.items()}
+    for name, technique in TECHNIQUES.items():
+        found |= {f"recipe.{name}.{key}": limit for key, limit in technique.limits.items()}
+    return found
+
+
 def check_recipe(recipe: RecipeSpec, evaluation: EvaluationSpec) -> None:
     """Refuse values out of range and settings that contradict each other.
 

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seedlab.allowed import AT_LEAST_0, AT_LEAST_1, OneOf, Range
+from seedlab.allowed import AT_LEAST_0, AT_LEAST_1, Allowed, OneOf, Range
 from seedlab.errors import SeedlabError
 
 
@@ -79,6 +79,15 @@ _RANGES: Mapping[str, Range] = {
     "seed": AT_LEAST_0,
 }
 _CHECKPOINT_EVERY = Range(1, note=", or null for none")
+
+
+def allowed_in_early_stopping() -> dict[str, Allowed]:
+    """Return the range or the choice of every key of `early_stopping` and `train`."""
+    return {
+        "early_stopping.policy": _POLICY,
+        **{f"early_stopping.{key}": limit for key, limit in _RANGES.items()},
+        "train.checkpoint_every": _CHECKPOINT_EVERY,
+    }
 
 
 def check_early_stopping(spec: EarlyStoppingSpec) -> None:

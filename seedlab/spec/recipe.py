@@ -31,12 +31,17 @@ class OptimizerSpec:
     """Hyperparameters of AdamW, with bias correction (Adam) or without (BERTAdam)."""
 
     learning_rate: float = 2e-5
+    """peak rate, which the schedule scales"""
     beta1: float = 0.9
+    """decay of the running mean of the gradients"""
     beta2: float = 0.999
+    """decay of the running mean of their squares"""
     eps: float = 1e-6
+    """added to the denominator of an update"""
     weight_decay: float = 0.01
     """decoupled; biases and normalisation layers are exempt, by module type"""
     bias_correction: bool = True
+    """true: Adam; false: BERTAdam, whose first updates are several times too long"""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class ClipSpec:
     mode: str = "global"
     """global (one norm over all gradients) | tensor (one per parameter) | none"""
     norm: float = 1.0
+    """longest norm that is left as it is"""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class RecipeSpec:
     """How a model is fine-tuned: optimiser, schedule, length and techniques."""
 
     name: str = "devlin"
+    """label of the recipe in every table"""
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     schedule: ScheduleSpec = field(default_factory=ScheduleSpec)
     clip: ClipSpec = field(default_factory=ClipSpec)
@@ -73,10 +80,11 @@ class RecipeSpec:
     accumulation: int = 1
     """parts into which a batch is cut to save memory; the update is the same"""
     epochs: int = 3
+    """passes over the training set"""
     max_steps: int | None = None
     """number of updates; overrides `epochs`"""
     dropout: float | None = None
-    """None: as the model's own configuration says"""
+    """probability in the model's own layers and its head; None: as the model's configuration says"""
     dropout_active: str = "always"
     """always | epoch_start (the first step of every epoch alone, as Dodge et al. released)"""
     loss: str = later("default")

@@ -32,9 +32,10 @@ class TaskSpec:
     name: str = "acceptability"
     """label of the task in every table"""
     reader: str = "embedded"
-    """embedded | glue | table; seedlab/tasks/registry.py lists them"""
+    """embedded (made by seedlab) | glue (from the hub or the original files) | table (your files)"""
     path: str | None = None
-    """folder (glue, table) or file holding the data; None: the hub (glue). Not identity."""
+    """folder (glue, table) or file holding the data; None: the hub (glue); no part of
+    a run's id"""
     metric: str | None = None
     """primary metric; None: the task's own"""
     max_length: int = 128
@@ -42,15 +43,15 @@ class TaskSpec:
     train_size: int | None = None
     """train on a class-balanced subset of this many examples, drawn by seed.subsample"""
     train_file: str | None = None
-    """table: the training file, relative to `path`. Not identity: its content is."""
+    """table: the training file, relative to `path`; its content, not its name, is part of a run's id"""
     dev_file: str | None = None
-    """table: the validation file"""
+    """table: the validation file, relative to `path`"""
     test_file: str | None = None
-    """table: the test file, if any"""
+    """table: the test file, relative to `path`; None: no test set"""
     text: str | None = None
     """table: column of the text"""
     text_pair: str | None = None
-    """table: column of the second text, if any"""
+    """table: column of the second text; None: single texts"""
     label: str | None = None
     """table: column of the label or target"""
     labels: tuple[str, ...] | None = None
@@ -84,10 +85,10 @@ class ModelSpec:
     """A pre-trained model: where its weights come from and how it computes."""
 
     name: str = "embedded"
-    """hub name, or a label when `path` is given; 'embedded' is the shipped encoder. Not
-    identity."""
+    """hub name, or a label when `path` is given; 'embedded' is the shipped encoder; no part
+    of a run's id"""
     path: str | None = None
-    """folder of a local checkpoint. Not identity: the weights' content is."""
+    """folder of a local checkpoint; the weights, not their place, are part of a run's id"""
     dtype: str = "float32"
     """float32 | bfloat16 (autocast, float32 master weights) | float64"""
     allow_pickle: bool = False
@@ -131,12 +132,19 @@ class Seeds:
     """One seed per stream of random numbers; None follows `order`."""
 
     init: int = 0
+    """initial weights: the head, and layers that a recipe re-initialises"""
     order: int = 0
+    """order of the training examples"""
     dropout: int | None = None
+    """dropout masks; None: as `order`"""
     mixout: int | None = None
+    """mixout masks; None: as `order`"""
     mask: int = 0
+    """reserved for masked language modelling: no technique of this release draws from it"""
     augment: int = 0
+    """reserved for data augmentation: no technique of this release draws from it"""
     subsample: int = 0
+    """choice of the training examples with task.train_size"""
 
     def resolved(self) -> Seeds:
         """Return the seeds with every default filled in (dropout and mixout follow order)."""

@@ -23,3 +23,4 @@ class FeaturesSpec(Technique):
     effect = "seedlab.training.techniques.features:FeaturesEffect"
 
     active: bool = False
+    """true: the encoder is not trained, and a head is trained on its outputs"""

@@ -28,6 +28,11 @@ def run(overrides: Sequence[str], *, trust: bool = False) -> int:
     SeedlabError
         A refusal, of seedlab or of Hydra.
     """
+    if {"--help", "-h"} & set(overrides):
+        from seedlab.application.run_help import help_text
+
+        print(help_text())
+        raise SystemExit(0)
     # By default Hydra shortens a traceback and exits by itself. With this it raises.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     from seedlab.application import app
