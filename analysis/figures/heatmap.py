@@ -17,6 +17,7 @@ from analysis.figures.theme import CROSS, INK, SCHEME, Chart, rows, sized, style
 Sort = Literal["mean", "best", "failures", "seed"]
 STATES = {"failed": CROSS, "stopped early": "triangle-down", "no run": "circle"}
 AXES = (("init_seed", "y"), ("order_seed", "x"))
+MOSTLY_EMPTY = 0.5
 MOST_SEEDS = 100
 """Rows and columns at most: a browser draws 10,000 cells in a second."""
 
@@ -87,6 +88,9 @@ def heatmap(study: Study, *, sort: Sort = "mean", title: str = "") -> Chart:
         .add_params(shown, *labels, hover)
     )
     present = [s for s in STATES if (cells["state"] == s).any()]
+    if (cells["state"] == "no run").mean() > MOSTLY_EMPTY:
+        # White says it; a mark in every empty cell would hide the runs.
+        present.remove("no run")
     layers = [filled]
     if present:
         middle = float(np.mean(_domain(cells["score"])))
@@ -245,4 +249,5 @@ def _position(axis: str, factor: str, size: int) -> alt.X | alt.Y:
 
 def _domain(scores: pd.Series) -> list[float]:
     low, high = float(scores.min()), float(scores.max())
-    return [low, high] if high > low else [low - 0.5, high + 0.5]
+    air = 0.05 * max(abs(low), 1e-3)
+    return [low, high] if high > low else [low - air, high + air]

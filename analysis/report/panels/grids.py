@@ -88,7 +88,9 @@ def heatmap_caption(group: GroupResults) -> str:
         return _stopped_caption(group.recorded)
     runs, d = group.runs, group.digits
     scores = runs["score"]
-    if not group.does_vary and len(runs) > 1:
+    if len(runs) == 1:
+        return f"One run, with {number(float(scores.iloc[0]), d)}."
+    if not group.does_vary:
         empty = int(group.study.grid().isna().to_numpy().sum())
         return f"The score does not vary: every run has {float(scores.iloc[0]):.6g}." + _empty(
             empty

@@ -187,6 +187,16 @@ def test_long_names_are_folded_and_not_cut():
         assert line == family * line.count(family)
 
 
+def test_a_heatmap_of_equal_scores_and_of_a_diagonal():
+    for study in (plain(1, 1), plain(2, 2, score=0.6)):
+        spec = spec_of(heatmap(study))
+        low, high = spec["layer"][0]["encoding"]["color"]["scale"]["domain"]
+        assert 0.5 < low < high < 0.7
+    study = plain(6, 6)
+    runs = study.runs.loc[study.runs["init_seed"] == study.runs["order_seed"]]
+    assert "no run" not in str(spec_of(heatmap(Study(runs.reset_index(drop=True))))["layer"])
+
+
 def test_of_a_large_grid_a_hundred_seeds_are_drawn():
     study = plain(120, 4)
     cells, names = heatmap_cells(study)
