@@ -47,9 +47,9 @@ CONFIG: dict[str, Any] = {
         "tickColor": MUTED,
         "titlePadding": 6,
         "labelPadding": 5,
-        # Else the labels of close ticks run together.
-        "labelSeparation": 8,
     },
+    # Else the labels of close ticks run together.
+    "axisX": {"labelSeparation": 8},
     "legend": {
         "orient": "top",
         "direction": "horizontal",
