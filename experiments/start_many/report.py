@@ -40,7 +40,8 @@ class Grid:
         self.runs: dict[str, RunSpec] = {run: r.run_spec() for run, r in records.items()}
         curves = {run: study.curve(record) for run, record in records.items()}
         self.names = list(self.runs)
-        self.steps = sorted(next(iter(curves.values())))
+        # The untrained model is never the best.
+        self.steps = sorted(step for step in next(iter(curves.values())) if step > 0)
         self.curves = curves
         self.best: Floats = best_so_far([[c[s] for s in self.steps] for c in curves.values()])
         self.total = self.steps[-1]

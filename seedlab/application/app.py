@@ -22,6 +22,7 @@ from seedlab.reproduce.identify import with_hashes
 from seedlab.spec.early_stopping import EarlyStoppingSpec, check_early_stopping, check_train
 from seedlab.spec.pack import EngineSpec, Pack, Stage
 from seedlab.spec.run import RunSpec, Seeds
+from seedlab.store.chosen import scored_runs
 from seedlab.store.study import StudyFolder
 
 log = logging.getLogger(__name__)
@@ -88,11 +89,10 @@ class SeedlabAdapter:
 
     def scores_on_record(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
         """Return the score of every finished or diverged run, by run id."""
-        records = StudyFolder(study).records()
         return {
-            run_id: record.reported(engine.score)
-            for run_id, record in records.items()
-            if record.is_over
+            run.record.run_id: run.reported(engine.score)
+            for run in scored_runs(StudyFolder(study))
+            if run.record.is_over
         }
 
     def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str]) -> str:
@@ -120,7 +120,7 @@ def run(cfg: DictConfig) -> float | None:
     Returns
     -------
     float or None
-        Its best validation score, or the final one with ``engine.score=final``; None for a
+        Its best validation score after step 0, or the final one with ``engine.score=final``; None for a
         dry run.
     """
     adapter = SeedlabAdapter()

@@ -32,6 +32,7 @@ from seedlab.spec.early_stopping import EarlyStoppingSpec
 from seedlab.spec.pack import EngineSpec, Pack, Stage, form_packs, repack
 from seedlab.spec.run import RunSpec
 from seedlab.store.checkpoints import Checkpoints
+from seedlab.store.chosen import scored, scored_runs
 from seedlab.store.decisions import Decisions
 from seedlab.store.record import Record
 from seedlab.store.study import StudyFolder
@@ -158,7 +159,9 @@ class Cohort:
         records = self._store.records()
         started = {run.run_id for run in self.started}
         return {
-            run.run_id: records[run.run_id].reported(score) if run.run_id in records else None
+            run.run_id: scored(self._store, records[run.run_id]).reported(score)
+            if run.run_id in records
+            else None
             for run in self.cells
             if run.run_id in records or run.run_id not in started
         }
@@ -167,7 +170,7 @@ class Cohort:
         """Return the outcome (see `seedlab.early_stopping.outcome`) and write it to the study."""
         content = count_outcome(
             self.started,
-            self._store.records(),
+            {run.record.run_id: run for run in scored_runs(self._store)},
             self.brackets,
             self.total_steps,
             higher_is_better=self._higher,

@@ -8,12 +8,12 @@ from typing import Any
 
 from seedlab.early_stopping.brackets import RunBracket
 from seedlab.spec.run import RunSpec
-from seedlab.store.record import Record
+from seedlab.store.chosen import ScoredRun
 
 
 def count_outcome(
     started: Sequence[RunSpec],
-    records: Mapping[str, Record],
+    scores: Mapping[str, ScoredRun],
     brackets: Sequence[RunBracket],
     total_steps: int,
     *,
@@ -27,8 +27,8 @@ def count_outcome(
     ----------
     started : sequence of RunSpec
         The runs that were started.
-    records : mapping of run id to Record
-        Runs on record; a started run without a record failed.
+    scores : mapping of run id to ScoredRun
+        Runs on record with their chosen scores; a started run without a record failed.
     brackets : sequence of RunBracket
         The expected cost is theirs.
     total_steps : int
@@ -36,12 +36,13 @@ def count_outcome(
     higher_is_better : bool
         Direction of the deciding metric.
     """
-    recorded = [records[run.run_id] for run in started if run.run_id in records]
+    found = [scores[run.run_id] for run in started if run.run_id in scores]
+    recorded = [run.record for run in found]
     expected = [bracket.cost(total_steps) for bracket in brackets]
     known = [cost for cost in expected if cost is not None]
     pick = max if higher_is_better else min
-    scored = [record for record in recorded if math.isfinite(record.best_score)]
-    best = pick(scored, key=lambda r: r.best_score) if scored else None
+    scored = [run for run in found if math.isfinite(run.chosen_score)]
+    best = pick(scored, key=lambda r: r.chosen_score) if scored else None
     diverged = sum(record.status == "diverged" for record in recorded)
     return {
         "started": len(started),
@@ -51,6 +52,6 @@ def count_outcome(
         "cost": sum(record.steps for record in recorded) / total_steps,
         "expected_cost": sum(known) if len(known) == len(expected) else None,
         "seconds": sum(record.seconds for record in recorded),
-        "best_run": best.run_id if best else None,
-        "best_score": best.best_score if best else None,
+        "best_run": best.record.run_id if best else None,
+        "best_score": best.chosen_score if best else None,
     }

@@ -23,7 +23,8 @@ class Curve:
     Parameters
     ----------
     scores : mapping of step to float
-        Scores on the validation set; NaN where a score is undefined.
+        Scores on the validation set; NaN where a score is undefined. Step 0 is the untrained
+        model, which never counts as the best.
     failed : bool
         The run diverged before the rung or could not be trained. It ranks below all others.
     """
@@ -33,8 +34,8 @@ class Curve:
 
 
 def best_of(curve: Curve, *, higher_is_better: bool) -> float | None:
-    """Return the best score of a curve; None for a curve without scores."""
-    values = [value for value in curve.scores.values() if not math.isnan(value)]
+    """Return the best score of a curve after step 0; None for a curve without one."""
+    values = [v for step, v in curve.scores.items() if step > 0 and not math.isnan(v)]
     if not values:
         return None
     return max(values) if higher_is_better else min(values)
@@ -71,7 +72,8 @@ def decide(
     stopped before counts with its last score. Without the stopped runs the median would rise with
     every decision, until `policy.least` runs were left.
 
-    *Patience* (`analysis.rules.policies.patience_rule`) looks at each run by itself.
+    *Patience* (`analysis.rules.policies.patience_rule`) looks at each run by itself. The score at
+    step 0 is its first reference, as in `evaluation.patience`.
     """
     sign = 1.0 if higher_is_better else -1.0
     if rung.keep is not None:
@@ -89,7 +91,9 @@ def decide(
         promoted = patience_rule(live, policy.patience, improvement=policy.improvement)
     else:
         last = [_last(values) for values in scores.values()]
-        promoted = median_rule(best_so_far(live)[:, -1], last, least=policy.least)
+        after_start = live[:, np.array(steps) > 0]
+        best = best_so_far(after_start)[:, -1] if after_start.size else np.full(len(live), np.nan)
+        promoted = median_rule(best, last, least=policy.least)
     return {run for run, kept in zip(healthy, promoted, strict=True) if kept}
 
 
@@ -133,7 +137,7 @@ def may_be_promoted(
     """
     if keep is None:
         return set(bests)
-    curves = {run: Curve({} if best is None else {0: best}) for run, best in bests.items()}
+    curves = {run: Curve({} if best is None else {1: best}) for run, best in bests.items()}
     return top(keep, curves, seed, 1.0 if higher_is_better else -1.0)
 
 

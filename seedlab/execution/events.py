@@ -33,6 +33,8 @@ class Event:
         Text for the user.
     higher_is_better : bool
         Direction of `score`.
+    setting : str
+        Runs of one setting differ in their seeds alone; only their scores are put together.
     """
 
     kind: Kind
@@ -42,6 +44,7 @@ class Event:
     score: float | None = None
     message: str = ""
     higher_is_better: bool = True
+    setting: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from seedlab.execution.train import make_engine, resolve_engine, train
 from seedlab.inputs.loaded import load_task_of, prepare
 from seedlab.spec.pack import EngineSpec, Pack, Stage
 from seedlab.store.checkpoints import Checkpoints
-from seedlab.store.record import Record
+from seedlab.store.chosen import ScoredRun, scored
 from seedlab.store.study import StudyFolder
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict
             run_id = run.run_id
             if run_id not in claimed:
                 found = recorded.get(run_id)
-                there = found if found is not None and found.has_reached(until) else None
+                reached = found is not None and found.has_reached(until)
+                there = scored(study, found) if found is not None and reached else None
                 outcomes[run_id] = (
                     Outcome("recorded", there.reported(score)) if there else Outcome("skipped")
                 )
@@ -74,8 +75,9 @@ def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict
                 if record.is_over:
                     Checkpoints(folder).drop([run_id])
                 claimed[run_id].release()
-                outcomes[run_id] = Outcome("recorded", record.reported(score))
-                on_event(_ended(record, run_id))
+                ended = scored(study, record)
+                outcomes[run_id] = Outcome("recorded", ended.reported(score))
+                on_event(_ended(ended, run_id))
     return outcomes
 
 
@@ -98,15 +100,17 @@ def _checkpoint_manager(
     )
 
 
-def _ended(record: Record | None, run_id: str) -> Event:
-    if record is None:
+def _ended(run: ScoredRun | None, run_id: str) -> Event:
+    if run is None:
         return Event("skipped", run_id, message="another process trains it")
+    record = run.record
     return Event(
         "finished" if record.is_over else "stopped",
         run_id,
         step=record.steps,
         total_steps=record.total_steps,
-        score=record.best_score,
+        score=run.reported("best"),
         message="failed run" if record.failed and record.is_over else "",
         higher_is_better=record.direction == "max",
+        setting=record.run_spec().setting,
     )

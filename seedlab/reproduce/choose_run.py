@@ -2,36 +2,67 @@
 
 from __future__ import annotations
 
+import json
+
 from seedlab.errors import SeedlabError
+from seedlab.store.chosen import scored_runs
+from seedlab.store.record import Record
 from seedlab.store.study import StudyFolder
 
+# Entries of a task's specification that leave the scored examples as they are. Files may have
+# moved; their content shows in the number of examples and in the majority value.
+_NOT_SCORED = {
+    *("name", "metric", "path", "train_file", "dev_file", "test_file"),
+    *("train_size", "max_length"),
+}
 
-def choose(study: StudyFolder, which: str) -> str:
+
+def choose(study: StudyFolder, which: str, score: str = "best") -> str:
     """Return the id of the chosen run.
 
     Parameters
     ----------
     study : StudyFolder
     which : str
-        ``best``, ``median`` (the lower of two middle ones), a run id or the beginning of one. Runs
-        are ranked by their final score, because the final weights are saved.
+        ``best``, ``median`` (the lower of two middle ones), a run id or the beginning of one.
+    score : {"best", "final"}
+        Score by which runs are ranked (`ScoredRun.reported`): the best evaluation after step 0, or
+        the last one. Of equal runs the one with the better final score ranks higher.
 
     Raises
     ------
     SeedlabError
-        When there is no such run, or the runs have several tasks or metrics.
+        When there is no such run, or the runs have several tasks, metrics or validation sets.
     """
     if which not in ("best", "median"):
         return study.find_run(which)
-    records = [record for record in study.records().values() if record.is_over]
-    if not records:
+    runs = [run for run in scored_runs(study) if run.record.is_over]
+    if not runs:
         raise SeedlabError(f"study '{study.name}' has no finished run yet; train one first.")
+    records = [run.record for run in runs]
     kinds = sorted({f"{record.task} ({record.metric})" for record in records})
     if len(kinds) > 1:
         raise SeedlabError(
             f"study '{study.name}' has runs of several tasks ({', '.join(kinds)}), whose scores "
             f"can't be ranked together; name the run instead of '{which}'."
         )
+    sets = {_scored_set(record): record for record in records}
+    if len(sets) > 1:
+        named = sorted(f"{r.n_examples} examples, majority {r.majority:.3f}" for r in sets.values())
+        raise SeedlabError(
+            f"study '{study.name}' has runs with several validation sets ({'; '.join(named)}), whose "
+            f"scores can't be ranked together; name the run instead of '{which}'. `seedlab status "
+            "--grid best` shows a table for each."
+        )
     sign = 1.0 if records[0].direction == "max" else -1.0
-    ranked = sorted(records, key=lambda r: (sign * r.final_score, r.run_id))
-    return ranked[-1 if which == "best" else (len(ranked) - 1) // 2].run_id
+    ranked = sorted(
+        runs,
+        key=lambda r: (sign * r.reported(score), sign * r.record.final_score, r.record.run_id),
+    )
+    return ranked[-1 if which == "best" else (len(ranked) - 1) // 2].record.run_id
+
+
+def _scored_set(record: Record) -> str:
+    """Return a text that is the same for records whose scores are of the same examples."""
+    task = {k: v for k, v in vars(record.run_spec().task).items() if k not in _NOT_SCORED}
+    return json.dumps([record.split, record.n_examples, record.majority, task], sort_keys=True)

@@ -76,7 +76,8 @@ def _record(study: StudyFolder, which: str) -> Record:
 @lru_cache(maxsize=8)
 def _chosen(folder: Path, which: str, changed: int) -> Record:
     study = StudyFolder(folder)
-    return study.read(choose(study, which)).record
+    # The run starts from final weights; and another rule would give recorded runs other names.
+    return study.read(choose(study, which, "final")).record
 
 
 def _check_ended(record: Record, setting: str) -> None:

@@ -15,6 +15,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import uuid
@@ -36,6 +37,7 @@ from seedlab.reproduce.choose_run import choose
 from seedlab.reproduce.compare import compare, explain
 from seedlab.spec.pack import EngineSpec
 from seedlab.spec.run import RunSpec
+from seedlab.store.chosen import ScoredRun, scored
 from seedlab.store.record import Record
 from seedlab.store.study import StoredRun, StudyFolder, find_study
 from seedlab.tasks.registry import find_source
@@ -99,7 +101,7 @@ def retrain(stored: StoredRun, *, trust: bool = False) -> Weights:
 
 def save(
     study: StudyFolder, which: str, out: str | os.PathLike[str], *, trust: bool = False
-) -> Record:
+) -> ScoredRun:
     """Write a run's final model as a `save_pretrained` folder.
 
     The model is trained again, and its logits must equal the recorded ones bit for bit. Where
@@ -119,8 +121,8 @@ def save(
 
     Returns
     -------
-    Record
-        The run's record.
+    ScoredRun
+        The run's record, with its chosen score.
 
     Raises
     ------
@@ -132,6 +134,7 @@ def save(
         raise SeedlabError(f"{folder} exists and is not an empty folder; name a new folder.")
     stored = study.read(choose(study, which))
     record = stored.record
+    scored_run = scored(study, record)
     with _new_folder(folder.absolute()) as made:
         weights = retrain(stored, trust=trust)
         run = record.run_spec()
@@ -139,8 +142,8 @@ def save(
         source = locate(run.model.name, run.model.path, run.model.allow_pickle)
         AutoTokenizer.from_pretrained(source).save_pretrained(made)
         pairs = find_source(run.task).read().splits["train"].pairs is not None
-        (made / ABOUT).write_text(json.dumps(_about(record, pairs), indent=2) + "\n")
-    return record
+        (made / ABOUT).write_text(json.dumps(_about(scored_run, pairs), indent=2) + "\n")
+    return scored_run
 
 
 def intermediate_checkpoint(study: StudyFolder, record: Record, *, trust: bool = False) -> Path:
@@ -272,8 +275,9 @@ def _new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _about(record: Record, pairs: bool) -> dict[str, object]:
+def _about(run: ScoredRun, pairs: bool) -> dict[str, object]:
     """Return the description of a saved model, which `seedlab predict` reads."""
+    record = run.record
     model_options = model_options_of(record.run_spec().recipe)
     return {
         "schema_version": ABOUT_VERSION,
@@ -286,6 +290,8 @@ def _about(record: Record, pairs: bool) -> dict[str, object]:
         "metric": record.metric,
         "final_score": record.final_score,
         "best_score": record.best_score,
+        "chosen_score": None if math.isnan(run.chosen_score) else run.chosen_score,
+        "chosen_step": run.chosen_step,
         "n_labels": record.n_labels,
         "head": None if model_options.head is None else model_options.head._asdict(),
         "merged_low_rank_updates": model_options.low_rank is not None,

@@ -195,6 +195,13 @@ class RunSpec:
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
+    @cached_property
+    def setting(self) -> str:
+        """Twelve hexadecimal digits: a hash of everything in the run's identity but its seeds."""
+        identity = self.identity()
+        del identity["seeds"]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+
     def identity(self) -> dict[str, Any]:
         """Return the nested values that the run's name is a hash of.
 

@@ -116,11 +116,14 @@ def header_of(data: bytes) -> dict[str, Any]:
 
 
 def best_so_far(history: History, metric: str, *, higher_is_better: bool) -> float | None:
-    """Return the best value of a metric on ``dev`` that is not NaN; None without any."""
+    """Return the best value of a metric on ``dev`` after step 0; None without any.
+
+    NaN and the score of the untrained model never count as the best.
+    """
     values = [
         e.value
         for e in history.evaluations
-        if (e.split, e.metric) == ("dev", metric) and not math.isnan(e.value)
+        if (e.split, e.metric) == ("dev", metric) and e.step > 0 and not math.isnan(e.value)
     ]
     if not values:
         return None

@@ -60,7 +60,8 @@ class Record:
     split: str
     """dev"""
     best_score: float
-    """best of all evaluations, including step 0; never worse than `final_score`"""
+    """best of all evaluations, including step 0; never worse than `final_score`. For the best after
+    step 0 see `seedlab.store.chosen`."""
     best_step: int
     """first step that reached `best_score`"""
     final_score: float
@@ -104,10 +105,6 @@ class Record:
     def has_reached(self, until: int | None) -> bool:
         """Whether the run is over or has made `until` updates; None means its end."""
         return self.is_over or (until is not None and self.steps >= until)
-
-    def reported(self, score: str) -> float:
-        """Return the score ``best`` or ``final``; a stopped run has only its best one."""
-        return self.final_score if score == "final" and self.is_over else self.best_score
 
     def run_spec(self) -> RunSpec:
         """Return the run's specification, with the recorded run id."""

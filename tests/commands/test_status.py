@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from seedlab.commands.study.status import format_status, status
@@ -119,3 +121,20 @@ def test_the_status_is_readable(half_done):
 )
 def test_durations_are_for_people(seconds, text):
     assert duration(seconds) == text
+
+
+def test_every_setting_has_its_own_row_and_step_0_is_never_the_best(study, task):
+    for rate, scores in ((2e-5, (0.9, 0.5, 0.7)), (3e-4, (0.5, 0.6, 0.8))):
+        spec = make_spec()
+        optimizer = dataclasses.replace(spec.recipe.optimizer, learning_rate=rate)
+        recipe = dataclasses.replace(spec.recipe, optimizer=optimizer)
+        result = make_result(task, scores=scores, spec=dataclasses.replace(spec, recipe=recipe))
+        study.write(result, task)
+    found = status(study).scores
+    assert [(s.recipe, s.runs, s.best, s.median) for s in found] == [
+        ("devlin, recipe.optimizer.learning_rate=2e-05", 1, 0.7, 0.7),
+        ("devlin, recipe.optimizer.learning_rate=0.0003", 1, 0.8, 0.8),
+    ]
+    assert format_status(status(study))[-1].startswith(
+        "best, median: of each run's best evaluation after step 0;"
+    )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedlab.early_stopping.brackets import StepRung, make_brackets, sample_runs
-from seedlab.early_stopping.promotion import Curve, decide, may_be_promoted, ranking
+from seedlab.early_stopping.promotion import Curve, best_of, decide, may_be_promoted, ranking
 from seedlab.errors import SeedlabError
 from seedlab.spec.early_stopping import EarlyStoppingSpec, check_early_stopping
 from seedlab.spec.recipe import RecipeSpec
@@ -179,6 +179,22 @@ def test_the_median_counts_stopped_runs_at_their_last_score() -> None:
     assert again == set("abc")
     # With the live ones alone it would be .8, and c would be stopped.
     assert np.median([0.9, 0.8, 0.6]) > 0.7
+
+
+@pytest.mark.parametrize("name", ["start_many", "median"])
+def test_the_untrained_model_promotes_no_run(name: str) -> None:
+    """The run that was luckiest at step 0 is the worst after it."""
+    curves = {
+        run: Curve({0: start, 1: then})
+        for run, start, then in (("a", 0.1, 0.7), ("b", 0.2, 0.6), ("lucky", 0.9, 0.5))
+    }
+    keep = 2 if name == "start_many" else None
+    spec = policy(name, least=3) if keep is None else policy(name, continued=keep)
+    going = decide(spec, StepRung(1, keep), list(curves), curves, higher_is_better=True)
+    assert going == set("ab")
+    assert ranking(curves, 0, higher_is_better=True) == ["a", "b", "lucky"]
+    assert best_of(curves["lucky"], higher_is_better=True) == 0.5
+    assert best_of(Curve({0: 0.9}), higher_is_better=True) is None
 
 
 def test_patience_looks_at_every_run_by_itself() -> None:

@@ -14,7 +14,7 @@ from seedlab.execution.events import Event, Kind
 from seedlab.launch.display.base import Display
 from seedlab.launch.display.displays import LineDisplay, LiveDisplay, make_display
 from seedlab.launch.display.progress import ProgressState
-from seedlab.launch.display.texts import clock_time, summary
+from seedlab.launch.display.texts import clock_time, counts, summary
 from seedlab.launch.jobs.slots import Slot
 from seedlab.launch.jobs.work import Job, WorkItem
 from seedlab.spec.pack import EngineSpec, Pack
@@ -159,6 +159,15 @@ def test_a_metric_that_is_to_be_small_has_its_smallest_score_as_the_best(
         progress.count(CPU, dataclasses.replace(event, higher_is_better=False))
     assert (progress.best, progress.median) == (0.2, 0.35)  # NaN is a diverged run's
     assert progress.done == 5
+
+
+def test_scores_of_several_settings_have_no_common_best_and_median(progress: ProgressState) -> None:
+    pack = work(range(3))
+    progress.assigned(CPU, pack)
+    for job, setting in zip(pack.jobs, "aab", strict=True):
+        progress.count(CPU, Event("finished", job.run_id, score=0.5, setting=setting))
+    assert (progress.best, progress.median) == (None, None)
+    assert counts(progress) == ["2 settings"]
 
 
 def test_the_summary_of_625_runs_fits_80_columns(clock: Clock) -> None:

@@ -80,10 +80,11 @@ def test_the_header_is_read_without_the_tensors() -> None:
         header_of(data[:30])
 
 
-def test_the_best_so_far_is_of_the_deciding_metric_and_ignores_nan() -> None:
+def test_the_best_so_far_is_of_the_deciding_metric_and_ignores_nan_and_step_0() -> None:
     trace = History(
         evaluations=[
-            Evaluation(0, 0.0, "dev", "accuracy", 0.5),
+            Evaluation(0, 0.0, "dev", "accuracy", 0.7),
+            Evaluation(1, 1.0, "dev", "accuracy", 0.5),
             Evaluation(1, 1.0, "dev", "accuracy", math.nan),
             Evaluation(1, 1.0, "dev", "f1", 0.9),
             Evaluation(1, 1.0, "dev_live", "accuracy", 0.8),

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import fmean
 
-from seedlab.store.record import Record
+from seedlab.commands.study.settings import Setting, settings_of
+from seedlab.store.chosen import ScoredRun
 
 FAILED = "*"
 STOPPED = "~"
 
 
-def score_grid(records: Iterable[Record], score: str = "best", width: int = 80) -> str:
+def score_grid(runs: Iterable[ScoredRun], score: str = "best", width: int = 80) -> str:
     """Return tables of scores, init seeds down and order seeds across, with their means.
 
     Parameters
     ----------
-    records : iterable of Record
-        Records of any tasks; each task, model and recipe has a table of its own.
+    runs : iterable of ScoredRun
+        Runs of any tasks; each setting has a table of its own, headed by what differs from the
+        others of the same task, model and recipe.
     score : {"best", "final"}
-        `Record.best_score` or `Record.final_score`.
+        See `ScoredRun.reported`.
     width : int
         Columns of the terminal. If not all seeds fit, the first ones and the last are shown. The
         means are over all seeds.
@@ -31,23 +33,20 @@ def score_grid(records: Iterable[Record], score: str = "best", width: int = 80) 
         ``~`` and show their best score so far. A table with them has no means, because the other
         runs were selected by their scores. A cell with several runs shows their mean.
     """
-    groups: dict[tuple[str, str, str, str], list[Record]] = {}
-    for record in records:
-        key = (record.task, record.model, record.recipe, record.metric)
-        groups.setdefault(key, []).append(record)
-    tables = [_table(groups[key], score, width) for key in sorted(groups)]
+    tables = [_table(setting, score, width) for setting in settings_of(runs)]
     return "\n\n".join(tables) if tables else "no runs yet"
 
 
-def _table(runs: list[Record], score: str, width: int) -> str:
-    first = runs[0]
-    cells: dict[tuple[int, int], list[Record]] = {}
-    for run in runs:
-        cells.setdefault((run.seeds["init"], run.seeds["order"]), []).append(run)
+def _table(setting: Setting, score: str, width: int) -> str:
+    like = setting.like
+    cells: dict[tuple[int, int], list[ScoredRun]] = {}
+    for run in setting.runs:
+        seeds = run.record.seeds
+        cells.setdefault((seeds["init"], seeds["order"]), []).append(run)
     inits = sorted({init for init, _ in cells})
     orders = sorted({order for _, order in cells})
     label = max(len("init\\order"), *(len(str(seed)) for seed in inits))
-    selected = any(not run.is_over for run in runs)
+    selected = any(not run.record.is_over for run in setting.runs)
     text = {place: _cell(several, score) for place, several in cells.items()}
     size = max(6, *(len(t) for t in text.values()), *(len(str(seed)) for seed in orders))
     shown_inits = _some(inits, 25)
@@ -74,21 +73,22 @@ def _table(runs: list[Record], score: str, width: int) -> str:
         for order in shown_orders
     ]
     lines = [
-        f"{first.task} / {first.model} / {first.recipe}: {score} {first.metric} on {first.split} "
-        f"({'higher' if first.direction == 'max' else 'lower'} is better)",
+        f"{like.task} / {like.model} / {setting.recipe}: {score} {like.metric} on {like.split} "
+        f"({'higher' if like.direction == 'max' else 'lower'} is better)",
         line("init\\order", [*heads, "mean "]),
         *(row(init) for init in shown_inits),
         line("mean", [*foot, means(list(cells))]),
     ]
-    return "\n".join([*lines, *_notes(runs, cells)])
+    return "\n".join([*lines, *_notes(setting, cells)])
 
 
-def _notes(runs: list[Record], cells: dict[tuple[int, int], list[Record]]) -> list[str]:
+def _notes(setting: Setting, cells: dict[tuple[int, int], list[ScoredRun]]) -> list[str]:
+    runs = [run.record for run in setting.runs]
     failed, stopped = (
         sum(r.failed and r.is_over for r in runs),
         sum(not r.is_over for r in runs),
     )
-    notes = [f"majority: {runs[0].majority:.3f}"]
+    notes = [f"majority: {setting.like.majority:.3f}"]
     if failed:
         notes.append(f"{FAILED} failed: {failed} of {len(runs)}")
     if stopped:
@@ -98,11 +98,11 @@ def _notes(runs: list[Record], cells: dict[tuple[int, int], list[Record]]) -> li
     return ["; ".join(notes)]
 
 
-def _cell(runs: list[Record], score: str) -> str:
+def _cell(runs: list[ScoredRun], score: str) -> str:
     mark = " "
-    if any(not run.is_over for run in runs):
+    if any(not run.record.is_over for run in runs):
         mark = STOPPED
-    elif any(run.failed for run in runs):
+    elif any(run.record.failed for run in runs):
         mark = FAILED
     return f"{fmean(run.reported(score) for run in runs):.3f}{mark}"
 

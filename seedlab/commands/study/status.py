@@ -5,29 +5,32 @@ It reads records, the plan and claims, and changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
+from seedlab.commands.study.settings import settings_of
 from seedlab.durations import duration
-from seedlab.store.record import Record
+from seedlab.store.chosen import ScoredRun, scored_runs
 from seedlab.store.study import StudyFolder
 
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """The scores of one task, model and recipe so far, without early-stopped runs."""
+    """The scores of one setting so far, without early-stopped runs."""
 
     task: str
     model: str
     recipe: str
+    """Its name, and what differs from other settings of the same name."""
     metric: str
     direction: str
     runs: int
     failed: int
     best: float
-    """Best value of `Record.best_score`."""
+    """Best chosen score (`seedlab.store.chosen`)."""
     median: float
-    """Median of `Record.best_score`."""
+    """Median of the chosen scores."""
     median_final: float
     """Median of `Record.final_score`."""
 
@@ -64,11 +67,10 @@ def status(study: StudyFolder) -> StudyStatus:
     # Claims are read before records, so that a run that ends in between counts as done.
     owners = study.owners()
     # A stopped run that a worker has claimed is running again.
-    records = {
-        run_id: record
-        for run_id, record in study.records().items()
-        if record.is_over or run_id not in owners
-    }
+    runs = [
+        run for run in scored_runs(study) if run.record.is_over or run.record.run_id not in owners
+    ]
+    records = {run.record.run_id: run.record for run in runs}
     planned = study.planned().keys() | records.keys()
     running = owners.keys() - records.keys()
     planned |= running
@@ -89,33 +91,28 @@ def status(study: StudyFolder) -> StudyStatus:
         workers=workers,
         seconds_per_run=typical,
         seconds_left=None if typical is None else undone * typical / max(workers, 1),
-        scores=summarise(list(records.values())),
+        scores=summarise(runs),
     )
 
 
-def summarise(records: list[Record]) -> tuple[ScoreSummary, ...]:
-    """Return the scores of every (task, model, recipe, metric), in alphabetical order."""
-    groups: dict[tuple[str, str, str, str], list[Record]] = {}
-    for record in records:
-        if record.is_over:
-            key = (record.task, record.model, record.recipe, record.metric)
-            groups.setdefault(key, []).append(record)
+def summarise(runs: Iterable[ScoredRun]) -> tuple[ScoreSummary, ...]:
+    """Return the scores of every setting (see `settings_of`)."""
     summaries = []
-    for (task, model, recipe, metric), runs in sorted(groups.items()):
-        best = [run.best_score for run in runs]
-        direction = runs[0].direction
+    for setting in settings_of(run for run in runs if run.record.is_over):
+        like = setting.like
+        best = [run.reported("best") for run in setting.runs]
         summaries.append(
             ScoreSummary(
-                task=task,
-                model=model,
-                recipe=recipe,
-                metric=metric,
-                direction=direction,
-                runs=len(runs),
-                failed=sum(run.failed for run in runs),
-                best=max(best) if direction == "max" else min(best),
+                task=like.task,
+                model=like.model,
+                recipe=setting.recipe,
+                metric=like.metric,
+                direction=like.direction,
+                runs=len(best),
+                failed=sum(run.record.failed for run in setting.runs),
+                best=max(best) if like.direction == "max" else min(best),
                 median=median(best),
-                median_final=median(run.final_score for run in runs),
+                median_final=median(run.record.final_score for run in setting.runs),
             )
         )
     return tuple(summaries)
@@ -172,4 +169,7 @@ def _score_lines(scores: tuple[ScoreSummary, ...]) -> list[str]:
         ).rstrip()
         for row in (header, *rows)
     ]
-    return [*table, "best, median: of each run's best evaluation; final: median after training"]
+    return [
+        *table,
+        "best, median: of each run's best evaluation after step 0; final: median after training",
+    ]

@@ -18,6 +18,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _demo(options: argparse.Namespace) -> int:
     from seedlab.commands.study.score_table import score_grid
+    from seedlab.store.chosen import scored_runs
     from seedlab.store.study import find_study
 
     arguments = ["-m", "experiment=demo", *options.overrides]
@@ -29,7 +30,7 @@ def _demo(options: argparse.Namespace) -> int:
     study = find_study(name, root)
     shown = name if root == "studies" else str(study.folder)
     again = shlex.join(arguments)
-    print(f"\n{score_grid(study.records().values())}")
+    print(f"\n{score_grid(scored_runs(study))}")
     print(f"\nThe study is in {study.folder}. Next:")
     print(f"  seedlab status {shown} --grid final    scores and times, the table of final scores")
     print(f"  seedlab report {shown} --out report    figures, tables, report/report.html")

@@ -14,7 +14,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run",
         metavar="RUN|best|median",
-        help="a run's id or the beginning of it; or by final score",
+        help="a run's id or the beginning of it; or by the best score after step 0",
     )
     parser.add_argument("out", metavar="DIR", type=Path, help="a new or empty folder")
 
@@ -23,12 +23,15 @@ def _save(options: argparse.Namespace) -> int:
     from seedlab.reproduce.retrain import save
     from seedlab.store.study import find_study
 
-    record = save(
+    run = save(
         find_study(options.study, options.studies), options.run, options.out, trust=options.trust
     )
+    record, best = run.record, ""
+    if run.chosen_step not in (None, record.steps):
+        best = f", best {run.chosen_score:.4f} at step {run.chosen_step} of {record.steps}"
     print(
-        f"run {record.run_id} (final {record.metric} {record.final_score:.4f}) in {options.out}, "
-        "bitwise equal to its record"
+        f"run {record.run_id} (final {record.metric} {record.final_score:.4f}{best}) in "
+        f"{options.out}, final weights, bitwise equal to its record"
     )
     return 0
 

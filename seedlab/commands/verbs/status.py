@@ -17,12 +17,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _status(options: argparse.Namespace) -> int:
     from seedlab.commands.study.score_table import score_grid
     from seedlab.commands.study.status import format_status, status
+    from seedlab.store.chosen import scored_runs
     from seedlab.store.study import find_study
 
     study = find_study(options.study, options.studies)
     print("\n".join(format_status(status(study))))
     if options.grid:
-        print(f"\n{score_grid(study.records().values(), options.grid)}")
+        print(f"\n{score_grid(scored_runs(study), options.grid)}")
     return 0
 
 

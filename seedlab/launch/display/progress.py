@@ -74,6 +74,7 @@ class ProgressState:
     failed: set[str] = field(default_factory=set)
     packs: dict[Slot, PackState] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    settings: set[str] = field(default_factory=set)
     higher_is_better: bool = True
 
     def assigned(self, slot: Slot, work: WorkItem) -> None:
@@ -103,6 +104,7 @@ class ProgressState:
         (self.failed if event.kind == "failed" else self.recorded).add(event.run_id)
         if event.kind != "failed" and event.score is not None:
             self.higher_is_better = event.higher_is_better
+            self.settings.add(event.setting)
             # NaN is the score of a diverged run and has no place in an order.
             if event.score == event.score:
                 self.scores[event.run_id] = event.score
@@ -130,12 +132,14 @@ class ProgressState:
 
     @property
     def best(self) -> float | None:
-        """The best score of this launch."""
-        if not self.scores:
+        """The best score of this launch; None without scores, and with those of several settings."""
+        if not self.scores or len(self.settings) > 1:
             return None
         return (max if self.higher_is_better else min)(self.scores.values())
 
     @property
     def median(self) -> float | None:
-        """The median score of this launch."""
-        return statistics.median(self.scores.values()) if self.scores else None
+        """The median score of this launch; None where `best` is None."""
+        if not self.scores or len(self.settings) > 1:
+            return None
+        return statistics.median(self.scores.values())

@@ -27,6 +27,8 @@ def counts(progress: ProgressState) -> list[str]:
         parts.append(f"{len(progress.failed)} failed")
     if progress.best is not None and progress.median is not None:
         parts.append(f"best {progress.best:.4g}, median {progress.median:.4g}")
+    elif len(progress.settings) > 1:
+        parts.append(f"{len(progress.settings)} settings")
     return parts
 
 

@@ -7,8 +7,7 @@ are the interface to every analysis. They never contain a damaged run.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
+import math
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 
 from seedlab.errors import SeedlabError, nearest
 from seedlab.store.atomic_files import FULL, disk_full, dump_json, write_synced
+from seedlab.store.chosen import ScoredRun, scored
 from seedlab.store.run_arrays import flat_logits, from_parquet
 from seedlab.store.tables.foreign import refuse_foreign_tables
 from seedlab.store.tables.schema import (
@@ -34,7 +34,6 @@ from seedlab.store.tables.schema import (
 from seedlab.store.writable import check_folder
 
 if TYPE_CHECKING:
-    from seedlab.spec.run import RunSpec
     from seedlab.store.record import Record
     from seedlab.store.study import StudyFolder
 
@@ -151,7 +150,7 @@ class _Source:
     record: Record
 
     def runs(self, columns: Columns) -> pa.Table:
-        values = run_row(self.record, self.study.name)
+        values = run_row(scored(self.study, self.record), self.study.name)
         return pa.table([pa.array([values[n]], t) for n, t in _types(columns).items()], [*columns])
 
     def evaluations(self, columns: Columns) -> pa.Table:
@@ -196,8 +195,9 @@ class _Source:
         return table.append_column("run", run)
 
 
-def run_row(record: Record, study: str) -> dict[str, Any]:
+def run_row(scores: ScoredRun, study: str) -> dict[str, Any]:
     """Return a run's row of the table `runs`, by column."""
+    record = scores.record
     # Built from the record, so that a field that its release did not have is at its default.
     run = record.run_spec()
     values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
@@ -206,6 +206,8 @@ def run_row(record: Record, study: str) -> dict[str, Any]:
         **values,
         "run": record.run_id,
         "study": study,
+        "chosen_score": None if math.isnan(scores.chosen_score) else scores.chosen_score,
+        "chosen_step": scores.chosen_step,
         **{
             f"{stream}_seed": seed
             for stream, seed in (vars(run.seeds.resolved()) | record.seeds).items()
@@ -223,15 +225,8 @@ def run_row(record: Record, study: str) -> dict[str, Any]:
         "dropout": recipe.dropout,
         "max_length": run.task.max_length,
         "dtype": run.model.dtype,
-        "setting": setting_of(run),
+        "setting": run.setting,
     }
-
-
-def setting_of(run: RunSpec) -> str:
-    """Return 12 hexadecimal digits: a hash of everything in a run's identity but its seeds."""
-    identity = run.identity()
-    del identity["seeds"]
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _types(columns: Columns) -> dict[str, pa.DataType]:
