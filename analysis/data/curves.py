@@ -97,7 +97,9 @@ def fraction_steps(fractions: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return np.array([round(ratio * total) for ratio in ratios], dtype=np.int64)
 
 
-def curve_pools(curves: pd.DataFrame, *, lower_is_better: bool = False) -> Iterator[CurvePool]:
+def curve_pools(
+    curves: pd.DataFrame, *, lower_is_better: bool = False, from_start: bool = False
+) -> Iterator[CurvePool]:
     """The pools of a table of evaluations, in order of first appearance.
 
     Parameters
@@ -109,6 +111,9 @@ def curve_pools(curves: pd.DataFrame, *, lower_is_better: bool = False) -> Itera
         so incomplete curves are refused.
     lower_is_better : bool
         Negate the scores, so that higher is better in the pool.
+    from_start : bool
+        Keep evaluations at 0. The untrained model is never chosen, so estimates of the best
+        score leave them out; a figure may show them.
 
     Yields
     ------
@@ -128,6 +133,10 @@ def curve_pools(curves: pd.DataFrame, *, lower_is_better: bool = False) -> Itera
     require_columns(frame, (time,), "curves")
     # Nine digits: the same fraction may have been computed along two ways.
     frame["time"] = numbers(frame, time, "curves", missing_allowed=False).round(9)
+    if not from_start:
+        # Runs that were scored at 0 alone keep their row, and are refused as incomplete.
+        only = frame.groupby("run")["time"].transform("max") <= 0
+        frame = frame.loc[(frame["time"] > 0) | only]
     sign = -1.0 if lower_is_better else 1.0
     for (task, recipe), group in frame.groupby(["task", "recipe"], sort=False):
         matrix = _matrix(group, f"curves of {task}, {recipe}", time)

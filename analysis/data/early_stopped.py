@@ -59,7 +59,9 @@ def at_the_decision(study: Study) -> pd.DataFrame:
     if reached.empty:
         return pd.DataFrame()
     fraction = float(reached.min())
-    then = curves.loc[curves["fraction"] <= fraction + 1e-12].groupby("run")["signed"]
+    # The untrained model is never the best, unless no run was evaluated after it.
+    after = (curves["fraction"] > 0) | (fraction <= 0)
+    then = curves.loc[after & (curves["fraction"] <= fraction + 1e-12)].groupby("run")["signed"]
     best = sign * then.max()
     majority = study.runs.set_index("run")["majority"].reindex(best.index)
     failed = np.nan

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data import diagnostics as diagnostic_tables
+from analysis.data.chosen import chosen_scores
 from analysis.data.frames import (
     flags,
     integers,
@@ -66,6 +67,10 @@ SETTINGS = (
     "train_examples",
     "dtype",
 )
+NUMBERS = (
+    *("final_score", "best_score", "best_step", "chosen_score", "chosen_step"),
+    *("majority", "n_examples", "test_score", "seconds", "steps"),
+)
 UPWARD = frozenset({"max", "maximize", "maximise", "higher", "up", "true", "1"})
 DOWNWARD = frozenset({"min", "minimize", "minimise", "lower", "down", "false", "0"})
 
@@ -81,13 +86,15 @@ def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
     folder : path
         Folder with ``schema.json`` and the tables.
     score : {"best", "final"}
-        Which of a run's scores the analyses use (the column ``score``).
+        Which of a run's scores the analyses use (the column ``score``): the best evaluation after
+        step 0 (``chosen_score``; see :mod:`analysis.data.chosen`), or the last score.
 
     Raises
     ------
     TableError
         The folder, a table or a column is missing, the schema version is
-        not supported, a value cannot be parsed, or a cell occurs twice.
+        not supported, a value cannot be parsed, a cell occurs twice, or a run
+        has no evaluation after step 0 to choose.
     """
     if score not in ("best", "final"):
         raise OptionError(f"score is {score!r}; allowed: 'best', 'final'.")
@@ -99,7 +106,7 @@ def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
             f"{root}: there is no runs.parquet or runs.csv; export the study again, "
             "or read a plain table with read_table()."
         )
-    runs = _runs(frames["runs"], score, f"{root}/runs")
+    runs = _runs(frames["runs"], frames["evaluations"], score, f"{root}/runs")
     evaluations, steps, predictions, profiles, tokens = (frames[name] for name in TABLES[1:])
     return Study(
         runs=runs,
@@ -163,7 +170,9 @@ def _table(root: Path, name: str) -> pd.DataFrame | None:
     return None if frame.empty else frame
 
 
-def _runs(frame: pd.DataFrame, score: str, table: str) -> pd.DataFrame:
+def _runs(
+    frame: pd.DataFrame, evaluations: pd.DataFrame | None, score: str, table: str
+) -> pd.DataFrame:
     frame = frame.copy()
     for column, default in (("model", "unspecified"), ("recipe", "default")):
         if column not in frame:
@@ -175,7 +184,7 @@ def _runs(frame: pd.DataFrame, score: str, table: str) -> pd.DataFrame:
             optional = column not in ("init_seed", "order_seed")
             frame[column] = seeds(frame, column, table, missing_allowed=optional)
     check_statuses(frame, table)
-    for column in ("final_score", "best_score", "majority", "n_examples", "test_score", "seconds"):
+    for column in NUMBERS:
         if column in frame:
             frame[column] = typed_values(frame, column, table)
     if "majority" not in frame:
@@ -185,7 +194,9 @@ def _runs(frame: pd.DataFrame, score: str, table: str) -> pd.DataFrame:
     frame["higher_is_better"] = _direction(frame, table)
     if "best_score" not in frame:
         frame["best_score"] = frame["final_score"]
-    frame["score"] = frame[f"{score}_score"]
+    if score == "best":
+        frame[["chosen_score", "chosen_step"]] = chosen_scores(frame, evaluations, table)
+    frame["score"] = frame["chosen_score" if score == "best" else "final_score"]
     if "setting" in frame:
         frame["recipe"] = _recipes_by_setting(frame)
     check_one_value_per_group(frame, table)

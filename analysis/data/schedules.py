@@ -40,7 +40,8 @@ def schedule_scores(
         ``run, fraction, score`` and, optionally, ``epoch``: one row per
         evaluation; ``fraction`` of training in [0, 1], ``epoch`` either the
         progress in epochs (.1, .2, ... 3.0) or the number of the epoch.
-        Curves of other runs are ignored.
+        Curves of other runs are ignored, and so are evaluations at 0: the untrained
+        model is never chosen.
     schedules : sequence of {"final", "epoch", "every"}
         Those that the data do not allow are left out: all but "final" without
         `curves`, and "epoch" without an ``epoch`` column and `epochs`, which
@@ -110,11 +111,12 @@ def _best_of_curves(
     points = curves.loc[curves["run"].isin(final["run"])].reset_index(drop=True)
     points["score"] = numbers(points, "score", "curves", missing_allowed=False)
     points["fraction"] = numbers(points, "fraction", "curves", missing_allowed=False)
+    points = points.loc[points["fraction"] > 0]
     bare = ~final["run"].isin(points["run"])
     if bare.any():
         raise TableError(
-            f"curves: the run {final.loc[bare, 'run'].iloc[0]!r} has no evaluations, other runs "
-            "have; add them, or leave the curves out."
+            f"curves: the run {final.loc[bare, 'run'].iloc[0]!r} has no evaluations after the "
+            "start, other runs have; add them, or leave the curves out."
         )
     every = _with_final(final, points, lower_is_better)
     epoch = _epoch_numbers(points, epochs)

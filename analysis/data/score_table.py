@@ -1,10 +1,12 @@
 """A plain table of scores as a study: one row per run, or per run and evaluation.
 
-Columns ``task, init_seed, order_seed, score``; optional ``recipe, model, run,
+Columns ``task, init_seed, order_seed, score``, or ``seed`` in place of the two where one seed
+decides both; optional ``recipe, model, run,
 dropout_seed, fraction, epoch, step, failed, status, metric, majority,
 n_examples, final_score, best_score``; any others are kept. A table with a
 ``fraction`` (or ``epoch`` or ``step``) that varies within runs is in long form:
-its rows are evaluations and carry the curves.
+its rows are evaluations and carry the curves. An evaluation at 0 is the untrained model: it is in
+the curves and never the score of a run.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from analysis.data.frames import (
     require_columns,
     texts,
 )
-from analysis.data.run_status import at_chance, finished_runs
+from analysis.data.run_status import at_chance, finished_runs, marked_failed
 from analysis.data.run_values import (
     check_majority_option,
     check_one_value_per_group,
@@ -67,8 +69,8 @@ def read_table(
     Returns
     -------
     Study
-        In long form ``score`` and ``best_score`` are the best evaluation of the
-        run and ``final_score`` the last; otherwise all three are the score
+        In long form ``score`` is the best evaluation of the run after step 0,
+        ``best_score`` the best of all and ``final_score`` the last; otherwise all three are the score
         given, unless the table has columns for them. ``fraction`` is the step
         (or epoch) over the largest one of its group where it is not given.
 
@@ -90,6 +92,7 @@ def read_table(
     else:
         table, frame = str(source), read_frame(Path(source))
     frame, name = _with_one_metric(frame, metric, table)
+    frame = _with_both_seeds(frame, table)
     require_columns(frame, ("task", "init_seed", "order_seed", "score"), table)
     frame = _typed(frame, table)
     frame["metric"] = name
@@ -139,6 +142,27 @@ def _with_one_metric(
     if metric is not None and "score" not in frame.columns and metric in frame.columns:
         return frame.rename(columns={metric: "score"}), metric
     return frame.copy(), metric or "score"
+
+
+def _with_both_seeds(frame: pd.DataFrame, table: str) -> pd.DataFrame:
+    """The table with init and order seeds: a single ``seed`` decides both."""
+    both = [column for column in ("init_seed", "order_seed") if column in frame]
+    if "seed" not in frame:
+        if not both:
+            raise TableError(
+                f"{table}: there is no column of seeds. It holds: "
+                f"{', '.join(map(str, frame.columns))}. Name them 'init_seed' and 'order_seed', or "
+                "'seed' where one seed decides initial weights and order."
+            )
+        return frame
+    if both:
+        raise TableError(
+            f"{table}: the columns 'seed' and {' and '.join(map(repr, both))} are both there; "
+            "allowed: 'init_seed' and 'order_seed', or 'seed' alone, which then is both. Remove or "
+            "rename 'seed'."
+        )
+    seed = seeds(frame, "seed", table)
+    return frame.assign(seed=seed, init_seed=seed, order_seed=seed)
 
 
 def _typed(frame: pd.DataFrame, table: str) -> pd.DataFrame:
@@ -209,7 +233,7 @@ def _long_form(frame: pd.DataFrame, time: str, key: list[str], table: str) -> St
         frame["run"] = frame.groupby(key, sort=False, dropna=False).ngroup().map("run{}".format)
     twice = frame.duplicated(["run", time]).to_numpy(dtype=bool)
     refuse_rows(twice, frame.index, f"a second row for the same run and {time}; remove one.", table)
-    fixed = [c for c in (*cell_columns(frame), "status", "failed") if c in frame]
+    fixed = [c for c in ("seed", *cell_columns(frame), "status", "failed") if c in frame]
     for column in fixed:
         first = frame.groupby("run")[column].transform("first")
         changed = (frame[column].ne(first) & ~(frame[column].isna() & first.isna())).fillna(True)
@@ -226,11 +250,21 @@ def _long_form(frame: pd.DataFrame, time: str, key: list[str], table: str) -> St
     # Turned round where lower is better, so that one maximum serves both.
     signed = ordered["score"].where(ordered["higher_is_better"], -ordered["score"])
     best = ordered.loc[signed.groupby(ordered["run"]).idxmax()].set_index("run")["score"]
+    after = ordered.loc[ordered["fraction"] > 0]
+    first = signed[after.index].groupby(after["run"]).idxmax()
+    chosen = after.loc[first].set_index("run")["score"]
     per_run = ordered.groupby("run", sort=False)
     runs = frame.drop_duplicates("run").drop(
         columns=["fraction", "epoch", "step", "_diverged"], errors="ignore"
     )
-    runs["score"] = runs["best_score"] = runs["run"].map(best)
+    runs["best_score"], runs["score"] = runs["run"].map(best), runs["run"].map(chosen)
+    refuse_rows(
+        (runs["score"].isna() & ~marked_failed(runs)).to_numpy(dtype=bool),
+        runs.index,
+        f"the run has no evaluation after {time} 0, the untrained model, which is never its score; "
+        "add a later evaluation or remove the run.",
+        table,
+    )
     runs["final_score"] = runs["run"].map(per_run["score"].last())
     runs["diverged"] = runs["run"].map(per_run["_diverged"].any()).astype("bool")
     columns = ["run", "fraction", "epoch", "step", "score"]

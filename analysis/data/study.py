@@ -50,9 +50,9 @@ class Study:
         or diverged, as opposed to stopped early or still running), ``failed`` (bool:
         the final score does not beat ``majority``, or the loss became NaN),
         ``diverged`` (bool: a score was missing because the loss became NaN, and
-        stands at ``majority``), ``score`` (the one the analyses use: the best of
-        the run where curves or ``best_score`` exist), ``final_score``,
-        ``best_score``, ``metric`` (str), ``higher_is_better`` (bool),
+        stands at ``majority``), ``score`` (the one the analyses use: the best
+        evaluation after step 0 where evaluations exist), ``final_score``,
+        ``best_score`` (the best of all evaluations, step 0 included), ``metric`` (str), ``higher_is_better`` (bool),
         ``majority`` (float, NaN where unknown) and ``n_examples`` (float, NaN
         where unknown). Further columns of the source are kept.
     curves : DataFrame or None
@@ -226,8 +226,14 @@ def refuse_duplicate_cells(runs: pd.DataFrame, table: str) -> None:
     cell = again.iloc[0]
     same = runs.loc[(runs[columns].eq(cell) | (runs[columns].isna() & cell.isna())).all(axis=1)]
     first, second = int(same.index[0]), int(again.index[0])
-    what = ", ".join(f"{name}={cell[name]}" for name in columns)
+    named = dict(cell)
+    if "seed" in runs.columns:
+        # The table has one seed, which the two columns repeat.
+        del named["init_seed"], named["order_seed"]
+        named["seed"] = runs.loc[again.index[0], "seed"]
+    what = ", ".join(f"{name}={value}" for name, value in named.items())
     raise TableError(
         f"{table}: rows {first + 1} and {second + 1} are both the cell {what}; allowed is one run "
-        "per cell. Remove one of them, or distinguish repeats by a dropout_seed column."
+        "per cell. Remove one of them, name what differs between them in the column 'recipe', or "
+        "distinguish repeats by a dropout_seed column."
     )

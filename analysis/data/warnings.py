@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 
 from analysis.data.early_stopped import is_selected
+from analysis.data.seed_design import TOGETHER, seeds_move_together
 from analysis.data.study import Group, Study
 
 # True share .25: at 5 x 5 seeds the jackknife interval is .89 wide on average, at 10 x 10 .55.
@@ -55,9 +56,13 @@ def study_warnings(
     found: list[StudyWarning] = []
     for key, part in study.groups():
         found += one_seed(key, part)
-        found += few_levels(key, part)
-        found += wide_share(key, (shares or {}).get(key, {}))
-        found += incomplete_grid(key, part)
+        if seeds_move_together(part.runs):
+            # Their grid is a diagonal: neither its levels nor its empty cells mean anything.
+            found.append(StudyWarning("seeds move together", TOGETHER, key))
+        else:
+            found += few_levels(key, part)
+            found += wide_share(key, (shares or {}).get(key, {}))
+            found += incomplete_grid(key, part)
         found += incomplete_runs(key, part)
         found += same_split(key, part)
         found += unjudged_failures(key, part)

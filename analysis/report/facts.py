@@ -27,6 +27,7 @@ def answer_facts(group: GroupResults) -> dict[str, object]:
         "n_runs": len(runs),
         "n_failed": int(runs["failed"].sum()) if len(runs) else 0,
         "n_incomplete": len(group.recorded.incomplete_runs()),
+        "seeds_move_together": group.together,
     }
     if is_selected(group.recorded):
         table = at_the_decision(group.recorded)

@@ -61,7 +61,7 @@ def fraction_correlations(curves: pd.DataFrame) -> pd.DataFrame:
         the pool; every ordered pair once, the diagonal included.
     """
     frames = []
-    for pool in curve_pools(curves):
+    for pool in curve_pools(curves, from_start=True):
         times = pool.fractions
         frames.append(
             pd.DataFrame(

@@ -18,6 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from analysis.checks import check_choice
+from analysis.data.seed_design import TOGETHER
 from analysis.errors import DesignError
 from analysis.rounding import varies
 
@@ -256,6 +257,8 @@ def _require_connected(counts: Floats) -> None:
     size = n_init + n_order
     edges = coo_array((np.ones(len(rows)), (rows, n_init + columns)), shape=(size, size))
     parts, _ = connected_components(edges, directed=False)
+    if parts > 1 and parts == n_init == n_order:
+        raise DesignError(TOGETHER)
     if parts > 1:
         raise DesignError(
             f"the design falls into {parts} unconnected parts: no run links their seeds, so "

@@ -6,6 +6,7 @@ import numpy as np
 
 from analysis.data.early_stopped import STOPPED, is_selected
 from analysis.data.frames import row_dict
+from analysis.data.seed_design import TOGETHER
 from analysis.data.study import Study
 from analysis.figures.curves import drawn_runs, validation_curves
 from analysis.figures.heatmap import MOST_SEEDS, heatmap
@@ -26,12 +27,12 @@ class GridHeatmap(GroupFigure):
     title = "scores by seeds"
 
     def applies(self, group: GroupResults) -> bool:
-        """Whether a run was trained to its end."""
-        return bool(group.recorded.runs["complete"].any())
+        """Whether a run was trained to its end, and the seeds span a grid."""
+        return has_ended(group) and not group.together
 
     def missing(self, group: GroupResults) -> str:
-        """The reason why the group has no complete run."""
-        return group.missing["all"]
+        """The reason why there is no grid, or no complete run."""
+        return f"no heat map; {TOGETHER}" if has_ended(group) else group.missing["all"]
 
     def link(self, group: GroupResults) -> str:
         """The curves, where there are any."""
@@ -59,11 +60,11 @@ class ValidationCurves(GroupFigure):
 
     def applies(self, group: GroupResults) -> bool:
         """Whether evaluations during training were recorded."""
-        return group.study.curves is not None and GRID.applies(group)
+        return group.study.curves is not None and has_ended(group)
 
     def missing(self, group: GroupResults) -> str:
         """The remedy; without complete runs the heatmap's note is enough."""
-        if not GRID.applies(group):
+        if not has_ended(group):
             return ""
         return (
             "no curves. Record evaluations during training, or give a long table (run, fraction, "
@@ -79,7 +80,9 @@ class ValidationCurves(GroupFigure):
         return validation_curves(group.recorded)
 
 
-GRID = GridHeatmap()
+def has_ended(group: GroupResults) -> bool:
+    """Whether a run of the group was trained to its end."""
+    return bool(group.recorded.runs["complete"].any())
 
 
 def heatmap_caption(group: GroupResults) -> str:

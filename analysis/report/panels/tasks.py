@@ -34,6 +34,9 @@ class SeedsAcrossTasks:
             yield Missing("No seeds are common to two tasks with at least three levels.")
             return
         yield TableFile("seeds_across_tasks", seeds)
+        if all(group.together for group in groups):
+            # Both factors have the same means.
+            seeds = seeds.loc[seeds["factor"] == "init_seed"].assign(factor="seed")
         shown = seeds.assign(
             factor=seeds["factor"].str.replace("_", " "),
             spearman=[f"{v:.2f}" for v in seeds["spearman"]],

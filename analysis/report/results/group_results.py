@@ -14,6 +14,7 @@ from analysis.best_of_n.expected_max_table import expected_max_table
 from analysis.comparison.instability import instability
 from analysis.data.curves import curve_pools
 from analysis.data.early_stopped import is_selected, selection_text, unselected
+from analysis.data.seed_design import TOGETHER, seeds_move_together
 from analysis.data.study import Group, Study
 from analysis.errors import AnalysisError
 from analysis.formatting import digits_for
@@ -72,6 +73,11 @@ class GroupResults:
     def runs(self) -> pd.DataFrame:
         """The complete runs."""
         return self.study.complete_runs()
+
+    @property
+    def together(self) -> bool:
+        """Whether init and order seeds move together, so that there is no grid."""
+        return seeds_move_together(self.recorded.runs)
 
     @property
     def metric(self) -> str:
@@ -143,16 +149,19 @@ def analyse_group(
     else:
         group.attempt("variance", lambda: variance_components(study))
         group.attempt("spreads", lambda: seed_spreads(study))
-    group.attempt("seed_means", lambda: seed_means(study))
-    group.attempt("extremes", lambda: best_and_worst_seeds(study))
-    generator = next(streams)
+    generator, published = next(streams), next(streams)
     shuffles = shuffles_for(len(group.runs))
-    group.attempt("tests", lambda: factor_tests(study, generator, permutations=shuffles))
-    published = next(streams)
-    group.attempt(
-        "published_tests",
-        lambda: factor_tests(study, published, permutations=shuffles, method="dodge2020"),
-    )
+    if group.together:
+        tables = ("seed_means", "extremes", "tests", "published_tests")
+        group.missing.update(dict.fromkeys(tables, TOGETHER))
+    else:
+        group.attempt("seed_means", lambda: seed_means(study))
+        group.attempt("extremes", lambda: best_and_worst_seeds(study))
+        group.attempt("tests", lambda: factor_tests(study, generator, permutations=shuffles))
+        group.attempt(
+            "published_tests",
+            lambda: factor_tests(study, published, permutations=shuffles, method="dodge2020"),
+        )
     _of_curves(group, next(streams), next(streams))
     analyse_training(group)
     return group
