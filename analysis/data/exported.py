@@ -19,13 +19,13 @@ from analysis.data.chosen import chosen_scores
 from analysis.data.frames import (
     flags,
     integers,
-    is_missing,
     numbers,
     read_frame,
     refuse_rows,
     require_columns,
     texts,
 )
+from analysis.data.predictions import read_predictions
 from analysis.data.run_status import finished_runs
 from analysis.data.run_values import (
     check_one_value_per_group,
@@ -113,7 +113,9 @@ def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
         curves=None if evaluations is None else _curves(evaluations, runs, f"{root}/evaluations"),
         steps=None if steps is None else _steps(steps, f"{root}/steps"),
         predictions=(
-            None if predictions is None else _predictions(predictions, runs, f"{root}/predictions")
+            None
+            if predictions is None
+            else read_predictions(predictions, runs, f"{root}/predictions")
         ),
         profiles=(
             None
@@ -276,33 +278,3 @@ def _steps(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     # NaN is allowed: a diverged run has losses that are not finite.
     frame["train_loss"] = numbers(frame, "train_loss", table)
     return frame.sort_values(["run", "step"], kind="stable").reset_index(drop=True)
-
-
-def _predictions(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame | None:
-    frame = frame.assign(run=texts(frame, "run", table), label=numbers(frame, "label", table))
-    if "split" in frame and "split" in runs:
-        split = frame["run"].map(runs.set_index("run")["split"])
-        frame = frame.loc[texts(frame, "split", table) == split]
-        if frame.empty:
-            return None
-    twice = frame.duplicated(["run", "example"]).to_numpy(dtype=bool)
-    refuse_rows(twice, frame.index, "a second row for the same run and example; keep one.", table)
-    frame = frame.assign(example=integers(frame, "example", table))
-    if "logits" in frame:
-        return frame.reset_index(drop=True)
-    # Their place is their number: logit_10 comes after logit_9.
-    names = {str(column) for column in frame.columns}
-    flat = [f"logit_{i}" for i in range(len(names)) if f"logit_{i}" in names]
-    if not flat:
-        raise TableError(
-            f"{table}: the column 'logits' (or 'logit_0', 'logit_1', ...) is missing; "
-            "export the study again."
-        )
-    parsed = [numbers(frame, column, table).to_numpy() for column in flat]
-    # Logits that are not finite are NaN; a column beyond a task's classes is empty.
-    given = [~is_missing(frame[column]) | (i == 0) for i, column in enumerate(flat)]
-    classes = pd.Series(np.sum(given, axis=0), index=frame.index)
-    classes = classes.groupby(frame["run"].map(runs.set_index("run")["task"])).transform("max")
-    values = np.column_stack(parsed)
-    frame["logits"] = [list(row[:n]) for row, n in zip(values, classes, strict=True)]
-    return frame.drop(columns=flat).reset_index(drop=True)

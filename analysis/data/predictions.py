@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.data.frames import integers, is_missing, numbers, refuse_rows, texts
 from analysis.data.study import Study
 from analysis.errors import TableError
 
@@ -109,3 +110,49 @@ def predictions_of(study: Study) -> Predictions | None:
         return None
     chosen = runs.set_index("run").loc[list(names[finite])].reset_index()
     return Predictions(chosen, examples[:per_run], labels[0], logits[finite])
+
+
+def read_predictions(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame | None:
+    """Check an exported table of predictions; None if it has no row of the runs' split.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``run, example, label``, ``logits`` or ``logit_0, logit_1, ...``, and ``split`` or not.
+    runs : DataFrame
+        The runs, with ``run``, ``task`` and ``split`` or not.
+    table : str
+        Name of the table in messages.
+
+    Raises
+    ------
+    TableError
+        A value is of the wrong kind, a row occurs twice, or there are no logits.
+    """
+    frame = frame.assign(run=texts(frame, "run", table), label=numbers(frame, "label", table))
+    if "split" in frame and "split" in runs:
+        split = frame["run"].map(runs.set_index("run")["split"])
+        frame = frame.loc[texts(frame, "split", table) == split]
+        if frame.empty:
+            return None
+    twice = frame.duplicated(["run", "example"]).to_numpy(dtype=bool)
+    refuse_rows(twice, frame.index, "a second row for the same run and example; keep one.", table)
+    frame = frame.assign(example=integers(frame, "example", table))
+    if "logits" in frame:
+        return frame.reset_index(drop=True)
+    # Their place is their number: logit_10 comes after logit_9.
+    names = {str(column) for column in frame.columns}
+    flat = [f"logit_{i}" for i in range(len(names)) if f"logit_{i}" in names]
+    if not flat:
+        raise TableError(
+            f"{table}: the column 'logits' (or 'logit_0', 'logit_1', ...) is missing; "
+            "export the study again."
+        )
+    parsed = [numbers(frame, column, table).to_numpy() for column in flat]
+    # Logits that are not finite are NaN; a column beyond a task's classes is empty.
+    given = [~is_missing(frame[column]) | (i == 0) for i, column in enumerate(flat)]
+    classes = pd.Series(np.sum(given, axis=0), index=frame.index)
+    classes = classes.groupby(frame["run"].map(runs.set_index("run")["task"])).transform("max")
+    values = np.column_stack(parsed)
+    frame["logits"] = [list(row[:n]) for row, n in zip(values, classes, strict=True)]
+    return frame.drop(columns=flat).reset_index(drop=True)

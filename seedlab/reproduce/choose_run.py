@@ -24,10 +24,11 @@ def choose(study: StudyFolder, which: str, score: str = "best") -> str:
     ----------
     study : StudyFolder
     which : str
-        ``best``, ``median`` (the lower of two middle ones), a run id or the beginning of one.
+        ``best``, ``median`` (by final score, the lower of two middle ones), a run id or the
+        beginning of one.
     score : {"best", "final"}
-        Score by which runs are ranked (`ScoredRun.reported`): the best evaluation after step 0, or
-        the last one. Of equal runs the one with the better final score ranks higher.
+        Score of which the best run has the best (`ScoredRun.reported`): the best evaluation after
+        step 0, or the last one. Of equal runs the one with the better final score is chosen.
 
     Raises
     ------
@@ -55,9 +56,10 @@ def choose(study: StudyFolder, which: str, score: str = "best") -> str:
             "--grid best` shows a table for each."
         )
     sign = 1.0 if records[0].direction == "max" else -1.0
+    by = score if which == "best" else "final"
     ranked = sorted(
         runs,
-        key=lambda r: (sign * r.reported(score), sign * r.record.final_score, r.record.run_id),
+        key=lambda r: (sign * r.reported(by), sign * r.record.final_score, r.record.run_id),
     )
     return ranked[-1 if which == "best" else (len(ranked) - 1) // 2].record.run_id
 

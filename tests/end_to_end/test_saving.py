@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from seedlab.commands.cli import main
+from seedlab.store.chosen import scored
 from seedlab.store.study import find_study
 from tests.suites.command_line import SMALL
 from tests.suites.small_grid import records
@@ -39,6 +40,8 @@ def test_a_saved_model_predicts_the_recorded_logits(
     about = json.loads(Path("best-model/seedlab.json").read_text())
     assert len({file.stat().st_mode for file in Path("best-model").iterdir()}) == 1
     stored = find_study("small").read(about["run"])
+    run = scored(find_study("small"), stored.record)
+    assert (about["chosen_score"], about["chosen_step"]) == (run.chosen_score, run.chosen_step)
     from transformers import AutoModelForSequenceClassification
 
     model = AutoModelForSequenceClassification.from_pretrained("best-model").eval()
@@ -49,9 +52,9 @@ def test_a_saved_model_predicts_the_recorded_logits(
     table = pd.DataFrame({"text": ["the dog sleeps .", "the dog sleep ."], "id": [1, 2]})
     table.to_csv("new.csv", index=False)
     assert main(["predict", "best-model", "new.csv", "--out", "scored.csv"]) == 0
-    scored = pd.read_csv("scored.csv")
-    assert list(scored.id) == [1, 2]
-    shares = scored[[c for c in scored if c.startswith("p_")]]
+    predicted = pd.read_csv("scored.csv")
+    assert list(predicted.id) == [1, 2]
+    shares = predicted[[c for c in predicted if c.startswith("p_")]]
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-5)
     assert main(["save", "small", "best", "best-model"]) == 2
     assert "exists and is not an empty folder" in capsys.readouterr().err

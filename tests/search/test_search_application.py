@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 # Registers seedlab's configuration before Hydra's fixtures remember what is registered.
 import seedlab.application.app  # noqa: F401
 from seedlab.commands.cli import main
+from seedlab.store.chosen import scored_runs
 from seedlab.store.study import StudyFolder
 from tests.suites import launch_toy
 from tests.suites.toy_bench import Toy, create_hydra, quiet_launcher
@@ -110,15 +111,15 @@ def test_seedlabs_own_runs_are_judged_by_their_records(
     assert main(command) == 0
     # Settings that differ in their learning rate share the pack of an order seed.
     assert "4 runs: 0 on record, 4 to train in 2 packs" in capsys.readouterr().out
-    records = StudyFolder(tmp_path / "studies" / "search").records().values()
+    runs = list(scored_runs(StudyFolder(tmp_path / "studies" / "search")))
     trials = optuna.load_study(
         study_name="search", storage=f"sqlite:///{tmp_path}/studies/search/optuna.db"
     ).trials
     for trial in trials:
         rate = float(trial.params["recipe.optimizer.learning_rate"])
-        mine = [r for r in records if r.run_spec().recipe.optimizer.learning_rate == rate]
+        mine = [r for r in runs if r.record.run_spec().recipe.optimizer.learning_rate == rate]
         assert len(mine) == 2
-        assert trial.value == np.mean([r.failed for r in mine])
-        assert sorted(trial.user_attrs["scores"]) == sorted(r.best_score for r in mine)
+        assert trial.value == np.mean([r.record.failed for r in mine])
+        assert sorted(trial.user_attrs["scores"]) == sorted(r.chosen_score for r in mine)
     assert main([*command, "hydra.sweeper.direction=minimize"]) == 2
     assert "the task's metric is one to maximize" in capsys.readouterr().err

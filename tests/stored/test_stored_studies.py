@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from analysis.data.exported import read_study
 from seedlab.commands.cli import main
 from seedlab.early_stopping.cohort import Cohort
 from seedlab.spec.build import read_stored
@@ -26,6 +27,7 @@ STUDIES = (
 MOVED = ("intermediate", "table")
 """Studies whose records name a place of the machine that trained them."""
 EXTENDED = ("unfinished", "grid", "stopped", "search", "search_sqlite")
+CHOSEN = ["run", "score", "chosen_score", "chosen_step"]
 PACKED, SERIAL = ("grid", "1c34e79a3c368635f311"), ("serial", "bcb5ee8e9f0cba22f559")
 
 
@@ -97,6 +99,12 @@ def test_the_tables_hold_what_0_1_exported(place, study):
         # Later releases may add columns; those of 0.1 keep their names, order and values.
         assert [name for name in now if name in set(then)] == list(then)
         pd.testing.assert_frame_equal(now[list(then)], then, check_exact=True)
+    # The tables of 0.1 have no chosen scores: the analysis takes them from the evaluations.
+    schema = (Path("made") / "schema.json").read_text()
+    (place / "tables" / study / "schema.json").write_text(schema)
+    then, now = (read_study(folder).runs for folder in (place / "tables" / study, "made"))
+    pd.testing.assert_frame_equal(then[CHOSEN], now[CHOSEN], check_exact=True)
+    assert (then["chosen_step"] > 0).all() or study == "diverged"
 
 
 def test_every_record_and_its_arrays_are_sound(place):

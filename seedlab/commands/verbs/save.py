@@ -14,7 +14,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run",
         metavar="RUN|best|median",
-        help="a run's id or the beginning of it; or by the best score after step 0",
+        help="a run's id or the beginning of it; best: by the best score after step 0; median: by "
+        "the final score",
     )
     parser.add_argument("out", metavar="DIR", type=Path, help="a new or empty folder")
 

@@ -101,6 +101,65 @@ def test_final_scores_may_be_chosen(tmp_path):
         read_study(folder, score="worst")
 
 
+def with_step_0(best_step=True):
+    """Run a is best before training, b after it; c diverged and d was stopped."""
+    frames = tables()
+    start = frames["evaluations"].drop_duplicates(["run", "split", "metric"])
+    start = start.assign(step=0, fraction=0.0, epoch=0.0, value=start["run"].map({"a": 0.95}))
+    start["value"] = start["value"].fillna(0.5)
+    frames["evaluations"] = pd.concat([start, frames["evaluations"]], ignore_index=True)
+    frames["runs"]["best_score"] = [0.95, 0.7, 0.6, 0.55]
+    if best_step:
+        frames["runs"] = frames["runs"].assign(best_step=[0, 20, 10, 10], steps=[20, 20, 20, 10])
+    return frames
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize("best_step", [True, False])
+def test_an_export_without_chosen_scores_gets_them_from_its_evaluations(tmp_path, kind, best_step):
+    """The score of the untrained model is in the curve and in best_score, and is never chosen."""
+    study = read_study(export(tmp_path, with_step_0(best_step), kind))
+    runs = study.runs
+    assert runs["score"].tolist() == runs["chosen_score"].tolist() == [0.8, 0.7, 0.6, 0.55]
+    assert runs["chosen_step"].tolist() == [10, 20, 10, 10]
+    assert runs["best_score"].iloc[0] == 0.95
+    assert study.curves.groupby("run")["score"].max()["a"] == 0.95
+
+
+def test_of_equal_scores_the_first_after_step_0_is_chosen(tmp_path):
+    frames = with_step_0()
+    frames["evaluations"].loc[frames["evaluations"]["run"] == "a", "value"] = 0.95
+    assert read_study(export(tmp_path, frames)).runs["chosen_step"].iloc[0] == 10
+
+
+def test_the_exported_chosen_score_is_used(tmp_path):
+    chosen = {"chosen_score": [0.81, 0.71, np.nan, np.nan], "chosen_step": [10, 20, np.nan, np.nan]}
+    frames = with_step_0()
+    runs = frames["runs"].assign(**chosen)
+    study = read_study(export(tmp_path, frames | {"runs": runs}))
+    # A diverged run without an evaluation has the chance value.
+    assert study.runs["score"].fillna(-1).tolist() == [0.81, 0.71, 0.5, -1]
+
+
+def test_without_evaluations_a_best_score_at_step_0_says_what_is_missing(tmp_path):
+    runs = with_step_0()["runs"]
+    message = (
+        r"row 1, column 'best_score' is the score of step 0, the untrained model, which is never "
+        r"chosen, and the best score after it is missing\. Export the study again"
+    )
+    with pytest.raises(TableError, match=message):
+        read_study(export(tmp_path, {"runs": runs}))
+    assert read_study(tmp_path, score="final").runs["score"].iloc[0] == 0.7
+    later = read_study(export(tmp_path, {"runs": runs.assign(best_step=[10, 20, 10, 10])}))
+    assert later.runs["score"].tolist() == runs["best_score"].tolist()
+
+
+def test_a_run_that_was_never_trained_is_refused(tmp_path):
+    runs = tables()["runs"].assign(chosen_score=[np.nan, 0.7, np.nan, np.nan])
+    with pytest.raises(TableError, match=r"row 1, column 'chosen_score' is empty: .*--score final"):
+        read_study(export(tmp_path, {"runs": runs}))
+
+
 def test_only_the_runs_table_is_needed(tmp_path):
     study = read_study(export(tmp_path, {"runs": tables()["runs"]}))
     assert study.curves is study.steps is study.predictions is None
@@ -141,7 +200,8 @@ def test_what_is_read_is_what_the_exporter_promises():
     for table, columns in REQUIRED.items():
         assert set(columns) <= set(schema.TABLES[table])
     assert set(SETTINGS) <= set(schema.TABLES["runs"])
-    read = {"direction", "best_score", "majority", "n_examples", "split", "failed", "setting"}
+    read = {"chosen_score", "chosen_step", "best_step", "steps"}
+    read |= {"direction", "best_score", "majority", "n_examples", "split", "failed", "setting"}
     assert read | set(SEED_COLUMNS) <= set(schema.TABLES["runs"])
     assert "logits" in schema.TABLES["predictions"]
     for status in ("finished", "diverged", "stopped"):

@@ -7,6 +7,7 @@ import pytest
 from analysis.best_of_n.expected_max import expected_max
 from analysis.best_of_n.expected_max_table import COLUMNS, expected_max_table
 from analysis.data.schedules import schedule_scores
+from analysis.errors import TableError
 
 RUNS = pd.DataFrame(
     {"task": "rte", "recipe": "plain", "run": ["a", "b"], "score": [0.6, 0.7], "init_seed": [0, 1]}
@@ -30,6 +31,15 @@ def test_the_three_schedules():
     assert scores_of(frame, "final") == {"a": 0.6, "b": 0.7}
     assert scores_of(frame, "epoch") == {"a": 0.65, "b": 0.72}
     assert scores_of(frame, "every") == {"a": 0.9, "b": 0.72}
+
+
+def test_an_evaluation_at_the_start_is_never_chosen():
+    start = pd.DataFrame({"run": ["a", "b"], "fraction": 0.0, "score": [0.99, 0.98]})
+    frame = schedule_scores(RUNS, pd.concat([start, CURVES]), epochs=2)
+    assert scores_of(frame, "epoch") == {"a": 0.65, "b": 0.72}
+    assert scores_of(frame, "every") == {"a": 0.9, "b": 0.72}
+    with pytest.raises(TableError, match=r"the run 'a' has no evaluations after the start"):
+        schedule_scores(RUNS, pd.concat([start, CURVES.iloc[4:]]))
 
 
 @pytest.mark.parametrize("epoch", [[0.5, 1.0, 1.5, 2.0], [1, 1, 2, 2]])

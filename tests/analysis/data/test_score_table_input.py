@@ -111,6 +111,46 @@ def test_long_form_carries_curves():
     assert study.curves["fraction"].tolist() == [0.5, 1.0] * 4
 
 
+def test_an_evaluation_at_the_start_is_in_the_curve_and_never_the_score():
+    start = long_rows().iloc[:4].assign(fraction=0.0, score=[0.9, 0.1, 0.1, 0.1])
+    study = read_table(pd.concat([start, long_rows()]), majority=0.527)
+    assert study.runs["score"].tolist() == [0.6, 0.7, 0.6, 0.65]
+    assert study.runs["best_score"].iloc[0] == 0.9
+    assert study.curves["score"].max() == 0.9
+    only = pd.concat([start.iloc[:1], long_rows().iloc[[1, 5]]])
+    with pytest.raises(TableError, match=r"row 1, the run has no evaluation after fraction 0"):
+        read_table(only, majority=0.527)
+
+
+def test_a_single_seed_is_both_seeds():
+    frame = pd.DataFrame({"task": "rte", "seed": [13, 42], "score": [0.6, 0.7], "lr": 2e-5})
+    runs = read_table(frame).runs
+    assert runs["init_seed"].tolist() == runs["order_seed"].tolist() == [13, 42]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            {"seed": [1, 2], "init_seed": [1, 2]},
+            r"the columns 'seed' and 'init_seed' are both there",
+        ),
+        (
+            {"seed": [1, 2], "init_seed": [1, 2], "order_seed": [1, 2]},
+            r"'seed' and 'init_seed' and 'order_seed' are both there; allowed: 'init_seed' and "
+            r"'order_seed', or 'seed' alone",
+        ),
+        ({}, r"there is no column of seeds\. It holds: task, score\. Name them 'init_seed' and"),
+        ({"init_seed": [1, 2]}, r"the column 'order_seed' is missing"),
+        ({"seed": [1, 1.5]}, r"row 2, column 'seed': .*1\.5\)? is not an integer"),
+        ({"seed": [1, 1]}, r"both the cell .*seed=1; allowed is one run .*in the column 'recipe'"),
+    ],
+)
+def test_seeds_that_are_not_named_or_named_twice_are_refused(columns, message):
+    with pytest.raises(TableError, match=message):
+        read_table(pd.DataFrame({"task": "rte", "score": [0.6, 0.7], **columns}))
+
+
 def test_long_form_lower_is_better():
     study = read_table(long_rows(), higher_is_better=False)
     assert study.runs["best_score"].tolist() == [0.5, 0.5, 0.55, 0.6]

@@ -34,6 +34,18 @@ def test_each_rule_fires_on_a_minimal_study():
     assert rules(read(stopped)) == ["incomplete grid", "stopped runs"]
 
 
+def test_seeds_that_move_together_are_no_grid_with_missing_cells():
+    """By the data: a single seed, equal seeds, or one order seed for every init seed."""
+    seed = pd.DataFrame({"task": "t", "seed": range(3), "score": [0.5, 0.6, 0.7]})
+    equal = seed.rename(columns={"seed": "init_seed"}).assign(order_seed=range(3))
+    for table in (seed, equal, equal.assign(order_seed=[7, 9, 8])):
+        assert rules(read(table)) == ["seeds move together"]
+    assert rules(read(equal.assign(order_seed=[0, 1, 1]))) == ["few levels"] * 2 + [
+        "incomplete grid"
+    ]
+    assert rules(read(seed.iloc[:1])) == ["one seed"]
+
+
 def test_selection_on_the_reported_split():
     low = frame(recipe="r")
     both = pd.concat([low.assign(fraction=0.5), low.assign(fraction=1.0, score=low["score"] - 0.1)])

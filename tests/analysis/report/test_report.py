@@ -12,7 +12,9 @@ import pytest
 
 from analysis.best_of_n.expected_max import expected_max
 from analysis.best_of_n.expected_max_table import COLUMNS as BEST
+from analysis.comparison.compare import compare
 from analysis.data.score_table import read_table
+from analysis.data.seed_design import TOGETHER
 from analysis.data.study import Study, concat_studies
 from analysis.errors import OptionError, TableError
 from analysis.report import useful_workers, write_report
@@ -20,7 +22,9 @@ from analysis.report.answers import answer_text
 from analysis.report.facts import answer_facts, mean_difference
 from analysis.report.html.embed import columnar, script_json
 from analysis.report.html.page import _runs_table
+from analysis.report.panels.grids import GridHeatmap
 from analysis.report.panels.scores import BARS
+from analysis.report.panels.variance import ExtremeSeeds, SeedRanking, VarianceShares
 from analysis.report.results.group_results import (
     GroupResults,
     analyse_group,
@@ -28,8 +32,9 @@ from analysis.report.results.group_results import (
     shuffles_for,
     tabulated_ns,
 )
+from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import Missing, Panel
-from analysis.report.sections.section import Section
+from analysis.report.sections.section import Outline, Section
 from analysis.report.write import gathered
 from analysis.stopping.value import COLUMNS as STOPPING
 from tests.suites.made_studies import complete, curved, plain
@@ -162,6 +167,32 @@ def test_answer_of_few_runs():
     words = " ".join(answer_text(analysed(row), answer_facts(analysed(row))))
     assert "shares of init and order in the variance are unknown" in words
     assert "at least 2 of each" in words
+
+
+def test_seeds_that_move_together_have_no_grid_and_every_other_result():
+    scores = np.linspace(0.4, 0.8, 12)
+    table = pd.DataFrame({"task": "t", "seed": range(12), "score": scores, "failed": scores < 0.5})
+    groups = [analysed(read_table(table.assign(recipe=name))) for name in ("a", "b")]
+    group = groups[0]
+    facts = answer_facts(group)
+    assert facts["seeds_move_together"] is True
+    assert "p_values" not in facts
+    assert "unknown: init and order seeds move together" in " ".join(answer_text(group, facts))
+    assert not any(part.applies(group) for part in (GridHeatmap(), SeedRanking(), ExtremeSeeds()))
+    report = ReportResults(group.study, groups)
+    for parts, note in (
+        ((GridHeatmap(),), f"t: no heat map; {TOGETHER}"),
+        (
+            (VarianceShares(), SeedRanking(), ExtremeSeeds()),
+            f"t: no variance shares; {TOGETHER}",
+        ),
+    ):
+        section = Outline("x", "x", "", parts).fill(report)
+        assert (section.panels, section.missing) == ([], [note])
+    assert {"failure", "expected_max"} <= set(group.tables)
+    assert not {"seed_means", "extremes", "tests", "published_tests"} & set(group.tables)
+    pairs = compare(concat_studies([g.study for g in groups]), np.random.default_rng(0))
+    assert pairs["n_pairs"].tolist() == [12]
 
 
 def test_what_is_missing_is_said(tmp_path):

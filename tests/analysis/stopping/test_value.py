@@ -9,6 +9,7 @@ from scipy.stats import spearmanr
 
 from analysis.best_of_n.expected_max import expected_max
 from analysis.data.curves import curve_pools, fraction_steps
+from analysis.errors import TableError
 from analysis.stopping.plans import affordable_plans
 from analysis.stopping.rank_correlation import fraction_correlations, rank_correlations
 from analysis.stopping.value import COLUMNS, early_stopping_table, plan_values
@@ -177,6 +178,17 @@ def test_steps_are_used_where_they_are_known():
     pool = next(curve_pools(frame))
     assert pool.steps.tolist() == [12, 115]
     np.testing.assert_array_equal(pool.best_so_far, [[0.1, 0.2], [0.3, 0.3]])
+
+
+def test_the_untrained_model_is_no_best_score_so_far():
+    start = frame_of(np.array([[0.9, 0.2, 0.1], [0.1, 0.3, 0.4]]), fractions=[0.0, 0.5, 1.0])
+    pool = next(curve_pools(start))
+    assert pool.fractions.tolist() == [0.5, 1.0]
+    np.testing.assert_array_equal(pool.best_so_far, [[0.2, 0.2], [0.3, 0.4]])
+    whole = next(curve_pools(start, from_start=True))
+    assert whole.fractions.tolist() == [0.0, 0.5, 1.0]
+    with pytest.raises(TableError, match="the run 'r0' has no evaluation at fraction"):
+        next(curve_pools(start.drop(index=[1, 2])))
 
 
 TWO_RUNS = frame_of(np.array([[0.1, 0.2], [0.3, 0.4]]))
