@@ -52,7 +52,7 @@ def choose(study: StudyFolder, which: str, score: str = "best") -> str:
         named = sorted(f"{r.n_examples} examples, majority {r.majority:.3f}" for r in sets.values())
         raise SeedlabError(
             f"study '{study.name}' has runs with several validation sets ({'; '.join(named)}), whose "
-            f"scores can't be ranked together; name the run instead of '{which}'. `seedlab status "
+            f"scores can't be ranked together; name the run instead of '{which}'. `seedlab status {study.name} "
             "--grid best` shows a table for each."
         )
     sign = 1.0 if records[0].direction == "max" else -1.0

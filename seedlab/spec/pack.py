@@ -38,7 +38,7 @@ class EngineSpec:
     """packed, on a GPU: always compute `width` runs, so that a run's bits do not change when
     another run of its stack ends; an empty slot costs as much as a run"""
     score: str = "best"
-    """best | final: the validation score that a job reports to Hydra"""
+    """best (after step 0) | final: the validation score that a job reports to Hydra"""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from seedlab.reproduce.retrain import repeat
 from seedlab.spec.early_stopping import EarlyStoppingSpec
 from seedlab.spec.pack import form_packs
 from seedlab.store.checkpoints import Checkpoints
+from seedlab.store.chosen import scored
 from seedlab.store.study import StudyFolder
 from tests.suites.stopping_cohort import (
     ENGINE,
@@ -68,7 +69,7 @@ def test_stopped_runs_are_rows_with_their_partial_curves(
         stored = study.read(run_id)
         assert stored.arrays.losses.tobytes() == full.arrays.losses[:STEP].tobytes()
         assert record.best_score == max(study.curve(record).values())
-        assert record.reported("final") == record.best_score
+        assert scored(study, record).reported("final") == record.best_score
         assert compare(stored, repeat(stored)).equal
         break
     outcome = cohort.outcome()

@@ -100,8 +100,7 @@ def test_the_tables_hold_what_0_1_exported(place, study):
         assert [name for name in now if name in set(then)] == list(then)
         pd.testing.assert_frame_equal(now[list(then)], then, check_exact=True)
     # The tables of 0.1 have no chosen scores: the analysis takes them from the evaluations.
-    schema = (Path("made") / "schema.json").read_text()
-    (place / "tables" / study / "schema.json").write_text(schema)
+    (place / "tables" / study / "schema.json").write_text('{"schema_version": 1}')
     then, now = (read_study(folder).runs for folder in (place / "tables" / study, "made"))
     pd.testing.assert_frame_equal(then[CHOSEN], now[CHOSEN], check_exact=True)
     assert (then["chosen_step"] > 0).all() or study == "diverged"
