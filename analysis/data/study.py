@@ -52,7 +52,8 @@ class Study:
         ``diverged`` (bool: a score was missing because the loss became NaN, and
         stands at ``majority``), ``score`` (the one the analyses use: the best
         evaluation after step 0 where evaluations exist), ``final_score``,
-        ``best_score`` (the best of all evaluations, step 0 included), ``metric`` (str), ``higher_is_better`` (bool),
+        ``best_score`` (the best of all evaluations, step 0 included),
+        ``metric`` (str), ``higher_is_better`` (bool),
         ``majority`` (float, NaN where unknown) and ``n_examples`` (float, NaN
         where unknown). Further columns of the source are kept.
     curves : DataFrame or None

@@ -23,7 +23,7 @@ from analysis.figures.theme import (
 )
 
 SCHEDULES = {
-    "every": "best of all evaluations",
+    "every": "best evaluation after step 0",
     "epoch": "one evaluation per epoch",
     "final": "score at the end only",
 }

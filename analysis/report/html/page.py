@@ -26,6 +26,7 @@ RUN_COLUMNS = (
     "task",
     "model",
     "recipe",
+    "seed",
     "init_seed",
     "order_seed",
     "dropout_seed",
@@ -122,6 +123,9 @@ def runs_frame(runs: pd.DataFrame) -> pd.DataFrame:
         shown.remove("final_score")
     if "dropout_seed" in shown and (runs["dropout_seed"] == runs["order_seed"]).all():
         shown.remove("dropout_seed")
+    if "seed" in shown and runs["seed"].notna().all():
+        # A table's one seed, which the other two repeat.
+        shown = [c for c in shown if c not in ("init_seed", "order_seed")]
     kept = [c for c in shown if c not in fixed or runs[c].nunique(dropna=False) > 1]
     frame = runs[kept].copy()
     for column in frame.columns:

@@ -21,7 +21,7 @@ from analysis.report import useful_workers, write_report
 from analysis.report.answers import answer_text
 from analysis.report.facts import answer_facts, mean_difference
 from analysis.report.html.embed import columnar, script_json
-from analysis.report.html.page import _runs_table
+from analysis.report.html.page import _runs_table, runs_frame
 from analysis.report.panels.grids import GridHeatmap
 from analysis.report.panels.scores import BARS
 from analysis.report.panels.variance import ExtremeSeeds, SeedRanking, VarianceShares
@@ -173,6 +173,7 @@ def test_seeds_that_move_together_have_no_grid_and_every_other_result():
     scores = np.linspace(0.4, 0.8, 12)
     table = pd.DataFrame({"task": "t", "seed": range(12), "score": scores, "failed": scores < 0.5})
     groups = [analysed(read_table(table.assign(recipe=name))) for name in ("a", "b")]
+    assert list(runs_frame(groups[0].study.runs)) == ["seed", "score", "failed", "run"]
     group = groups[0]
     facts = answer_facts(group)
     assert facts["seeds_move_together"] is True
