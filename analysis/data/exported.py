@@ -30,6 +30,7 @@ from analysis.data.run_status import finished_runs
 from analysis.data.run_values import (
     check_one_value_per_group,
     check_statuses,
+    direction,
     seeds,
     typed_values,
 )
@@ -71,8 +72,6 @@ NUMBERS = (
     *("final_score", "best_score", "best_step", "chosen_score", "chosen_step"),
     *("majority", "n_examples", "test_score", "seconds", "steps"),
 )
-UPWARD = frozenset({"max", "maximize", "maximise", "higher", "up", "true", "1"})
-DOWNWARD = frozenset({"min", "minimize", "minimise", "lower", "down", "false", "0"})
 
 
 def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
@@ -193,7 +192,7 @@ def _runs(
         frame["majority"] = np.nan
     if "failed" in frame:
         frame["failed"] = flags(frame, "failed", table)
-    frame["higher_is_better"] = _direction(frame, table)
+    frame["higher_is_better"] = direction(frame, table)
     if "best_score" not in frame:
         frame["best_score"] = frame["final_score"]
     if score == "best":
@@ -219,20 +218,6 @@ def _recipes_by_setting(frame: pd.DataFrame) -> pd.Series:
         names = names.where(settings_of_name == 1, names + ", setting " + part["setting"])
         named.loc[part.index] = names
     return named
-
-
-def _direction(frame: pd.DataFrame, table: str) -> pd.Series:
-    column = next((c for c in ("direction", "higher_is_better") if c in frame), None)
-    if column is None:
-        return pd.Series(True, index=frame.index)
-    lowered = texts(frame, column, table).str.lower()
-    refuse_rows(
-        ~lowered.isin(UPWARD | DOWNWARD).to_numpy(dtype=bool),
-        frame.index,
-        f"column {column!r}: is no direction; allowed: 'max' (higher is better) or 'min'.",
-        table,
-    )
-    return lowered.isin(UPWARD).astype("bool")
 
 
 def _curves(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame | None:

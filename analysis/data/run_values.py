@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from analysis.data.frames import counted, integers, numbers, refuse_rows
+from analysis.data.frames import counted, integers, numbers, refuse_rows, texts
 from analysis.data.study import COMPLETE_STATUSES, GROUP_COLUMNS
 from analysis.errors import OptionError
 
@@ -18,6 +18,8 @@ STATUSES = (*sorted(COMPLETE_STATUSES), "stopped", "running")
 LARGEST_SCORE = 1e100
 # Scores that were written with other numbers of digits differ by rounding.
 ROUNDED = 1e-9
+UPWARD = frozenset({"max", "maximize", "maximise", "higher", "up", "true", "1"})
+DOWNWARD = frozenset({"min", "minimize", "minimise", "lower", "down", "false", "0"})
 OF_GROUP = ("higher_is_better", "majority", "n_examples")
 
 
@@ -57,6 +59,21 @@ def seeds(
 ) -> pd.Series:
     """A column of seeds: whole numbers from 0 to 2^63 - 1."""
     return integers(frame, column, table, missing_allowed=missing_allowed, least=0)
+
+
+def direction(frame: pd.DataFrame, table: str) -> pd.Series:
+    """Whether higher scores are better, from an exported direction; True where there is none."""
+    column = next((c for c in ("direction", "higher_is_better") if c in frame), None)
+    if column is None:
+        return pd.Series(True, index=frame.index)
+    lowered = texts(frame, column, table).str.lower()
+    refuse_rows(
+        ~lowered.isin(UPWARD | DOWNWARD).to_numpy(dtype=bool),
+        frame.index,
+        f"column {column!r}: is no direction; allowed: 'max' (higher is better) or 'min'.",
+        table,
+    )
+    return lowered.isin(UPWARD).astype("bool")
 
 
 def check_statuses(frame: pd.DataFrame, table: str) -> None:
