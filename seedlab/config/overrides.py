@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 
 from seedlab.config.experiments import experiment_overrides, find_option
 from seedlab.config.settings import known_keys
+from seedlab.config.sweeps import check_sweep, grid_sweeps, is_size, unreadable
 from seedlab.errors import SeedlabError, nearest
 from seedlab.paths import conf_folder
 
@@ -20,6 +21,7 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
 
     - ``model=NAME`` for a NAME without a file in conf/model becomes a hub name,
     - ``experiment=NAME`` and ``experiment=PATH.yaml`` become the choice of a study's file,
+    - ``grid=AxB`` becomes A weight-init seeds x B data-order seeds,
     - without ``study=`` the study is named after the task and the model,
     - an unknown key is refused with the nearest name.
 
@@ -31,8 +33,8 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     Raises
     ------
     SeedlabError
-        An override can't be read, its key or its choice does not exist, the study's name can't be
-        derived, or a grid was asked for without ``-m``.
+        An override can't be read, its key or its choice does not exist, a sweep has no values, the
+        study's name can't be derived, or a grid was asked for without ``-m``.
     """
     flags = [a for a in arguments if a.startswith("-") or "=" not in a]
     overrides = [a for a in arguments if a not in flags]
@@ -40,15 +42,20 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     known = known_keys()
     values: dict[str, str] = {}
     rest: list[str] = []
+    sweeps: dict[str, str] = {}
     own_files = any("--config-dir" in a or a == "-cd" or "searchpath" in a for a in arguments)
     for line in overrides:
         key, _, value = line.partition("=")
         _check_key(line, key, known)
         values[key.lstrip("+~")] = value
+        sweeps = {} if key == "grid" else sweeps
         if key == "experiment":
             rest += experiment_overrides(value, find_option(arguments, "--config-dir", "-cd"))
         elif key == "model" and any(not _is_option("model", v) for v in value.split(",")):
             rest += ["model=hub", f"model.name={value}"]
+        elif key == "grid" and not _is_option(key, value) and (is_size(value) or not own_files):
+            sweeps = grid_sweeps(value)
+            rest.append("grid=single")
         else:
             _check_option(key, value, own_files)
             rest.append(line)
@@ -64,7 +71,9 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
         )
     if "study" not in values and "experiment" not in values:
         rest.append(f"study={'unnamed' if only_asks(flags) else _default_study(values)}")
-    return [*flags, *rest]
+    # As with the files of conf/grid, seeds come first, and those of the command line win.
+    seeds = [f"{key}={sweep}" for key, sweep in sweeps.items() if key not in values]
+    return [*flags, *seeds, *rest]
 
 
 def only_asks(arguments: Sequence[str]) -> bool:
@@ -104,15 +113,12 @@ def _parse(line: str) -> Override:
     try:
         return OverridesParser.create().parse_override(line)
     except HydraException as error:
-        raise SeedlabError(
-            f"{line} is not an override that Hydra can read ({error}); write KEY=VALUE, and quote it "
-            "for the shell if it has brackets, commas or blanks."
-        ) from error
+        raise unreadable(line, str(error)) from error
 
 
 def _check_key(line: str, key: str, known: list[str]) -> None:
-    """Refuse an override of a key that does not exist."""
-    _parse(line)
+    """Refuse an override that can't be read, or whose key does not exist."""
+    check_sweep(line, _parse(line))
     bare = key.lstrip("+~").split("@")[0]
     if bare.startswith(("hydra.", "hydra/")) or bare == "hydra" or key.startswith(("+", "~")):
         return
@@ -136,7 +142,8 @@ def _check_option(group: str, value: str, own_files: bool) -> None:
         The user adds configuration files, so that only Hydra knows all choices.
     """
     there = sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
-    for name in value.split(",") if there and not own_files else []:
+    # Only Hydra knows the choices of choice(...) and glob(...).
+    for name in value.split(",") if there and not own_files and "(" not in value else []:
         if name not in there:
             raise SeedlabError(
                 f"{group}={name} does not exist; allowed: {', '.join(there)}.{nearest(name, there)}"

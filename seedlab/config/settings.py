@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from seedlab.config.study_name import check_study_name
 from seedlab.errors import SeedlabError, nearest
-from seedlab.fields import section_in, types_in
+from seedlab.fields import hints_of, section_in, types_in
 from seedlab.spec import build as plain_values
 from seedlab.spec.early_stopping import EarlyStoppingSpec, TrainSpec
 from seedlab.spec.pack import EngineSpec
@@ -159,6 +160,20 @@ def known_keys() -> list[str]:
         return keys
 
     return [*walk(defaults(), ""), *OTHER_KEYS, "grid", "experiment"]
+
+
+@cache
+def number_keys() -> frozenset[str]:
+    """Return the keys whose value is a number, in dotted form."""
+
+    def walk(kind: type, prefix: str) -> Iterator[str]:
+        for name, hint in hints_of(kind).items():
+            if (section := section_in(hint)) is not None:
+                yield from walk(section, f"{prefix}{name}.")
+            elif {*types_in(hint)} <= {int, float}:
+                yield prefix + name
+
+    return frozenset(key for name, kind in SECTIONS.items() for key in walk(kind, f"{name}."))
 
 
 def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:

@@ -54,6 +54,11 @@ def launch(
     KeyboardInterrupt, SystemExit
         On Ctrl-C and SIGTERM. Finished runs are kept, and the command to continue is printed.
     """
+    if not batch:
+        raise SeedlabError(
+            "the sweep is empty, so that nothing would be trained: a swept key has no values; look at "
+            "the ranges and glob(...) of the command line and of hydra.sweeper.params."
+        )
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     adapter = adapter_of(task_function)

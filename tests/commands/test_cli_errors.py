@@ -152,3 +152,13 @@ def test_a_display_that_there_is_not_is_refused_before_the_study_is_opened(
     assert "hydra.launcher.progress is 'lives'" in said
     assert "Did you mean 'live'?" in said
     assert not (place / "studies/never/study.json").exists()
+
+
+def test_the_demonstration_plans_without_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given: list[list[str]] = []
+    monkeypatch.setattr("seedlab.commands.verbs.demo.run", lambda words, **_: given.append(words) or 0)
+    assert main(["demo", "grid=2x2", "dry=true"]) == 0
+    assert given == [["-m", "experiment=demo", "grid=2x2", "dry=true"]]

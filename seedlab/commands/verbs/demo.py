@@ -30,12 +30,14 @@ def _demo(options: argparse.Namespace) -> int:
     study = find_study(name, root)
     shown = name if root == "studies" else str(study.folder)
     again = shlex.join(arguments)
-    print(f"\n{score_grid(scored_runs(study))}")
+    runs = list(scored_runs(study))
+    more = max((run.record.seeds["init"] for run in runs), default=0) + 4
+    print(f"\n{score_grid(runs)}")
     print(f"\nThe study is in {study.folder}. Next:")
     print(f"  seedlab status {shown} --grid final    scores and times, the table of final scores")
     print(f"  seedlab report {shown} --out report    figures, tables, report/report.html")
     print(f"  seedlab export {shown}                 tidy tables (CSV)")
-    print(f"  seedlab run {again} 'seed.init=range(0,8)'   three more init seeds")
+    print(f"  seedlab run {again} 'seed.init=range(0,{more})'   three more init seeds")
     print(f"  seedlab save {shown} best model/    the best run's model, for transformers")
     return code
 

@@ -63,13 +63,15 @@ def _refusals() -> Iterator[None]:
     Other errors of the two libraries are raised unchanged. Reading a key that does not exist, for
     instance, is an error in the program and not in the configuration.
     """
-    from hydra.errors import HydraException, InstantiationException
+    from hydra.errors import HydraException, InstantiationException, OverrideParseException
     from omegaconf.errors import (
         GrammarParseError,
         InterpolationResolutionError,
         MissingMandatoryValue,
         ValidationError,
     )
+
+    from seedlab.config.sweeps import unreadable
 
     try:
         yield
@@ -78,6 +80,9 @@ def _refusals() -> Iterator[None]:
         if isinstance(error.__cause__, SeedlabError):
             raise error.__cause__ from error
         raise
+    except OverrideParseException as error:
+        # Of hydra.sweeper.params: the command line's were read before.
+        raise unreadable(error.override, error.message) from error
     except (
         HydraException,
         GrammarParseError,
