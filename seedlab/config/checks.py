@@ -14,11 +14,13 @@ from seedlab.spec.pack import EngineSpec
 from seedlab.spec.run import DTYPES, RunSpec, TaskSpec
 from seedlab.tasks.metrics import METRICS
 from seedlab.tasks.registry import READERS
+from seedlab.tasks.subset import SUBSETS
 
 _ALLOWED: Mapping[str, Allowed] = {
     "task.kind": OneOf(("classification", "regression")),
     "task.max_length": Range(4, note=" (two special tokens and some text)"),
     "task.train_size": AT_LEAST_1,
+    "task.subset": OneOf(SUBSETS),
     "task.examples": AT_LEAST_1,
     "task.dev_examples": AT_LEAST_1,
     "task.noise": FRACTION,
@@ -108,7 +110,7 @@ def _check_reader(task: TaskSpec) -> None:
 
 
 def _check_division(task: TaskSpec) -> None:
-    """Refuse settings of folds and other validation sets that contradict each other."""
+    """Refuse settings of subsets, folds and other validation sets that contradict each other."""
     if task.folds is not None and task.dev_split != "given":
         raise SeedlabError(
             f"task.folds={task.folds} and task.dev_split={task.dev_split} can't be combined: a fold of "
@@ -121,6 +123,7 @@ def _check_division(task: TaskSpec) -> None:
         )
     divided = task.folds is not None or task.dev_split != "given"
     for key, used, user in (
+        ("subset", task.train_size is not None, "a training subset, which is task.train_size=N"),
         ("fold", task.folds is not None, "cross-validation, which is task.folds=5"),
         ("dev_size", task.dev_split == "from_train", "task.dev_split=from_train"),
         (

@@ -41,7 +41,7 @@ class TaskSpec:
     max_length: int = 128
     """longest text in tokens, special tokens included; longer ones are cut and counted"""
     train_size: int | None = None
-    """train on a class-balanced subset of this many examples, drawn by seed.subsample"""
+    """train on a subset of this many examples, drawn by seed.subsample; see `subset`"""
     train_file: str | None = None
     """table: the training file, relative to `path`; its content, not its name, is part of a run's id"""
     dev_file: str | None = None
@@ -78,6 +78,9 @@ class TaskSpec:
     """cross-validation: the training set is cut into so many stratified folds"""
     fold: int = later(0)
     """which fold validates, from 0; the others are trained on"""
+    subset: str = later("balanced")
+    """with train_size: balanced (as many examples of each class) | stratified (the shares of the
+    classes stay) | random"""
 
 
 @dataclass(frozen=True)

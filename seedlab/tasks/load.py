@@ -13,7 +13,7 @@ from seedlab.tasks.encoded import EncodedTask
 from seedlab.tasks.metrics import METRICS
 from seedlab.tasks.registry import find_source
 from seedlab.tasks.splits import resplit
-from seedlab.tasks.subset import subset
+from seedlab.tasks.subset import SUBSETS, subset
 from seedlab.tasks.tokenise import encode_task, tokenizer_hash
 from seedlab.techniques.truncation import TruncationSpec
 
@@ -69,6 +69,8 @@ def load_task(
     parts: list[object] = [_FORMAT, source.identity, tokenizer_hash(folder), spec.max_length]
     if spec.train_size is not None:
         parts += [spec.train_size, subsample_seed]
+        # Other subsets than the first release's have keys of their own.
+        parts += [] if spec.subset == SUBSETS[0] else [spec.subset]
     if spec.folds is not None:
         parts += ["folds", spec.folds, spec.fold, spec.split_seed]
     elif spec.dev_split != "given":
@@ -81,7 +83,8 @@ def load_task(
     if task is None:
         raw = resplit(source.read(), spec)
         if spec.train_size is not None:
-            small = subset(raw.splits["train"], spec.train_size, raw.label_names, subsample_seed)
+            train, names = raw.splits["train"], raw.label_names
+            small = subset(train, spec.train_size, names, subsample_seed, spec.subset)
             raw = dataclasses.replace(raw, splits={**raw.splits, "train": small})
         task = encode_task(raw, folder, spec.name, spec.max_length, truncation)
         if path is not None:

@@ -151,6 +151,8 @@ def test_wrong_keys_and_types_are_refused(changes: dict[str, Any], message: str)
         ("recipe.dropout=1", r"recipe.dropout=1.0 is out of range"),
         ("task.max_length=2", r"task.max_length=2 .* at least 4"),
         ("recipe.optimizer.weight_decay=inf", r"weight_decay=inf is out of range"),
+        ("task.subset=random", r"task.subset=random has no effect.*which is task.train_size=N"),
+        ("task.subset=ballanced", r"task.subset=ballanced is not known.*Did you mean 'balanced'"),
         ("model=hub", r"model.name is not set; name a model of the hub"),
         ("task.text=a", r"task.text=a has no effect on task 'acceptability'.*leave it out"),
         ("task.path=data", r"task.path=.*data has no effect on task 'acceptability'"),

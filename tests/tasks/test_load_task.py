@@ -266,6 +266,10 @@ def test_the_subset_follows_the_subsample_seed(tokenizer_folder: Path, tmp_path:
     assert first.content_hash() != other.content_hash()
     assert get(spec, tokenizer_folder, kept).content_hash() == first.content_hash()
     np.testing.assert_array_equal(first.splits["dev"].ids, other.splits["dev"].ids)
+    # Another kind of subset is another task in the cache.
+    drawn = get(dataclasses.replace(spec, subset="random"), tokenizer_folder, kept)
+    assert drawn.content_hash() != first.content_hash()
+    assert len(drawn.splits["train"]) == 40
 
 
 def test_regression_takes_the_first_of_the_subsample_permutation(
