@@ -69,7 +69,15 @@ SETTINGS = (
     "dtype",
 )
 NUMBERS = (
-    *("final_score", "best_score", "best_step", "chosen_score", "chosen_step"),
+    *(
+        "final_score",
+        "best_score",
+        "best_step",
+        "chosen_score",
+        "chosen_step",
+        "unknown_tokens",
+        "unknown_tokens_train",
+    ),
     *("majority", "n_examples", "test_score", "seconds", "steps"),
 )
 

@@ -19,6 +19,8 @@ FEW_LEVELS = 10
 WIDE_SHARE = 0.5
 # From this ratio of the numbers of runs, the best of the larger sample is visibly too good.
 UNEQUAL_RATIO = 1.5
+MANY_UNKNOWN = 0.05
+"""share of unknown tokens from which a reader is warned"""
 FACTORS = {"init_seed": "init", "order_seed": "order"}
 
 
@@ -66,6 +68,7 @@ def study_warnings(
         found += incomplete_runs(key, part)
         found += same_split(key, part)
         found += unjudged_failures(key, part)
+        found += unknown_tokens(key, part)
         if informative is not None and key in informative:
             n = len(part.complete_runs())
             end = n if drawn is None else drawn.get(key, n)
@@ -180,6 +183,21 @@ def unjudged_failures(key: Group, part: Study) -> Iterator[StudyWarning]:
             "unjudged failures",
             "the majority value is unknown and no run is marked as failed: a failure rate of 0 "
             "is no evidence. Give the majority value.",
+            key,
+        )
+
+
+def unknown_tokens(key: Group, part: Study) -> Iterator[StudyWarning]:
+    """Texts in words that the tokenizer does not know."""
+    columns = [c for c in ("unknown_tokens", "unknown_tokens_train") if c in part.runs]
+    shares = part.runs[columns].max()
+    if bool((shares >= MANY_UNKNOWN).any()):
+        names = {"unknown_tokens": "validation", "unknown_tokens_train": "training"}
+        told = " and ".join(f"{shares[c]:.0%} of the {names[c]} tokens" for c in columns)
+        yield StudyWarning(
+            "unknown tokens",
+            f"{told} are unknown to the tokenizer: the model sees one symbol in their place, and the "
+            "scores say little about the task. Use a model that was pre-trained on such texts.",
             key,
         )
 

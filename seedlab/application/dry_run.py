@@ -19,6 +19,7 @@ from seedlab.inputs.loaded import load_weights_of, prepare
 from seedlab.spec.pack import EngineSpec, Pack, shape_key
 from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask, Split
+from seedlab.tasks.unknown_tokens import unknown_text
 from seedlab.training.learning_rates import learning_rates
 from seedlab.training.step_plan import StepPlan, make_plan
 
@@ -145,9 +146,11 @@ def _shape_lines(
     orders = sorted({spec.seeds.order for spec in members})
     sizes = ", ".join(f"{name} {len(split)}" for name, split in task.splits.items())
     cut = sum(split.truncated for split in task.splits.values())
+    unknown = [unknown_text(task)] if any(s.unknown for s in task.splits.values()) else []
     lines = [
         f"task     {task.name}: {sizes} examples; metric {task.metrics[0]}; "
         f"{cut} texts cut to {task.max_length} tokens",
+        *(f"unknown  {text}" for text in unknown),
         f"model    {run.model.name}, {run.model.dtype}, on {probe.device}",
         f"recipe   {', '.join(dict.fromkeys(spec.recipe.name for spec in members))}",
         f"cells    {len(members)}: init seeds {_ranges(inits)} x order seeds {_ranges(orders)}",

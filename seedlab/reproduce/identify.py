@@ -11,6 +11,7 @@ from seedlab.inputs.content import hashes, load_encoded
 from seedlab.models.checkpoint_folder import layer_count, locate
 from seedlab.reproduce.intermediate import resolve_intermediate
 from seedlab.spec.run import ModelSpec, RunSpec
+from seedlab.tasks.unknown_tokens import check_unknown
 
 
 @lru_cache(maxsize=16)
@@ -30,10 +31,11 @@ def with_hashes(run: RunSpec, studies: Path = Path("studies")) -> RunSpec:
     Raises
     ------
     seedlab.errors.SeedlabError
-        See `load_encoded`, `seedlab.reproduce.intermediate` and `seedlab.config.recipe_checks`.
+        See `load_encoded`, `check_unknown`, `seedlab.reproduce.intermediate` and `seedlab.config.recipe_checks`.
     """
     run = resolve_intermediate(run, studies)
     task = load_encoded(run.task, run.model, run.seeds.subsample, run.recipe.truncation)
+    check_unknown(task, run.model.name, run.task.allow_unknown_tokens)
     check_recipe_on_task(run.recipe, task)
     if (layers := _layer_count(run.model)) is not None:
         check_recipe_on_model(run.recipe, layers)

@@ -25,6 +25,7 @@ _REPLICATE_SEEDS = ("seed.init", "seed.order")
 # Keys that change the place and the way of training, not its result: they may change when a
 # search continues.
 _ELSEWHERE = ("study", "studies_dir", "dry", "engine")
+_NO_IDENTITY = ("task.allow_unknown_tokens",)
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def read_search_space(params: Mapping[str, str], arguments: Sequence[str]) -> Se
 def _leaves_results_alone(line: str) -> bool:
     key = line.lstrip("+~").partition("=")[0]
     # engine.score chooses the reported score, so it does change the result.
-    return key != "engine.score" and key.split(".")[0] in _ELSEWHERE
+    return key != "engine.score" and (key.split(".")[0] in _ELSEWHERE or key in _NO_IDENTITY)
 
 
 def _refuse_seeds(key: str, swept: bool) -> None:

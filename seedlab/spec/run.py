@@ -81,6 +81,8 @@ class TaskSpec:
     subset: str = later("balanced")
     """with train_size: balanced (as many examples of each class) | stratified (the shares of the
     classes stay) | random"""
+    allow_unknown_tokens: bool = later(False)
+    """train although the tokenizer does not know 30 % of the tokens. Not identity."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,7 @@ class RunSpec:
         for key in ("train_file", "dev_file", "test_file"):
             values["task"][key] = None
         del values["task"]["path"]
+        values["task"].pop("allow_unknown_tokens", None)
         for key in ("name", "path", "allow_pickle", "trust_remote_code"):
             del values["model"][key]
         # The hash of the weights identifies the run that they come from.

@@ -96,6 +96,7 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
         train_examples=len(task.splits["train"]),
         seconds=float(result.seconds),
         truncated={name: int(split.truncated) for name, split in task.splits.items()},
+        unknown_tokens={name: float(split.unknown) for name, split in task.splits.items()},
         engine=str(provenance.get("engine", "unknown")),
         width=int(provenance.get("width", 1)),
         slot=int(provenance.get("slot", 0)),

@@ -80,6 +80,8 @@ class Record:
     """the run's share of the wall-clock time of training and evaluation"""
     truncated: dict[str, int] = field(default_factory=dict)
     """number of texts truncated to the maximum length, by split"""
+    unknown_tokens: dict[str, float] = field(default_factory=dict)
+    """share of the texts' tokens that the tokenizer does not know, by split; empty if not counted"""
     engine: str = "unknown"
     width: int = 1
     """number of runs trained together"""

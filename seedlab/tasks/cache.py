@@ -22,7 +22,7 @@ _ARRAYS = ("ids", "types", "offsets", "labels")
 
 
 def read_cached(path: Path, name: str) -> EncodedTask | None:
-    """Return the task in a file of the cache; None if the file is missing or damaged.
+    """Return the task in a file of the cache; None if the file is missing, damaged or too old.
 
     Parameters
     ----------
@@ -38,6 +38,7 @@ def read_cached(path: Path, name: str) -> EncodedTask | None:
                 split: Split(
                     **{array: archive[f"{split}.{array}"] for array in _ARRAYS},
                     truncated=int(truncated),
+                    unknown=float(meta["unknown"][split]),
                 )
                 for split, truncated in meta["truncated"].items()
             }
@@ -63,6 +64,7 @@ def write_cached(path: Path, task: EncodedTask) -> None:
     meta = {
         "content": task.content_hash(),
         "truncated": {name: split.truncated for name, split in task.splits.items()},
+        "unknown": {name: split.unknown for name, split in task.splits.items()},
         "n_labels": task.n_labels,
         "label_names": list(task.label_names),
         "metrics": list(task.metrics),

@@ -28,6 +28,8 @@ class Split:
     labels : (example,) array of int64 (classification) or float64 (regression)
     truncated : int
         Number of examples that were cut to the maximum length.
+    unknown : float
+        Share of the texts' tokens that the tokenizer does not know, in [0, 1].
     """
 
     ids: npt.NDArray[np.int32]
@@ -35,6 +37,7 @@ class Split:
     offsets: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64] | npt.NDArray[np.float64]
     truncated: int = 0
+    unknown: float = 0.0
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -14,6 +14,7 @@ from seedlab.errors import SeedlabError
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.tasks.readers.raw import RawTask
 from seedlab.tasks.truncate import kept
+from seedlab.tasks.unknown_tokens import unknown_share
 from seedlab.techniques.truncation import TruncationSpec
 
 _VOCABULARIES = (
@@ -119,14 +120,16 @@ def encode(
     types = np.zeros(n, dtype=np.int8)
     if "token_type_ids" in cut:
         types = np.fromiter(chain.from_iterable(cut["token_type_ids"]), dtype=np.int8, count=n)
+    tokens = np.fromiter(chain.from_iterable(ids), dtype=np.int32, count=n)
     return Split(
-        ids=np.fromiter(chain.from_iterable(ids), dtype=np.int32, count=n),
+        ids=tokens,
         types=types,
         offsets=offsets,
         labels=np.array(labels, dtype=np.float64)
         if regression
         else np.array(labels, dtype=np.int64),
         truncated=truncated,
+        unknown=unknown_share(tokenizer, tokens),
     )
 
 

@@ -159,6 +159,8 @@ def test_the_demonstration_plans_without_a_study(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     given: list[list[str]] = []
-    monkeypatch.setattr("seedlab.commands.verbs.demo.run", lambda words, **_: given.append(words) or 0)
+    monkeypatch.setattr(
+        "seedlab.commands.verbs.demo.run", lambda words, **_: given.append(words) or 0
+    )
     assert main(["demo", "grid=2x2", "dry=true"]) == 0
     assert given == [["-m", "experiment=demo", "grid=2x2", "dry=true"]]

@@ -64,6 +64,15 @@ def test_a_long_text_is_cut_as_in_training(
         assert abs(whole - other) > 1e-4
 
 
+def test_texts_of_unknown_words_are_scored_with_a_warning(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shares(model, tmp_path, [LONG])
+    assert capsys.readouterr().err == ""
+    shares(model, tmp_path, ["the dog", "quarterly revenues"])
+    assert "50.0% of the tokens are unknown to the model's tokenizer" in capsys.readouterr().err
+
+
 def test_a_model_that_a_newer_release_saved_is_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(SeedlabError, match=r"seedlab.json has schema version 2; this seedlab read"):
         shares(model, tmp_path, ["the dog"], schema_version=2)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from seedlab.errors import CorruptRunError, SeedlabError
 from seedlab.store.make_record import is_constant, make_record
 from seedlab.store.record import Record, json_value
+from seedlab.store.tables.export import run_row
 from tests.suites.store_cases import make_result, make_spec, make_task
 
 TASK = make_task()
@@ -127,6 +128,19 @@ def test_counts_and_provenance_come_from_the_task_and_the_engine():
     }
     assert {"python", "numpy", "torch", "transformers", "seedlab"} <= record.versions.keys()
     assert record.started < record.finished
+
+
+def test_the_shares_of_unknown_tokens_come_from_the_task():
+    splits = {n: dataclasses.replace(s, unknown=0.25) for n, s in TASK.splits.items()}
+    splits["dev"] = dataclasses.replace(splits["dev"], unknown=0.5)
+    task = dataclasses.replace(TASK, splits=splits)
+    record = make_record(make_result(task), task)
+    assert record.unknown_tokens == {"train": 0.25, "dev": 0.5}
+    row = run_row(record, "s")
+    assert (row["unknown_tokens"], row["unknown_tokens_train"]) == (0.5, 0.25)
+    values = record.to_dict()
+    del values["unknown_tokens"]
+    assert run_row(Record.from_dict(values), "s")["unknown_tokens"] is None
 
 
 def test_the_specification_can_be_rebuilt_from_a_record():

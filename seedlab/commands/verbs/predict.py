@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +142,7 @@ def _score(
     from seedlab.models.saved import read_model
     from seedlab.spec.build import read_stored
     from seedlab.tasks.tokenise import tokenise
+    from seedlab.tasks.unknown_tokens import unknown_share
     from seedlab.techniques.truncation import TruncationSpec
 
     disable_progress_bar()
@@ -153,15 +156,28 @@ def _score(
         folder, None if head is None else HeadChoice(**split_known(head, HeadChoice._fields)[0])
     )
     length = about["task"]["max_length"]
-    parts = []
+    parts, read = [], []
     with torch.inference_mode():
         for start in range(0, len(texts[0]), batch_size):
             first, *second = (list(values[start : start + batch_size]) for values in texts)
             cut, _ = tokenise(tokenizer, first, second[0] if second else None, length, truncation)
+            read += cut["input_ids"]
             inputs = tokenizer.pad(cut, padding=True, return_tensors="pt")
             parts.append(model(**inputs).logits.float().numpy())
+    _warn_of_unknown(unknown_share(tokenizer, list(chain.from_iterable(read))))
     names = [model.config.id2label[i] for i in range(about["n_labels"])]
     return np.concatenate(parts), names
+
+
+def _warn_of_unknown(share: float) -> None:
+    """Say that the texts are in words that the model does not know."""
+    from seedlab.tasks.unknown_tokens import WARNED
+
+    if share >= WARNED:
+        sys.stderr.write(
+            f"seedlab: {share:.1%} of the tokens are unknown to the model's tokenizer, which puts one "
+            "and the same symbol in their place: the predictions say little about these texts.\n"
+        )
 
 
 def _texts(rows: Rows, column: str) -> list[str]:

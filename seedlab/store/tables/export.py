@@ -225,6 +225,8 @@ def run_row(scores: ScoredRun, study: str) -> dict[str, Any]:
         "dropout": recipe.dropout,
         "max_length": run.task.max_length,
         "dtype": run.model.dtype,
+        "unknown_tokens": record.unknown_tokens.get(record.split),
+        "unknown_tokens_train": record.unknown_tokens.get("train"),
         "setting": run.setting,
     }
 

@@ -87,6 +87,11 @@ RUNS: Columns = {
     "hostname": ("string", "machine"),
     "started": ("string", "start, ISO 8601 in UTC"),
     "finished": ("string", "end, ISO 8601 in UTC"),
+    "unknown_tokens": (
+        "number",
+        "share of the split's tokens that the tokenizer does not know; empty if not counted",
+    ),
+    "unknown_tokens_train": ("number", "the same share in the training set"),
 }
 
 EVALUATIONS: Columns = {

@@ -46,6 +46,20 @@ def test_seeds_that_move_together_are_no_grid_with_missing_cells():
     assert rules(read(seed.iloc[:1])) == ["one seed"]
 
 
+@pytest.mark.parametrize(("dev", "train", "warned"), [(0, 0.04, 0), (0.05, 0, 1), (0.01, 0.62, 1)])
+def test_texts_of_unknown_words(dev, train, warned):
+    study = read(frame().assign(unknown_tokens=dev, unknown_tokens_train=train))
+    found = [w for w in study_warnings(study) if w.rule == "unknown tokens"]
+    assert len(found) == warned
+    if warned:
+        told = (
+            f"{dev:.0%} of the validation tokens and {train:.0%} of the training tokens are unknown"
+        )
+        assert found[0].message.startswith(told)
+    # Of an earlier release: the share was not counted.
+    assert rules(read(frame().assign(unknown_tokens=np.nan, unknown_tokens_train=np.nan))) == []
+
+
 def test_selection_on_the_reported_split():
     low = frame(recipe="r")
     both = pd.concat([low.assign(fraction=0.5), low.assign(fraction=1.0, score=low["score"] - 0.1)])
