@@ -124,7 +124,10 @@ def marked_failed(runs: pd.DataFrame) -> pd.Series:
 def _failed(runs: pd.DataFrame) -> pd.Series:
     """The failure of each run: as given, else judged on the final score.
 
-    A run fails when it does not beat the majority value (equal is a failure).
+    A run fails when it does not beat the majority value (equal is a failure). By metrics such as
+    Matthews' correlation that is a lower bound of the failures: chance scores a little above 0 in
+    half of the cases, and without predictions it can't be told from a small success. Tables that
+    seedlab exported say themselves which runs failed.
     An incomplete run is not judged: its final score is unknown.
     """
     sign = np.where(runs["higher_is_better"], 1.0, -1.0)

@@ -35,7 +35,8 @@ CONTENTS: tuple[Outline, ...] = (
         "scores",
         "Scores and failures",
         "Every run is a point. A box spans the middle half of the runs; its tick is the median and "
-        "the diamond the mean. A run fails when its final score does not beat the majority classifier.",
+        "the diamond the mean. A run fails when its final score does not beat the majority classifier. "
+        "By other metrics than accuracy, runs that seedlab trained must beat chance too.",
         (ScoreStrips(), FailureRates()),
     ),
     Outline(

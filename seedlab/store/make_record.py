@@ -46,6 +46,7 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
         When a run that did not diverge was never evaluated, or its status is unknown.
     """
     # The tasks package is slow to import; code that only reads records does not need it.
+    from seedlab.tasks.chance import is_chance
     from seedlab.tasks.metrics import METRICS
 
     if result.status not in STATUSES:
@@ -63,6 +64,12 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
             "must score the last step."
         )
     final_score = final[SPLIT][metric]
+    beaten = final_score > majority if highest else final_score < majority
+    logits = result.logits.get(SPLIT)
+    rule = "majority" if metric == "accuracy" or logits is None else "chance"
+    failed = not beaten
+    if rule == "chance" and beaten and logits is not None and np.isfinite(logits).all():
+        failed = is_chance(metric, final_score, logits, labels)
     best_score, best_step = _best(result, metric, final_score, highest)
     seeds = result.spec.seeds.resolved()
     finished = datetime.now(UTC)
@@ -72,8 +79,8 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
         run_id=result.spec.run_id,
         spec=json_value(result.spec.to_dict()),
         status=result.status,
-        failed=result.status == "diverged"
-        or not (final_score > majority if highest else final_score < majority),
+        failed=result.status == "diverged" or failed,
+        failed_rule=rule,
         constant=is_constant(result.logits.get(SPLIT), task.is_regression),
         task=result.spec.task.name,
         model=result.spec.model.name,

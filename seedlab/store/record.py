@@ -40,7 +40,7 @@ class Record:
     status: str
     """finished | diverged (the loss or a logit became NaN or infinite) | stopped (by a policy)"""
     failed: bool
-    """the final score does not beat `majority`, or the run diverged"""
+    """the run diverged, or its final score is no better than `failed_rule` asks for"""
     constant: bool
     """the final predictions on `split` are the same for every example"""
     task: str
@@ -65,6 +65,9 @@ class Record:
     best_step: int
     """first step that reached `best_score`"""
     final_score: float
+    failed_rule: str = "majority"
+    """majority (it must beat `majority`) | chance (and its own predictions, shuffled among the
+    examples: `seedlab.tasks.chance`). Records of earlier releases: majority."""
     test_score: float | None = None
     """final score on the split ``test``; None if the task has no labelled test split"""
     final_scores: dict[str, dict[str, float]] = field(default_factory=dict)

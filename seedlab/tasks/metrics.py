@@ -64,7 +64,8 @@ class Metric:
     def majority(self, labels: npt.ArrayLike, n_classes: int) -> float:
         """Return the best value that a constant prediction reaches on these labels.
 
-        A run that does not exceed it has failed. With classes, each class is tried: the most
+        A run that does not exceed it has failed; for other metrics than accuracy it must exceed
+        chance too (`seedlab.tasks.chance`). With classes, each class is tried: the most
         frequent one is best for accuracy, the positive one for F1. With numbers, the prediction
         is the mean of the labels, which is the best constant for RMSE. A correlation with a
         constant is 0.
@@ -119,7 +120,7 @@ def matthews(predicted: Ints, labels: Ints) -> float:
 
 def pearson(predicted: Floats, labels: Floats) -> float:
     """Return Pearson's correlation, 0 if predictions or labels are constant."""
-    if _constant(predicted) or _constant(labels):
+    if constant(predicted) or constant(labels):
         return 0.0
     a, b = predicted - predicted.mean(), labels - labels.mean()
     return float(np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1.0, 1.0))
@@ -127,9 +128,9 @@ def pearson(predicted: Floats, labels: Floats) -> float:
 
 def spearman(predicted: Floats, labels: Floats) -> float:
     """Return Spearman's rank correlation (ties get their mean rank), 0 as for `pearson`."""
-    if _constant(predicted) or _constant(labels):
+    if constant(predicted) or constant(labels):
         return 0.0
-    return pearson(_ranks(predicted), _ranks(labels))
+    return pearson(ranks(predicted), ranks(labels))
 
 
 def pearson_spearman_mean(predicted: Floats, labels: Floats) -> float:
@@ -142,11 +143,12 @@ def rmse(predicted: Floats, labels: Floats) -> float:
     return float(np.sqrt(np.mean((predicted - labels) ** 2)))
 
 
-def _constant(values: Floats) -> bool:
+def constant(values: Floats) -> bool:
+    """Return whether predictions or targets count as equal: float32's rounding does not matter."""
     return bool(np.ptp(values) <= _ROUNDING * np.abs(values).max())
 
 
-def _ranks(values: Floats) -> Floats:
+def ranks(values: Floats) -> Floats:
     """Return ranks from 1, the mean rank for equal values."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)

@@ -130,6 +130,37 @@ def test_counts_and_provenance_come_from_the_task_and_the_engine():
     assert record.started < record.finished
 
 
+def test_by_another_metric_than_accuracy_a_run_must_beat_chance():
+    """A coefficient of .05 beats the majority's 0, and so do many of shuffled predictions."""
+    task = make_task(dev=200, metric="matthews")
+    labels = task.splits["dev"].labels
+
+    def record(predicted, score):
+        result = make_result(task, scores=(score,))
+        return make_record(dataclasses.replace(result, logits={"dev": np.eye(2)[predicted]}), task)
+
+    chance = record(np.random.default_rng(0).permutation(labels), 0.05)
+    assert (chance.majority, chance.failed, chance.failed_rule) == (0.0, True, "chance")
+    assert not record(labels, 1.0).failed
+    assert record(np.zeros_like(labels), 0.0).failed
+    # Without predictions only the majority can be asked.
+    blind = make_record(dataclasses.replace(make_result(task, scores=(0.05,)), logits={}), task)
+    assert (blind.failed, blind.failed_rule) == (False, "majority")
+
+
+def test_accuracy_is_judged_by_the_majority_and_so_are_records_of_earlier_releases():
+    record = make_record(make_result(TASK, scores=(0.61,)), TASK)
+    assert (record.failed, record.failed_rule) == (False, "majority")
+    task = make_task(metric="matthews")
+    values = make_record(make_result(task, scores=(0.01,)), task).to_dict()
+    # What was written stays: nothing is judged again.
+    old = Record.from_dict(
+        {k: v for k, v in values.items() if k != "failed_rule"} | {"failed": False}
+    )
+    assert (old.failed, old.failed_rule) == (False, "majority")
+    assert run_row(old, "s")["failed_rule"] == "majority"
+
+
 def test_the_shares_of_unknown_tokens_come_from_the_task():
     splits = {n: dataclasses.replace(s, unknown=0.25) for n, s in TASK.splits.items()}
     splits["dev"] = dataclasses.replace(splits["dev"], unknown=0.5)

@@ -59,7 +59,10 @@ RUNS: Columns = {
         "string",
         "finished, diverged (the loss or a logit became NaN or infinite) or stopped (early)",
     ),
-    "failed": ("boolean", "the final score does not beat majority, or the run diverged"),
+    "failed": (
+        "boolean",
+        "the run diverged, or its final score is no better than failed_rule asks for",
+    ),
     "constant": ("boolean", "the final predictions are the same for every example"),
     "metric": ("string", "metric of all scores"),
     "direction": ("string", "max if higher is better, min if lower is"),
@@ -87,6 +90,10 @@ RUNS: Columns = {
     "hostname": ("string", "machine"),
     "started": ("string", "start, ISO 8601 in UTC"),
     "finished": ("string", "end, ISO 8601 in UTC"),
+    "failed_rule": (
+        "string",
+        "majority (the score must beat majority) or chance (it must beat shuffled predictions too)",
+    ),
     "unknown_tokens": (
         "number",
         "share of the split's tokens that the tokenizer does not know; empty if not counted",
