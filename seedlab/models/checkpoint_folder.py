@@ -77,17 +77,33 @@ def locate(name: str, path: str | None, allow_pickle: bool = False) -> Path:
 
 def _download(name: str, allow_pickle: bool) -> Path:
     """Return the folder of a hub model's snapshot, from the local cache if possible."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     patterns = [*_FILES, "*.bin"] if allow_pickle else _FILES
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
+    except LocalEntryNotFoundError as error:
+        # Raised where the hub was not reached and there is no copy.
+        answer = f"the hub does not answer ({_reason(error.__cause__ or error)})"
+        asked = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else answer
+        raise SeedlabError(
+            f"model '{name}' could not be fetched from the hub: {asked}, and its cache "
+            f"{constants.HF_HUB_CACHE} has no copy. Allowed are hub names, 'embedded', or a local folder "
+            "with model.path=FOLDER. A copy of another machine's cache is used with HF_HUB_OFFLINE=1."
+            f"{nearest(name, ['embedded'])}"
+        ) from error
     except Exception as error:
         raise SeedlabError(
             f"model '{name}' could not be fetched from the hub ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}); allowed are hub names, 'embedded', or a local folder "
-            f"with model.path=FOLDER.{nearest(name, ['embedded'])}"
+            f"{_reason(error)}); allowed are hub names, 'embedded', or a local folder with "
+            f"model.path=FOLDER.{nearest(name, ['embedded'])}"
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of an error's text, without its full stop."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def read_config(folder: Path) -> dict[str, Any]:

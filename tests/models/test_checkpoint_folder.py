@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -273,3 +274,26 @@ def test_real_weights_load(data_folder: Path) -> None:
     assert set(weights.new) == {"classifier.weight", "classifier.bias"}
     assert {p.dtype for p in weights.model.parameters()} == {torch.float32}
     assert max_positions(folder) == 512
+
+
+@pytest.mark.parametrize(
+    ("offline", "told"), [(False, "the hub does not answer"), (True, "HF_HUB_OFFLINE is set")]
+)
+def test_a_model_that_is_neither_on_the_hub_nor_in_the_cache(
+    monkeypatch: pytest.MonkeyPatch, offline: bool, told: str
+) -> None:
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def snapshot_download(*args: Any, **more: Any) -> str:
+        raise LocalEntryNotFoundError("nothing there.") from OSError("no route to host")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
+    with pytest.raises(SeedlabError) as caught:
+        locate("bert-base-uncased", None)
+    message = str(caught.value)
+    assert f"model 'bert-base-uncased' could not be fetched from the hub: {told}" in message
+    assert ("(no route to host)" in message) is not offline
+    assert f"and its cache {huggingface_hub.constants.HF_HUB_CACHE} has no copy." in message
+    assert message.endswith("A copy of another machine's cache is used with HF_HUB_OFFLINE=1.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
+from seedlab.compat.hub_private import unreachable, without_network
 from seedlab.errors import SeedlabError
 from seedlab.spec.run import TaskSpec
 from seedlab.tasks.readers.glue_tasks import GlueTask, glue_task
@@ -28,24 +30,33 @@ def hub_source(spec: TaskSpec) -> Source:
 def read_hub(name: str) -> RawTask:
     """Download a GLUE task, or take it from the cache of `datasets`.
 
+    Where the hub does not answer, the cache alone is asked.
+
     Raises
     ------
     SeedlabError
         When `datasets` raises any error.
     """
     task = glue_task(name)
-    try:
-        # datasets is slow to import, and no other reader needs it.
-        import datasets
+    # datasets is slow to import, and no other reader needs it.
+    import datasets
 
-        found = datasets.load_dataset(task.hub, name)
-        splits = {split: _split(found[_SPLITS[stem]], task) for split, stem in task.splits.items()}
+    silent = unreachable(task.hub, "dataset")
+    try:
+        with nullcontext() if silent is None else without_network():
+            found = datasets.load_dataset(task.hub, name)
+            splits = {
+                split: _split(found[_SPLITS[stem]], task) for split, stem in task.splits.items()
+            }
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0]
+        cache = datasets.config.HF_DATASETS_CACHE
+        missing = f": the hub does not answer ({silent}), and its cache {cache} has no copy"
         raise SeedlabError(
-            f"task '{name}' could not be loaded from the hub ({task.hub}; {type(error).__name__}: {reason}); "
-            "with a network connection it is downloaded once. Without one, put the original GLUE "
-            "files into a folder and name it with task.path=FOLDER."
+            f"task '{name}' could not be loaded from the hub{missing if silent else ''} ({task.hub}; "
+            f"{type(error).__name__}: {reason.rstrip('.')}); with a network connection it is downloaded "
+            "once. Without one, put the original GLUE files into a folder and name it with "
+            "task.path=FOLDER. A copy of another machine's cache is used with HF_HUB_OFFLINE=1."
         ) from error
     return RawTask(splits, task.label_names, task.metrics)
 

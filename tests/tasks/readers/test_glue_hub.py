@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import datasets
@@ -9,7 +10,14 @@ import pytest
 
 from seedlab.errors import SeedlabError
 from seedlab.spec.run import TaskSpec
+from seedlab.tasks.readers import glue_hub
 from seedlab.tasks.registry import find_source
+
+
+@pytest.fixture(autouse=True)
+def answering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test asks the network."""
+    monkeypatch.setattr(glue_hub, "unreachable", lambda *_: None)
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, tables: dict[str, dict[str, list[Any]]]) -> list[Any]:
@@ -56,6 +64,29 @@ def test_stsb_keeps_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch, {"train": table, "validation": table})
     task = find_source(TaskSpec(name="stsb", reader="glue")).read()
     assert task.splits["train"].labels == (3.8,)
+
+
+def test_without_a_network_the_cache_alone_is_asked_and_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`datasets` itself, which would try six times in 28 s and log every time twice."""
+    monkeypatch.setattr(glue_hub, "unreachable", lambda *_: "Name or service not known")
+    start = time.monotonic()
+    with pytest.raises(SeedlabError) as caught:
+        glue_hub.read_hub("qnli")
+    message = str(caught.value)
+    assert "'qnli' could not be loaded from the hub: the hub does not answer (Name or" in message
+    assert f"its cache {datasets.config.HF_DATASETS_CACHE} has no copy (nyu-mll/glue; " in message
+    assert (
+        "task.path=FOLDER. A copy of another machine's cache is used with HF_HUB_OFFLINE=1."
+        in message
+    )
+    assert time.monotonic() - start < 5
+    assert "Retry" not in caplog.text
+    # What the cache holds is taken from there.
+    table: dict[str, list[Any]] = {"sentence1": ["a"], "sentence2": ["b"], "label": [1]}
+    serve(monkeypatch, {"train": table, "validation": table})
+    assert glue_hub.read_hub("rte").splits["dev"].labels == (1,)
 
 
 def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
