@@ -54,11 +54,11 @@ def read_frame(path: Path, *, empty_allowed: bool = False) -> pd.DataFrame:
         else:
             frame = _read_json_lines(path)
     except (UnicodeDecodeError, OSError, csv.Error) as error:
-        raise TableError(f"{path}: cannot be read as {kind[1:]}: {error}.") from error
+        raise TableError(f"{path}: cannot be read as {kind[1:]}: {_reason(error)}.") from error
     except ValueError as error:
         if isinstance(error, TableError):
             raise
-        raise TableError(f"{path}: cannot be read as {kind[1:]}: {error}.") from error
+        raise TableError(f"{path}: cannot be read as {kind[1:]}: {_reason(error)}.") from error
     if frame.empty and not empty_allowed:
         raise TableError(f"{path}: holds no rows; at least one run is needed.")
     return frame.reset_index(drop=True)
@@ -123,11 +123,16 @@ def require_columns(frame: pd.DataFrame, needed: Iterable[str], table: str) -> N
     for column in needed:
         if column not in present:
             near = difflib.get_close_matches(column, present, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            missing = f"missing; did you mean {near[0]!r}?" if near else "missing."
             raise TableError(
-                f"{table}: the column {column!r} is missing{hint} It holds: "
-                f"{', '.join(present)}. Rename or add the column."
+                f"{table}: the column {column!r} is {missing} It holds: {', '.join(present)}. Rename or "
+                "add the column."
             )
+
+
+def _reason(error: Exception) -> str:
+    """The text of another library's error, without its full stop."""
+    return str(error).strip().rstrip(".")
 
 
 def is_missing(values: pd.Series) -> npt.NDArray[np.bool_]:

@@ -43,10 +43,11 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     values: dict[str, str] = {}
     rest: list[str] = []
     sweeps: dict[str, str] = {}
+    swept: list[str] = []
     own_files = any("--config-dir" in a or a == "-cd" or "searchpath" in a for a in arguments)
     for line in overrides:
         key, _, value = line.partition("=")
-        _check_key(line, key, known)
+        swept += [line] if _check_key(line, key, known).is_sweep_override() else []
         values[key.lstrip("+~")] = value
         sweeps = {} if key == "grid" else sweeps
         if key == "experiment":
@@ -68,6 +69,10 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     if grid != "single" and not {"-m", "--multirun"} & set(flags):
         raise SeedlabError(
             f"grid={grid} is a sweep, and without -m (--multirun) one run would be trained; add -m."
+        )
+    if swept and "hydra.mode" not in values and not {"-m", "--multirun"} & set(flags):
+        raise SeedlabError(
+            f"{swept[0]} is a sweep, and without -m (--multirun) one run would be trained; add -m."
         )
     if "study" not in values and "experiment" not in values:
         rest.append(f"study={'unnamed' if only_asks(flags) else _default_study(values)}")
@@ -116,17 +121,19 @@ def _parse(line: str) -> Override:
         raise unreadable(line, str(error)) from error
 
 
-def _check_key(line: str, key: str, known: list[str]) -> None:
-    """Refuse an override that can't be read, or whose key does not exist."""
-    check_sweep(line, _parse(line))
+def _check_key(line: str, key: str, known: list[str]) -> Override:
+    """Return an override; refuse one that can't be read, or whose key does not exist."""
+    override = _parse(line)
+    check_sweep(line, override)
     bare = key.lstrip("+~").split("@")[0]
     if bare.startswith(("hydra.", "hydra/")) or bare == "hydra" or key.startswith(("+", "~")):
-        return
+        return override
     if bare not in known:
         raise SeedlabError(
             f"configuration key '{bare}' is not known.{nearest(bare, known)} "
             "`seedlab run --cfg job` prints all keys."
         )
+    return override
 
 
 def _check_option(group: str, value: str, own_files: bool) -> None:

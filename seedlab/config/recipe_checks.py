@@ -114,10 +114,10 @@ def _check_combinations(recipe: RecipeSpec) -> None:
     active = active_techniques(recipe)
     known = {key: t for name, t in active.items() for key in (name, f"{name}={t.switched_to}")}
     for technique in active.values():
-        for key, reason in technique.conflicts().items():
+        for key, why in technique.conflicts().items():
             if (other := known.get(key)) is not None:
                 raise SeedlabError(
                     f"{technique.switched_on_by} and {other.switched_on_by} can't be combined: "
-                    f"{reason}. Switch one of them off: {technique.switched_off_by}, or "
+                    f"{why}. Switch one of them off: {technique.switched_off_by}, or "
                     f"{other.switched_off_by}."
                 )

@@ -120,7 +120,8 @@ def unreadable(line: str, reason: str) -> SeedlabError:
     bare = key.lstrip("+~")
     if bare in number_keys() and (hint := _suggestion(bare, value)):
         return SeedlabError(f"{line} can't be read; {hint}")
-    fault = _fault(value) or f"Hydra's parser says: {reason.splitlines()[0].rstrip('.')}"
+    fault = "it has no '='" if "=" not in line else _fault(value)
+    fault = fault or f"Hydra's parser says: {reason.splitlines()[0].rstrip('.')}"
     return SeedlabError(
         f"{line} can't be read: {fault}. Write KEY=VALUE, and quote it for the shell if it has "
         "brackets, commas or blanks; a sweep is KEY=a,b,c or KEY=range(a,b)."

@@ -55,6 +55,12 @@ def test_other_grids_are_refused(name: str, message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_a_sweep_needs_multirun() -> None:
+    with pytest.raises(SeedlabError, match=r"seed.init=0,1 is a sweep.*add -m"):
+        rewrite(["study=s", "seed.init=0,1"])
+    assert rewrite(["study=s", "seed.init=0,1", "hydra.mode=MULTIRUN"])
+
+
 def test_a_grid_of_any_size_needs_multirun() -> None:
     with pytest.raises(SeedlabError, match=r"grid=2x2 is a sweep.*add -m"):
         rewrite(["grid=2x2"])

@@ -90,7 +90,20 @@ def _refusals() -> Iterator[None]:
         MissingMandatoryValue,
         ValidationError,
     ) as error:
-        raise SeedlabError(str(error)) from error
+        raise SeedlabError(_one_line(str(error))) from error
+
+
+def _one_line(text: str) -> str:
+    """Return a message of Hydra as one line: its list as a list, its search path left out."""
+    lines = text.partition("Config search path")[0].split("\n")
+    sentences: list[str] = []
+    for line in (line.rstrip() for line in lines if line.strip()):
+        if sentences and line.startswith((" ", "\t")):
+            joint = " " if sentences[-1].endswith(":") else ", "
+            sentences[-1] += joint + line.strip()
+        else:
+            sentences.append(line.strip())
+    return " ".join(s if s.endswith((".", "?", "!")) else f"{s}." for s in sentences)
 
 
 @contextmanager

@@ -87,16 +87,25 @@ def read_rows(path: Path) -> Rows:
     return rows
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return a file's content; the message for a missing file suggests the nearest name."""
+def read_bytes(path: Path, setting: str | None = None) -> bytes:
+    """Return a file's content; the message for a missing file suggests the nearest name.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    setting : str, optional
+        The key that names the file in the folder `task.path`, for the message.
+    """
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
         where = "" if path.parent.is_dir() else f" (there is no folder {path.parent} either)"
+        named = f"{setting}={path.name}: " if setting and path.parent.is_dir() else ""
+        file = f", and {setting} a file in it" if named else ""
         raise SeedlabError(
-            f"{path} {what}{where}; task.path must name the folder that holds the data."
+            f"{named}{path} {what}{where}; task.path must name the folder that holds the data{file}."
             f"{nearest(path.name, beside)}"
         ) from error
 

@@ -49,8 +49,8 @@ class TableReader:
     def source(self, spec: TaskSpec) -> Source:
         """Return the files; their content and the named columns decide the examples."""
         digest = hashlib.sha256()
-        for path in _files(spec).values():
-            content = read_bytes(path)
+        for split, path in _files(spec).items():
+            content = read_bytes(path, f"task.{split}_file")
             digest.update(f"{path.suffix}/{len(content)}/".encode())
             digest.update(content)
         columns = (spec.text, spec.text_pair, spec.label, spec.labels, spec.kind)
@@ -74,12 +74,18 @@ def read_table(spec: TaskSpec) -> RawTask:
         splits = {split: _regression(spec, found) for split, found in rows.items()}
         return RawTask(splits, (), _REGRESSION)
     names = spec.labels or _found_labels(spec, rows["train"])
+    if not spec.labels and len(names) == 1:
+        raise _one_class(spec, rows["train"], "train", names[0])
     if len(names) < 2 or len(set(names)) < len(names):
         raise SeedlabError(
             f"task.labels is [{', '.join(names)}]; classification needs at least two different "
             "labels. A number to predict is task.kind=regression."
         )
     splits = {split: _classification(spec, found, names) for split, found in rows.items()}
+    for split in ("train", "dev"):
+        # A single example is of one class whatever the table holds.
+        if split in splits and len(rows[split]) > 1 and len(set(splits[split].labels)) == 1:
+            raise _one_class(spec, rows[split], split, names[int(splits[split].labels[0])])
     return RawTask(splits, tuple(names), _TWO_CLASSES if len(names) == 2 else _CLASSES)
 
 
@@ -150,6 +156,17 @@ def _classification(spec: TaskSpec, rows: Rows, names: tuple[str, ...]) -> RawSp
             )
         labels.append(numbers[name])
     return RawSplit(*_texts_of(spec, rows), tuple(labels))
+
+
+def _one_class(spec: TaskSpec, rows: Rows, split: str, name: str) -> SeedlabError:
+    """Return the refusal of a file whose examples are all of one class."""
+    labels = ", ".join(spec.labels or (name,))
+    return SeedlabError(
+        f"{rows.path}, column '{spec.label}': all {len(rows)} rows are of the class '{name}', and "
+        f"task.labels is [{labels}]; task.{split}_file must hold at least two classes. Shuffle a "
+        "sorted table before it is cut, or name another column with task.label. A number to predict "
+        "is task.kind=regression."
+    )
 
 
 def _found_labels(spec: TaskSpec, rows: Rows) -> tuple[str, ...]:

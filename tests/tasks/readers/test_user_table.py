@@ -117,6 +117,12 @@ def test_the_identity_is_the_content_and_not_the_place(tmp_path: Path) -> None:
         ("d.csv", "text,label\na,0\nb,0\n", {}, r"task.labels is \[0\]; .* at least two"),
         (
             "d.csv",
+            "text,label\na,0\nb,0\n",
+            {"labels": ("0", "1")},
+            r"column 'label': all 2 rows are of the class '0', .*train_file must hold at least two",
+        ),
+        (
+            "d.csv",
             "text,label\na,yes\nb,noo\n",
             {"labels": ("yes", "no")},
             r"line 3, column 'label': label 'noo' is none of the 2 allowed, yes, no.*'no'",
@@ -181,3 +187,25 @@ def test_refusal_of_bytes_that_are_not_text(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_bytes("text,label\na,0\ncaf\u00e9,1\n".encode("latin-1"))
     with pytest.raises(SeedlabError, match=r"line 3: byte 0xe9 is not UTF-8.*iconv"):
         read(spec(tmp_path, "d.csv"))
+
+
+def test_a_missing_file_is_named_by_its_own_setting(tmp_path: Path) -> None:
+    write_csv(tmp_path / "d.csv", "text,label", "a,0", "b,1")
+    for key in ("train_file", "dev_file", "test_file"):
+        with pytest.raises(SeedlabError) as caught:
+            read(spec(tmp_path, "d.csv", **{key: "c.csv"}))
+        assert str(caught.value) == (
+            f"task.{key}=c.csv: {tmp_path / 'c.csv'} does not exist; task.path must name the folder "
+            f"that holds the data, and task.{key} a file in it. Did you mean 'd.csv'?"
+        )
+
+
+def test_a_validation_file_of_one_class_is_refused(tmp_path: Path) -> None:
+    write_csv(tmp_path / "d.csv", "text,label", "a,0", "b,1")
+    write_csv(tmp_path / "e.csv", "text,label", "a,1", "b,1")
+    with pytest.raises(
+        SeedlabError, match=r"e.csv, column 'label': all 2 rows.*task.dev_file must"
+    ):
+        read(spec(tmp_path, "d.csv", dev_file="e.csv"))
+    # A test file may hold anything.
+    assert read(spec(tmp_path, "d.csv", test_file="e.csv")).splits["test"].labels == (1, 1)
