@@ -164,3 +164,11 @@ def test_the_demonstration_plans_without_a_study(
     )
     assert main(["demo", "grid=2x2", "dry=true"]) == 0
     assert given == [["-m", "experiment=demo", "grid=2x2", "dry=true"]]
+
+
+def test_a_refusal_of_hydra_is_one_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "study=s", "hydra/launcher=nope"]) == 2
+    message = capsys.readouterr().err
+    assert "'hydra/launcher/nope'. Available options in 'hydra/launcher': basic, " in message
+    assert message.endswith("seedlab.\n")
+    assert message.count("\n") == 1
