@@ -16,9 +16,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 REFUSALS = {"SeedlabError", "AnalysisError", "TableError", "DesignError", "OptionError"}
 """Not `CorruptRunError` and errors of workers: their texts become parts of other sentences."""
-ENDS = ("nearest(", "self._hint(", "hint", "tail")
+ENDS = re.compile(r"nearest|hint|tail|^(error|message|instead)$|remedy")
 """Values that end a message with a full stop or a question mark of their own."""
-TEXTS_OF_OTHERS = re.compile(r"\b(error|reason)\b")
+TEXTS_OF_OTHERS = re.compile(r"\berror\b")
 GAP = "\N{WHITE SQUARE}"
 Message = tuple[str, int, list[str | ast.expr]]
 
@@ -55,7 +55,7 @@ def faults(pieces: list[str | ast.expr]) -> Iterator[str]:
     if isinstance(last, str):
         if not last.endswith((".", "?")):
             yield f"ends without a full stop: ...{last[-40:]!r}"
-    elif values[-1] not in ("error", "message", "instead") and not values[-1].startswith(ENDS):
+    elif not ENDS.search(values[-1]):
         yield f"ends with a value: {values[-1]}"
     for value, after in itertools.pairwise(pieces):
         if isinstance(value, ast.expr) and isinstance(after, str) and re.match(r"\.( |$)", after):

@@ -114,17 +114,18 @@ def unreadable(line: str, reason: str) -> SeedlabError:
     ----------
     line : str
     reason : str
-        The parser's message. It speaks of grammar, so that it is left out where the fault is known.
+        The parser's message. It speaks of grammar, so that it is left out where a range is meant.
     """
     key, _, value = line.partition("=")
     bare = key.lstrip("+~")
     if bare in number_keys() and (hint := _suggestion(bare, value)):
         return SeedlabError(f"{line} can't be read; {hint}")
     fault = "it has no '='" if "=" not in line else _fault(value)
-    fault = fault or f"Hydra's parser says: {reason.splitlines()[0].rstrip('.')}"
+    told = reason.strip().split("\n")[0].rstrip(".")
     return SeedlabError(
-        f"{line} can't be read: {fault}. Write KEY=VALUE, and quote it for the shell if it has "
-        "brackets, commas or blanks; a sweep is KEY=a,b,c or KEY=range(a,b)."
+        f"{line} is not an override that Hydra can read ({told}){fault and f': {fault}'}; write "
+        "KEY=VALUE, and quote it for the shell if it has brackets, commas or blanks. A sweep is "
+        "KEY=a,b,c or KEY=range(a,b)."
     )
 
 

@@ -100,7 +100,7 @@ def test_a_list_is_answered_with_a_sweep(text: str) -> None:
         ("recipe.optimizer.learning_rate=range(2e-5,1e-5,1e-6)", "has no values"),
         ("seed.init=range(0,5,0)", "never ends"),
         ("seed.init=range(0,1000000)", "has 1,000,000 seeds; at most 100,000"),
-        ("study=x(", r"the bracket '\(' is not closed\. Write KEY=VALUE"),
+        ("study=x(", r"the bracket '\(' is not closed; write KEY=VALUE"),
         ("seed.init=0,1,,2", "a comma has no value on one side"),
         ("seed.init=choice()", r"choice\(\) has no values"),
         ("recipe.epochs=rage(1,2)", "'rage' is no function of Hydra; there are range, choice"),
