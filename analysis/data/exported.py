@@ -69,16 +69,9 @@ SETTINGS = (
     "dtype",
 )
 NUMBERS = (
-    *(
-        "final_score",
-        "best_score",
-        "best_step",
-        "chosen_score",
-        "chosen_step",
-        "unknown_tokens",
-        "unknown_tokens_train",
-    ),
+    *("final_score", "best_score", "best_step", "chosen_score", "chosen_step"),
     *("majority", "n_examples", "test_score", "seconds", "steps"),
+    *("unknown_tokens", "unknown_tokens_train"),
 )
 
 
