@@ -36,7 +36,7 @@ class Grid:
 
     def __init__(self, study: StudyFolder) -> None:
         self.study = study
-        records = study.records(full=True)
+        records = study.records()
         self.runs: dict[str, RunSpec] = {run: r.run_spec() for run, r in records.items()}
         curves = {run: study.curve(record) for run, record in records.items()}
         self.names = list(self.runs)
@@ -67,7 +67,7 @@ def main() -> None:
 
 def check(grid: Grid, study: StudyFolder) -> None:
     """Compare a study under the policy with the grid: bits, decision, best score, cost."""
-    records = study.records(full=True)
+    records = study.records()
     for run in records:
         a, b = study.read(run), grid.study.read(run)
         n = a.record.steps

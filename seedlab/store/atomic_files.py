@@ -16,6 +16,8 @@ from seedlab.errors import SeedlabError
 
 # For the user a quota and a file-size limit mean the same: nothing more can be written.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+UNPARSABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""errors of reading JSON whose text, types or depth are not those that were written"""
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -91,4 +93,12 @@ def disk_full(folder: Path, doing: str, error: OSError) -> SeedlabError:
         f"no space left in {folder} while {doing} ({error.strerror}). What was written before "
         "is intact; free some space (or raise the quota) and issue the same command again: it "
         "continues where it stopped."
+    )
+
+
+def unreadable(path: Path, error: OSError) -> SeedlabError:
+    """Return the refusal of a file that is there and can't be read: no permission, a broken disk."""
+    return SeedlabError(
+        f"{path} can't be read ({error.strerror}). Make it readable, or restore it from a copy; "
+        "then issue the same command again."
     )

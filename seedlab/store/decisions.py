@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from seedlab.errors import SeedlabError
-from seedlab.store.atomic_files import FULL, digest, disk_full, dump_json, replace_file
+from seedlab.store.atomic_files import (
+    FULL,
+    UNPARSABLE,
+    digest,
+    disk_full,
+    dump_json,
+    replace_file,
+    unreadable,
+)
 from seedlab.store.study_lock import study_lock
 
 SCHEMA_VERSION = 1
@@ -51,12 +59,14 @@ class Decisions:
             return self._parse(path)
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError) as error:
+        except (*UNPARSABLE, IsADirectoryError) as error:
             log.warning("%s is damaged (%s); it is set aside and made again", path, error)
             with study_lock(self._study):
                 if path.exists():
-                    os.replace(path, path.with_suffix(".corrupt"))
+                    os.replace(path, _free(path.with_suffix(".corrupt")))
             return None
+        except OSError as error:
+            raise unreadable(path, error) from error
 
     def write(self, key: str, content: dict[str, Any]) -> dict[str, Any]:
         """Write a decision unless one is on file; return the one on file.
@@ -109,3 +119,12 @@ class Decisions:
                 "Use the seedlab that wrote it, or a newer one."
             )
         return dict(values["content"])
+
+
+def _free(path: Path) -> Path:
+    """Return the path, with a number at its end if something is there."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}.{number}")
+    return free

@@ -5,29 +5,30 @@ checksum of its own. A folder that does not agree with its record is reported an
 ``corrupt/``. It is never read as a result, and its run is trained again.
 
 A finished or diverged run lies in ``runs/<run_id>``, a stopped run in
-``stopped/<run_id>-<steps>``. The valid folder with the most steps counts. A stopped run that is
-resumed gets a second folder. The next command that opens the study removes the first one.
+``stopped/<run_id>-<steps>``. The folder with the most steps counts, and no other one. A stopped run
+that is resumed gets a second folder. The next command that opens the study removes the first one.
+If the folder that counts is damaged, the run is missing until it is trained again. Its older folders
+are then set aside as well, so that no reader takes a finished run for a stopped one.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from seedlab.errors import CorruptRunError, SeedlabError
-from seedlab.store.atomic_files import FULL, digest, disk_full, dump_json, sync_folder, write_synced
-from seedlab.store.record import SCHEMA_VERSION, Record
+from seedlab.store.atomic_files import FULL, disk_full, sync_folder, write_synced
+from seedlab.store.record import Record
+from seedlab.store.sealed_record import load, sealed
 from seedlab.store.study_lock import study_lock
 
 RUN_ID = re.compile(r"[0-9a-f]{20}")
@@ -62,7 +63,7 @@ def publish(study: Path, record: Record, files: Mapping[str, bytes]) -> Record:
             folder.mkdir()
             for name, data in files.items():
                 write_synced(folder / name, data)
-            write_synced(folder / "record.json", _sealed(record, files))
+            write_synced(folder / "record.json", sealed(record, files))
             sync_folder(folder)
             return _publish(study, folder, record)
     except OSError as error:
@@ -71,74 +72,21 @@ def publish(study: Path, record: Record, files: Mapping[str, bytes]) -> Record:
         raise
 
 
-def load(folder: Path, *, full: bool = False) -> Record:
-    """Return the record in one run folder, after checking the folder's files.
+def load_or_set_aside(study: Path, run_id: str) -> Record | None:
+    """Return the record of a run; None without a folder.
 
-    Parameters
-    ----------
-    folder : Path
-    full : bool
-        True: compare the hash of every file; False: compare sizes.
-
-    Raises
-    ------
-    CorruptRunError
-        When a file is missing or differs from its description in the record.
-    SeedlabError
-        When a newer seedlab wrote it.
+    None is returned for a damaged run as well: all its folders are set aside, and reported.
     """
-    try:
-        sealed = json.loads((folder / "record.json").read_bytes())
-        version, files = int(sealed["schema_version"]), dict(sealed["files"])
-        values, checksum = dict(sealed["record"]), sealed["sha256"]
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise CorruptRunError("record.json is missing") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise CorruptRunError(f"record.json can't be parsed ({error})") from error
-    if checksum != _checksum(version, files, values):
-        raise CorruptRunError("record.json is not as it was written (checksum differs)")
-    if version > SCHEMA_VERSION:
-        raise SeedlabError(
-            f"{folder} has record schema version {version}; this seedlab reads up to "
-            f"{SCHEMA_VERSION}. Use the seedlab that wrote it, or a newer one."
-        )
-    name = f"{values.get('run_id')}"
-    if values.get("status") == "stopped":
-        name += f"-{values.get('steps')}"
-    if name != folder.name:
-        raise CorruptRunError(f"it holds the record of run {name}")
-    for name, expected in files.items():
-        try:
-            size = (folder / name).stat().st_size
-        except FileNotFoundError as error:
-            raise CorruptRunError(f"{name} is missing") from error
-        if size != expected["size"]:
-            raise CorruptRunError(f"{name} has {size} bytes, expected {expected['size']}")
-        if full and digest((folder / name).read_bytes()) != expected["sha256"]:
-            raise CorruptRunError(f"{name} is not as it was written (checksum differs)")
-    return Record.from_dict(values)
+    return _load_latest(study, run_id, _folders_of(study, run_id))
 
 
-def load_or_set_aside(study: Path, run_id: str, *, full: bool = False) -> Record | None:
-    """Return the record of a run; None without a valid folder. Damaged ones are set aside."""
-    return load_first(study, folders(study).get(run_id, ()), full=full)
-
-
-def load_first(study: Path, candidates: Iterable[Path], *, full: bool = False) -> Record | None:
-    """Return the record in the first valid folder; damaged ones before it are set aside."""
-    for folder in candidates:
-        with suppress(CorruptRunError):
-            return load(folder, full=full)
-        try:
-            with study_lock(study):
-                # Another process may have set it aside, or published a valid one.
-                found = _load_or_set_aside(study, folder, full=full)
-        except OSError as error:  # another user's study, or a read-only disk
-            log.warning("run %s is damaged and can't be set aside: %s", folder, error)
-            continue
-        if found is not None:
-            return found
-    return None
+def load_all(study: Path) -> dict[str, Record]:
+    """Return the records of all runs by id, sorted; damaged runs are set aside and left out."""
+    found = {
+        run_id: _load_latest(study, run_id, candidates)
+        for run_id, candidates in folders(study).items()
+    }
+    return {run_id: record for run_id, record in found.items() if record is not None}
 
 
 def folder_of(study: Path, record: Record) -> Path:
@@ -167,6 +115,20 @@ def _folders_in(parent: Path) -> list[Path]:
             return [Path(entry.path) for entry in entries if entry.is_dir()]
     except FileNotFoundError:
         return []
+    except NotADirectoryError as error:
+        raise SeedlabError(
+            f"{parent} is a file, and a folder with runs must be there; move the file away and "
+            "issue the same command again."
+        ) from error
+
+
+def _folders_of(study: Path, run_id: str) -> list[Path]:
+    """Return the folders of one run; those with the most steps first."""
+    stopped = (study / "stopped").glob(f"{run_id}-*")
+    steps = {path: match for path in stopped if (match := _STOPPED.fullmatch(path.name))}
+    found = sorted((path for path in steps if path.is_dir()), key=lambda p: -int(steps[p][2]))
+    over = study / "runs" / run_id
+    return [over, *found] if over.is_dir() else found
 
 
 def sweep(study: Path) -> None:
@@ -213,7 +175,7 @@ def _publish(study: Path, folder: Path, record: Record) -> Record:
     with study_lock(study):
         # A finished or diverged run is never replaced by a stopped one.
         for published in dict.fromkeys((study / "runs" / record.run_id, target)):
-            existing = _load_or_set_aside(study, published, full=True)
+            existing = _load_or_set_aside(study, record.run_id, published)
             if existing is not None:
                 log.info("another process published run %s; discarded this result", record.run_id)
                 return existing
@@ -232,14 +194,46 @@ def _is_valid(folder: Path) -> bool:
     return True
 
 
-def _load_or_set_aside(study: Path, folder: Path, *, full: bool) -> Record | None:
-    """Return the record in a folder; set a damaged one aside. The caller holds the lock."""
+def _load_latest(study: Path, run_id: str, candidates: Sequence[Path]) -> Record | None:
+    """Return the record in the first folder; if it is damaged, None, and all are set aside."""
+    if not candidates:
+        return None
+    with suppress(CorruptRunError):
+        return load(candidates[0])
+    try:
+        with study_lock(study):
+            # Another process may have set it aside, removed it, or published a further one.
+            latest = _folders_of(study, run_id)[:1]
+            return _load_or_set_aside(study, run_id, latest[0]) if latest else None
+    except OSError as error:  # another user's study, or a read-only disk
+        log.warning("run %s is damaged and can't be set aside: %s", candidates[0], error)
+        return None
+
+
+def _load_or_set_aside(study: Path, run_id: str, folder: Path) -> Record | None:
+    """Return the record in a folder of a run. If it is damaged, set it and the older ones aside.
+
+    The caller holds the lock.
+    """
     if not folder.exists():
         return None
     try:
-        return load(folder, full=full)
+        return load(folder)
     except CorruptRunError as error:
         reason = str(error)
+    # The damaged folder comes last: a process that dies here leaves it as the one that counts.
+    present = _folders_of(study, run_id)
+    for older in reversed(present[present.index(folder) + 1 :]):
+        log.info("run folder %s is an older state; moved to %s", older, _move(study, older))
+    target = _move(study, folder)
+    log.warning(
+        "run folder %s is damaged: %s; moved to %s, to be trained again", folder, reason, target
+    )
+    return None
+
+
+def _move(study: Path, folder: Path) -> Path:
+    """Move a run folder to ``corrupt/`` and return its new place."""
     corrupt = study / "corrupt"
     corrupt.mkdir(exist_ok=True)
     target, number = corrupt / folder.name, 1
@@ -247,20 +241,4 @@ def _load_or_set_aside(study: Path, folder: Path, *, full: bool) -> Record | Non
         number += 1
         target = corrupt / f"{folder.name}.{number}"
     os.rename(folder, target)
-    log.warning(
-        "run folder %s is damaged: %s; moved to %s, to be trained again", folder, reason, target
-    )
-    return None
-
-
-def _sealed(record: Record, files: Mapping[str, bytes]) -> bytes:
-    listing = {n: {"size": len(data), "sha256": digest(data)} for n, data in files.items()}
-    values = record.to_dict()
-    checksum = _checksum(SCHEMA_VERSION, listing, values)
-    return dump_json(
-        {"schema_version": SCHEMA_VERSION, "sha256": checksum, "files": listing, "record": values}
-    )
-
-
-def _checksum(version: int, files: dict[str, Any], values: dict[str, Any]) -> str:
-    return digest(json.dumps([version, files, values], sort_keys=True).encode())
+    return target

@@ -138,22 +138,13 @@ class StudyFolder:
         """Return the folder of the run with this record."""
         return run_folders.folder_of(self.folder, record)
 
-    def records(self, *, full: bool = False) -> dict[str, Record]:
+    def records(self) -> dict[str, Record]:
         """Return the records of all runs by id, sorted: finished, diverged and stopped.
 
-        Damaged folders are reported, moved to ``corrupt/`` and left out.
-
-        Parameters
-        ----------
-        full : bool
-            True: check every file by its hash; False: check the record by its checksum and the
-            other files by their sizes.
+        Every file is checked by its hash. A damaged run is reported, moved to ``corrupt/`` and left
+        out: it is missing until it is trained again. All readers of a study decide it here.
         """
-        found = {
-            run_id: run_folders.load_first(self.folder, candidates, full=full)
-            for run_id, candidates in run_folders.folders(self.folder).items()
-        }
-        return {run_id: record for run_id, record in found.items() if record is not None}
+        return run_folders.load_all(self.folder)
 
     def recorded(self) -> list[str]:
         """Return the ids of the runs with a folder, valid or not; cheaper than `records`."""
@@ -213,15 +204,9 @@ class StudyFolder:
         """
         from seedlab.store.run_arrays import DIAGNOSTICS, NAMES, decode
 
-        candidates = run_folders.folders(self.folder).get(run_id)
-        if candidates is None:
-            raise SeedlabError(f"study '{self.name}' has no run '{run_id}'{self._hint(run_id)}")
-        record = run_folders.load_first(self.folder, candidates, full=True)
+        record = run_folders.load_or_set_aside(self.folder, run_id)
         if record is None:
-            raise CorruptRunError(
-                f"run '{run_id}' of study '{self.name}' was damaged and is now in "
-                f"{self.folder / 'corrupt'}; issue the study's command again to train it again."
-            )
+            raise self._no_run(run_id)
         folder = self.folder_of(record)
         names = (*NAMES, *(name for name in DIAGNOSTICS if (folder / name).is_file()))
         return StoredRun(record, decode({n: (folder / n).read_bytes() for n in names}))
@@ -238,7 +223,7 @@ class StudyFolder:
         if len(matches) == 1 and text:
             return matches[0]
         if not matches:
-            raise SeedlabError(f"study '{self.name}' has no run '{text}'{self._hint(text)}")
+            raise self._no_run(text)
         raise SeedlabError(
             f"'{text}' is the start of {len(matches)} runs of study '{self.name}' "
             f"({', '.join(matches[:3])}{', ...' if len(matches) > 3 else ''}); give more digits."
@@ -249,12 +234,22 @@ class StudyFolder:
         folder = self.folder / "corrupt"
         return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
 
-    def _hint(self, text: str) -> str:
+    def _no_run(self, text: str) -> SeedlabError:
+        """Return the refusal of a run that is not on record, or that was damaged."""
+        corrupt = self.folder / "corrupt"
+        damaged = {name[:20] for name in self.corrupt() if text and name.startswith(text)}
+        damaged |= {run for run in run_folders.folders(self.folder) if run == text}
+        if damaged:
+            return CorruptRunError(
+                f"run '{min(damaged)}' of study '{self.name}' was damaged and is now in "
+                f"{corrupt}; issue the study's command again to train it again."
+            )
+        problem = f"study '{self.name}' has no run '{text}'"
         there = list(run_folders.folders(self.folder))
         if not there:
-            return "; no run of it is on record yet: train one first."
+            return SeedlabError(f"{problem}; no run of it is on record yet: train one first.")
         listed = f"; `seedlab export` lists the ids of its {len(there)} runs."
-        return f"{listed}{nearest(text, there)}"
+        return SeedlabError(f"{problem}{listed}{nearest(text, there)}")
 
 
 def find_study(

@@ -19,7 +19,14 @@ from typing import Any
 from seedlab.errors import SeedlabError
 from seedlab.fields import split_known
 from seedlab.spec.run import RunSpec
-from seedlab.store.atomic_files import FULL, disk_full, dump_json, replace_file
+from seedlab.store.atomic_files import (
+    FULL,
+    UNPARSABLE,
+    disk_full,
+    dump_json,
+    replace_file,
+    unreadable,
+)
 from seedlab.store.study_lock import study_lock
 
 SCHEMA_VERSION = 1
@@ -115,9 +122,11 @@ def _read(study: Path) -> dict[str, Any] | None:
             str(values["created"])
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (*UNPARSABLE, IsADirectoryError) as error:
         log.warning("the plan %s is damaged (%s); the next run writes it again", path, error)
         return None
+    except OSError as error:
+        raise unreadable(path, error) from error
     if version > SCHEMA_VERSION:
         raise SeedlabError(
             f"{path} has schema version {version}; this seedlab reads up to {SCHEMA_VERSION}. "

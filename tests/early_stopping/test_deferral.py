@@ -202,7 +202,7 @@ def test_patience_stops_a_run_by_itself(tmp_path: Path, monkeypatch: pytest.Monk
     for _ in range(2):
         assert main(["run", "study=alone", *TINY, *patience]) == 0
     alone = find_study("alone")
-    (record,) = alone.records(full=True).values()
+    (record,) = alone.records().values()
     assert record.status == "stopped"
     curve = alone.curve(record)
     last, before = sorted(curve)[-1], sorted(curve)[:-1]

@@ -39,7 +39,7 @@ def test_survivors_are_bit_equal_to_the_full_grid(
         train(reference.folder, form_packs([c for c in cells() if c.run_id in expected], spec))
     stages = drive(cohort)
     study = StudyFolder(cohort.study)
-    records = study.records(full=True)
+    records = study.records()
     if engine == "packed":
         assert survivors(study) == set(expected)
     for run_id in survivors(study) & set(reference.records()):

@@ -59,7 +59,7 @@ def assert_as_if_undisturbed(study: StudyFolder) -> None:
     calm = find_study("calm")
     decisions = [next(s.folder.glob("decisions/*/all-step-6.json")) for s in (calm, study)]
     assert decisions[0].read_bytes() == decisions[1].read_bytes()
-    records = study.records(full=True)
+    records = study.records()
     assert {r: rec.status for r, rec in records.items()} == {
         r: rec.status for r, rec in calm.records().items()
     }

@@ -136,7 +136,7 @@ def test_a_decision_is_made_once(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert json.loads(path.read_text())["content"] == {"goes_on": ["a"]}
 
 
-def test_the_valid_folder_with_the_most_steps_counts(
+def test_the_folder_with_the_most_steps_counts(
     study: StudyFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Stopped at 3, then at 6, then finished; a kill may come after every step."""
@@ -172,10 +172,9 @@ def test_the_valid_folder_with_the_most_steps_counts(
     assert study.records()[run_id].status == "finished"
     with caplog.at_level(logging.WARNING):
         (study.folder / "runs" / run_id / "record.json").write_text("{")
-        assert study.records()[run_id].steps == 6
-    assert study.corrupt() == [run_id]
-    study.begin([])
-    assert [p.name for p in (study.folder / "stopped").iterdir()] == [f"{run_id}-6"]
+        assert study.records() == {}
+    assert study.corrupt() == [run_id, f"{run_id}-3", f"{run_id}-6"]
+    assert f"run folder {study.folder / 'runs' / run_id} is damaged" in caplog.text
 
 
 def test_a_stopped_folder_under_another_name_is_damaged(study: StudyFolder) -> None:

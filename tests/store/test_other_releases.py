@@ -51,7 +51,7 @@ def test_an_old_and_a_new_record_lie_in_one_study(study):
 
     rewrite(study, old.run_id, age)
     rewrite(study, new.run_id, renew)
-    records = study.records(full=True)
+    records = study.records()
     assert (records[old.run_id].slot, records[old.run_id].provenance) == (0, {})
     assert records[new.run_id].extra == {"energy": 3.5}
     assert {run: record.run_spec().run_id for run, record in records.items()} == {

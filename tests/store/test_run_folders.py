@@ -198,9 +198,9 @@ def test_two_writers_of_one_damaged_folder_leave_one_result(study, task, monkeyp
     # Slow checks make sure that both writers overlap.
     load = runs.load
 
-    def slowly(folder: Path, *, full: bool = False) -> Record:
+    def slowly(folder: Path) -> Record:
         try:
-            return load(folder, full=full)
+            return load(folder)
         finally:
             time.sleep(0.05)
 
@@ -224,7 +224,7 @@ def test_foreign_entries_among_the_runs_are_left_alone(study, task):
 
 def test_a_record_of_a_newer_version_is_refused_and_not_touched(study, task, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("seedlab.store.run_folders.SCHEMA_VERSION", 99)
+        patch.setattr("seedlab.store.sealed_record.SCHEMA_VERSION", 99)
         record = study.write(make_result(task), task)
     with pytest.raises(SeedlabError, match=r"schema version 99; this seedlab reads up to 1"):
         study.records()

@@ -55,7 +55,7 @@ def test_writers_killed_at_random_moments_leave_only_valid_runs(study, start, ca
     study.begin([])
     assert list((study.folder / "tmp").iterdir()) == []
     with caplog.at_level(logging.WARNING):
-        finished = study.records(full=True)
+        finished = study.records()
     assert caplog.text == ""
     assert study.corrupt() == []
     # At least one run for every kill, and the one with which the stage warms up.
@@ -87,7 +87,7 @@ def test_two_processes_that_write_the_same_runs_end_with_one_result_each(study, 
         line(racer)
     (study.folder / "start").touch()
     red, blue = (json.loads(line(racer)) for racer in racers)
-    stored = {run: record.provenance["tag"] for run, record in study.records(full=True).items()}
+    stored = {run: record.provenance["tag"] for run, record in study.records().items()}
     assert len(stored) == 60
     assert red == blue == stored
     assert study.corrupt() == sorted(damaged)
@@ -134,7 +134,7 @@ def test_a_file_size_limit_is_refused_and_harms_nothing(study, start):
     message = json.loads(line(start("small_files_only", 2000)))
     assert message.startswith(f"no space left in {study.folder} while writing run")
     assert "continues where it stopped" in message
-    assert list(study.records(full=True)) == [make_spec(0).run_id]
+    assert list(study.records()) == [make_spec(0).run_id]
     assert list((study.folder / "tmp").iterdir()) == []
 
 
@@ -157,7 +157,7 @@ def test_a_full_disk_is_refused_and_harms_nothing(tiny_disk):
     with pytest.raises(SeedlabError, match=r"no space left in .* while writing run .* free some"):
         fill()
     assert 2 <= len(written) < 100
-    assert study.records(full=True) == written
+    assert study.records() == written
     assert study.corrupt() == []
     assert list((study.folder / "tmp").iterdir()) == []
     (tiny_disk / "filler").write_bytes(b"")
@@ -171,7 +171,7 @@ def test_a_full_disk_is_refused_and_harms_nothing(tiny_disk):
     (tiny_disk / "filler").unlink()
     subprocess.run(["mount", "-o", "remount,size=8m", str(tiny_disk)], check=True)
     fill()
-    assert len(study.records(full=True)) == 100
+    assert len(study.records()) == 100
 
 
 def fill_up(path: Path, size: int) -> None:

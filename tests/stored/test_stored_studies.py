@@ -110,7 +110,7 @@ def test_every_record_and_its_arrays_are_sound(place):
     runs = 0
     for study in STUDIES:
         folder = StudyFolder(Path("studies") / study)
-        for run_id, record in folder.records(full=True).items():
+        for run_id, record in folder.records().items():
             assert record.run_spec().run_id == run_id == record.run_id
             assert record.extra == {}
             # The name follows from the values on record, too.

@@ -52,7 +52,7 @@ class StudyStatus:
     stopped: int
     """Done cells that a policy stopped early."""
     corrupt: int
-    """Damaged folders that were set aside."""
+    """Folders of damaged runs that were set aside."""
     workers: int
     """Processes that hold claims."""
     seconds_per_run: float | None
@@ -136,10 +136,8 @@ def format_status(state: StudyStatus) -> list[str]:
             line += f", about {duration(state.seconds_left)} left with {workers}"
         lines.append(line)
     if state.corrupt:
-        lines.append(
-            f"damaged folders set aside in corrupt/: {state.corrupt} "
-            "(their runs count as left and are trained again)"
-        )
+        left = " (their runs count as left and are trained again)" if state.left else ""
+        lines.append(f"folders of damaged runs, set aside in corrupt/: {state.corrupt}{left}")
     if state.scores:
         lines += ["", *_score_lines(state.scores)]
     return lines

@@ -92,7 +92,7 @@ def export(
     if study.recorded():
         check_folder(folder, "tables", "name another one with --out FOLDER")
     # Every file is hashed first: no table may contain a damaged run.
-    records = study.records(full=True).values()
+    records = study.records().values()
     sources = [_Source(study, record) for record in records]
     if not sources:
         raise SeedlabError(
