@@ -33,7 +33,7 @@ class Done:
     Parameters
     ----------
     returns : mapping of position to JobReturn
-        Jobs that have ended, by position in the batch.
+        Jobs that have ended, by position in the batch. Those of a pack hold no configuration.
     skipped : tuple of run ids
         Runs that another process trains.
     """
@@ -101,12 +101,13 @@ class _PackRun:
         finally:
             sys.setrecursionlimit(limit)
         skipped = tuple(job.run_id for job in jobs if self._status(job) == "skipped")
-        kept = {
-            job.position: _portable(self._returns[job.position])
-            for job in jobs
-            if job.run_id not in skipped
-        }
-        return Done(kept, skipped)
+        ended = [job for job in jobs if job.run_id not in skipped]
+        for job in ended:
+            # Callbacks have seen them. The launcher composes them again if they are asked for.
+            self._returns[job.position].cfg = self._returns[job.position].hydra_cfg = None
+        return Done(
+            {job.position: _portable(self._returns[job.position]) for job in ended}, skipped
+        )
 
     def _enter(self, depth: int, emit: Callable[[Event], None]) -> None:
         if depth == len(self._work.jobs):

@@ -14,7 +14,7 @@ from seedlab.errors import WorkerDiedError
 from seedlab.execution.events import Event
 from seedlab.launch.display.base import Display
 from seedlab.launch.executors.run_work import Done, PackFailed
-from seedlab.launch.jobs.returns import completed_return, failed_return
+from seedlab.launch.jobs.returns import LeanReturn, completed_return, failed_return
 from seedlab.launch.jobs.slots import Slot
 from seedlab.launch.jobs.work import Job, WorkItem
 
@@ -113,6 +113,8 @@ class WorkQueue:
         for job in attempt.work.jobs:
             if job.position in result.returns:
                 returned = result.returns[job.position]
+                if attempt.work.pack is not None:
+                    returned = LeanReturn(returned, job, attempt.work.templates[job.group])
                 self.returns[job.position] = returned
                 self._display.event(_slot(attempt), _final_event(job.run_id, returned))
         if result.skipped:

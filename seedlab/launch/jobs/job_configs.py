@@ -7,13 +7,16 @@ whose run is on record needs neither.
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from seedlab.errors import SeedlabError
 
@@ -67,11 +70,47 @@ def job_config(
         job = cfg.hydra.job
         job.num = number
         job.id = identifier
-        cfg.hydra.overrides.task = [line for line in overrides if not _is_hydra(line)]
+        cfg.hydra.overrides.task = [line for line in overrides if not is_hydra(line)]
         # Hydra 1.4 interpolates it; 1.3 fills it in when it composes.
         if not OmegaConf.is_interpolation(job, "override_dirname"):
             job.override_dirname = _dirname(cfg.hydra.overrides.task, job.config.override_dirname)
     return cfg
+
+
+def returned_configs(
+    template: DictConfig,
+    overrides: Sequence[str],
+    *,
+    number: int,
+    identifier: str,
+    working_folder: str,
+) -> tuple[DictConfig, DictConfig]:
+    """Return the two configurations that Hydra's `run_job` puts into a JobReturn.
+
+    Parameters
+    ----------
+    template, overrides, number, identifier
+        See `job_config`.
+    working_folder : str
+        Folder in which the job ran: a relative ``hydra.sweep.dir`` lies in it.
+
+    Returns
+    -------
+    cfg : DictConfig
+        The application's part.
+    hydra_cfg : DictConfig
+        Hydra's part, with the job's output folder.
+    """
+    cfg = job_config(template, overrides, number=number, identifier=identifier)
+    with _as_hydra_config(cfg):
+        folder = Path(working_folder, str(cfg.hydra.sweep.dir), str(cfg.hydra.sweep.subdir))
+        with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):
+            cfg.hydra.runtime.output_dir = os.path.abspath(folder)
+        HydraConfig.instance().set_config(cfg)
+        hydra_cfg = copy.deepcopy(HydraConfig.instance().cfg)
+    with read_write(cfg), open_dict(cfg):
+        del cfg["hydra"]
+    return cfg, cast("DictConfig", hydra_cfg)
 
 
 def set_seeds(cfg: DictConfig, seeds: Mapping[str, int]) -> None:
@@ -86,13 +125,9 @@ def task_config(cfg: DictConfig) -> Iterator[DictConfig]:
 
     Inside the block ``${hydra:...}`` resolves from this configuration.
     """
-    before = HydraConfig.instance().cfg
     view = copy.deepcopy(cfg)
-    HydraConfig.instance().set_config(view)
-    try:
+    with _as_hydra_config(view):
         yield OmegaConf.masked_copy(view, [str(key) for key in view if key != "hydra"])
-    finally:
-        HydraConfig.instance().cfg = before
 
 
 def refuse_chdir(cfg: DictConfig) -> None:
@@ -111,7 +146,19 @@ def refuse_chdir(cfg: DictConfig) -> None:
         )
 
 
-def _is_hydra(override: str) -> bool:
+@contextmanager
+def _as_hydra_config(cfg: DictConfig) -> Iterator[None]:
+    """Let ``${hydra:...}`` resolve from a configuration."""
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(cfg)
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+def is_hydra(override: str) -> bool:
+    """Return whether an override sets a key of Hydra's own."""
     return override.lstrip("+~").startswith(("hydra.", "hydra/"))
 
 
