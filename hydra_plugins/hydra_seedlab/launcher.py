@@ -45,7 +45,7 @@ class SeedlabLauncherConf:
     # auto (live on a terminal, otherwise lines), live, lines or none.
     progress: str = "auto"
 
-    # Seconds between two status lines where there is no terminal.
+    # Longest time in seconds between two status lines where there is no terminal.
     heartbeat: float = 60.0
 
 

@@ -95,11 +95,13 @@ class SeedlabAdapter:
             if run.record.is_over
         }
 
-    def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str]) -> str:
+    def describe(
+        self, specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str], workers: int
+    ) -> str:
         """Return the plan as text, for ``dry=true``."""
         from seedlab.application.dry_run import describe
 
-        return describe(specs, packs, on_record)
+        return describe(specs, packs, on_record, workers)
 
     def execute(
         self, pack: Pack, study: Path, on_event: Callable[[Event], None]
@@ -139,7 +141,7 @@ def run(cfg: DictConfig) -> float | None:
     if settings.dry:
         left = [] if requested.spec.run_id in on_record else [pack]
         lines = [line for cohort in cohorts for line in ("", *cohort.plan_text(1))]
-        print("\n".join([adapter.describe([requested.spec], left, set(on_record)), *lines]))  # noqa: T201
+        print("\n".join([adapter.describe([requested.spec], left, set(on_record), 1), *lines]))  # noqa: T201
         return None
     study.begin([requested.spec])
     known = requested.spec.run_id in on_record

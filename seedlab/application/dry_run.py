@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import resource
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from seedlab.application.pace import Pace, elapsed, measure_pace
 from seedlab.application.rate_sparklines import rate_lines
 from seedlab.durations import duration
 from seedlab.errors import SeedlabError
@@ -18,7 +17,7 @@ from seedlab.inputs.content import load_encoded
 from seedlab.inputs.loaded import load_weights_of, prepare
 from seedlab.spec.pack import EngineSpec, Pack, shape_key
 from seedlab.spec.run import RunSpec
-from seedlab.tasks.encoded import EncodedTask, Split
+from seedlab.tasks.encoded import EncodedTask
 from seedlab.tasks.unknown_tokens import unknown_text
 from seedlab.training.learning_rates import learning_rates
 from seedlab.training.step_plan import StepPlan, make_plan
@@ -32,12 +31,11 @@ MOST_SCHEDULES = 6
 
 @dataclass(frozen=True)
 class Probe:
-    """Measured costs of two training steps and one evaluation batch on this machine.
+    """The pace and the memory of a pack on this machine, and the model's parameters.
 
     Parameters
     ----------
-    step_seconds, example_seconds : float
-        Seconds of one update, and of scoring one example.
+    pace : Pace
     peak_bytes : int
         Peak memory of the process (CPU) or the device (CUDA) so far.
     device : str
@@ -46,15 +44,16 @@ class Probe:
     decays : tuple of (weight decay, tensors, numbers)
     """
 
-    step_seconds: float
-    example_seconds: float
+    pace: Pace
     peak_bytes: int
     device: str
     sizes: tuple[int, ...]
     decays: tuple[tuple[float, int, int], ...]
 
 
-def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str]) -> str:
+def describe(
+    specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str], workers: int
+) -> str:
     """Return the plan of a batch as text.
 
     Parameters
@@ -65,6 +64,8 @@ def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str
         Packs of the runs still to train.
     on_record : set of str
         Ids of the runs that are trained to their end.
+    workers : int
+        Packs that are trained at the same time, at least 1.
     """
     done = sum(spec.run_id in on_record for spec in specs)
     widths = sorted({len(pack.runs) for pack in packs})
@@ -72,53 +73,55 @@ def describe(specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str
         f"runs     {len(specs)} asked for, {done} on record, {len(specs) - done} to train",
         f"packs    {len(packs)}" + (f" of {' or '.join(map(str, widths))} runs" if packs else ""),
     ]
-    total = 0.0
+    run_seconds: dict[RunSpec, float] = {}
     for key in dict.fromkeys(shape_key(spec) for spec in specs):
         members = [spec for spec in specs if shape_key(spec) == key]
-        left = sum(spec.run_id not in on_record for spec in members)
+        same = [pack for pack in packs if shape_key(pack.runs[0]) == key]
+        pack = max(same, key=lambda pack: len(pack.runs)) if same else None
         engine = packs[0].engine if packs else EngineSpec()
         task = load_encoded(key.task, key.model, key.seeds.subsample, key.recipe.truncation)
         plan = make_plan(key.recipe, key.evaluation, len(task.splits["train"]))
-        probe = measure(members[0], task, engine, plan)
-        seconds = plan.total_steps * probe.step_seconds + probe.example_seconds * (
-            len(plan.evaluation_steps) * len(task.splits["dev"])
-        )
-        total += seconds * left
-        lines += ["", *_shape_lines(members, task, plan, probe, seconds)]
-    lines += [
-        "",
-        f"time     {duration(total)} of one worker for the runs still to train, start-up not counted; "
-        "workers share it evenly (hydra.launcher.slots)",
-        "dry run: nothing was trained and no result was written",
-    ]
+        probe = measure(pack.runs if pack else members[:1], task, engine, plan)
+        run_seconds[key] = probe.pace.run_seconds(plan, task)
+        lines += ["", *_shape_lines(members, task, plan, probe, run_seconds[key])]
+    seconds = [len(pack.runs) * run_seconds[shape_key(pack.runs[0])] for pack in packs]
+    lines += ["", *_time_lines(seconds, workers)]
+    lines += ["dry run: nothing was trained and no result was written"]
     return "\n".join(lines)
 
 
-def measure(run: RunSpec, task: EncodedTask, engine: EngineSpec, plan: StepPlan) -> Probe:
-    """Time two updates and one evaluation batch of a run; no result is written."""
+def _time_lines(pack_seconds: Sequence[float], workers: int) -> list[str]:
+    """Return the estimated time of all packs, and its assumptions."""
+    if not pack_seconds:
+        return ["time     0 s: no run is left to train"]
+    busy = min(workers, len(pack_seconds))
+    several = (
+        f", {duration(sum(pack_seconds))} of work shared by {busy} workers" if busy > 1 else ""
+    )
+    return [
+        f"time     about {duration(elapsed(pack_seconds, workers))} for the runs still to train"
+        f"{several}",
+        "         An estimate from a moment of one pack on its own, every run trained to its end.",
+        "         Not counted: the start of workers (seconds each), and what slows them down when",
+        "         they run side by side or share this machine with other programs.",
+    ]
+
+
+def measure(
+    runs: Sequence[RunSpec], task: EncodedTask, engine: EngineSpec, plan: StepPlan
+) -> Probe:
+    """Train the runs of a pack for a moment; no result is written."""
     import torch
 
     from seedlab.engines.serial.pack_model import SerialModel
-    from seedlab.training.batches import collate, training_batches
 
     device = prepare(engine)
-    weights = load_weights_of(run, task, device)
-    model = SerialModel(run, task, weights, plan, {})
-    examples = training_batches(len(task.splits["train"]), run.recipe.batch_size, run.seeds.order)
-    seconds = []
-    for step in range(2):
-        batch = collate(task.splits["train"], next(examples), task.pad_id)
-        start = time.perf_counter()
-        model.update(batch, min(step, plan.total_steps - 1), by_depth=False)
-        seconds.append(time.perf_counter() - start)
-    few = _first(task.splits["dev"], run.evaluation.batch_size)
-    start = time.perf_counter()
-    model.logits(few)
-    scored = (time.perf_counter() - start) / len(few)
+    pace = measure_pace(runs, task, engine)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak *= 1 if sys.platform == "darwin" else 1024
     if device != "cpu":
         peak = torch.cuda.max_memory_allocated()
+    model = SerialModel(runs[0], task, load_weights_of(runs[0], task, device), plan, {})
     depth_of = _depths(model.model)
     sizes = [0] * (1 + max(depth_of.values(), default=0))
     for name, parameter in model.model.named_parameters():
@@ -128,8 +131,7 @@ def measure(run: RunSpec, task: EncodedTask, engine: EngineSpec, plan: StepPlan)
         found = decays.setdefault(float(options["weight_decay"]), [])
         found += [p.numel() for p in options["params"]]
     return Probe(
-        seconds[1],
-        scored,
+        pace,
         peak,
         device,
         tuple(sizes),
@@ -145,6 +147,8 @@ def _shape_lines(
     inits = sorted({spec.seeds.init for spec in members})
     orders = sorted({spec.seeds.order for spec in members})
     sizes = ", ".join(f"{name} {len(split)}" for name, split in task.splits.items())
+    pace = probe.pace
+    together = "one run at a time" if pace.width == 1 else f"{pace.width} runs together"
     cut = sum(split.truncated for split in task.splits.values())
     unknown = [unknown_text(task)] if any(s.unknown for s in task.splits.values()) else []
     lines = [
@@ -160,10 +164,10 @@ def _shape_lines(
         *_schedules(members, len(task.splits["train"]), probe.sizes),
         "decay    "
         + "; ".join(f"{decay:g} on {n:,} numbers in {k} tensors" for decay, k, n in probe.decays),
-        f"memory   {probe.peak_bytes / 2**30:.2f} GiB per worker (measured after two steps)",
-        f"time     {duration(seconds)} per run ({probe.step_seconds * 1e3:.1f} ms per step, "
-        f"{probe.example_seconds * 1e3:.2f} ms per scored example; measured here, one run by the "
-        "serial engine)",
+        f"memory   {probe.peak_bytes / 2**30:.2f} GiB per worker (measured after some updates)",
+        f"time     {duration(seconds)} per run ({pace.step_seconds * 1e3:.1f} ms per update, "
+        f"{pace.example_seconds * 1e3:.2f} ms per scored example; measured here: engine "
+        f"{pace.engine}, {together}, {pace.threads} {'thread' if pace.threads == 1 else 'threads'})",
     ]
     return lines
 
@@ -194,19 +198,6 @@ def _depths(model: PreTrainedModel) -> dict[str, int]:
         return depths(model)
     except SeedlabError:
         return {}
-
-
-def _first(split: Split, n: int) -> Split:
-    """Return the first examples of a split."""
-    n = min(n, len(split))
-    end = split.offsets[n]
-    return dataclasses.replace(
-        split,
-        ids=split.ids[:end],
-        types=split.types[:end],
-        offsets=split.offsets[: n + 1],
-        labels=split.labels[:n],
-    )
 
 
 def _ranges(values: list[int]) -> str:

@@ -16,7 +16,7 @@ class Event:
     ----------
     kind : str
         - ``started``
-        - ``stepped``: a step count and nothing else, at most a few a second
+        - ``stepped``: a step count and nothing else, about one a second
         - ``evaluated``: `step` and `score`
         - ``finished``: `score`; the run reached its end or diverged, and its record is in the
           store. The order matters: a run that was announced is not trained again when its worker

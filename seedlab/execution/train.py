@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-_EVENT_SECONDS = 0.25
-"""A step count is sent at most this often per pack."""
+_EVENT_SECONDS = 1.0
+"""Time between two updates that are reported; each report has one event per run of the column."""
 
 
 def resolve_engine(run: RunSpec, task: EncodedTask, engine: EngineSpec) -> EngineSpec:
@@ -61,17 +62,19 @@ def train(
     weights = load_weights_of(runs[0], task, prepare(engine))
     metrics = [METRICS[name] for name in task.metrics]
     specs = {run.run_id: run for run in runs}
-    last = 0.0
+    last, reported = -math.inf, -1
 
     def score(logits: Any, split: Any) -> dict[str, float]:
         return {metric.name: metric.score(logits, split.labels) for metric in metrics}
 
     def observe(run_id: str, step: int, value: float | None) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if value is None and now - last < _EVENT_SECONDS:
-            return
-        last = now
+        nonlocal last, reported
+        if value is None and step != reported:
+            now = time.monotonic()
+            if now - last < _EVENT_SECONDS:
+                return
+            # The other runs of the column made the same step, and are reported with it.
+            last, reported = now, step
         kind = "stepped" if value is None else "evaluated"
         on_event(
             Event(

@@ -36,7 +36,7 @@ def dry_run_text(
     work_items = make_work_items(plan, threads, max(1, len(slots)), not_started)
     packs = [work.pack for work in work_items if work.pack is not None]
     lines = [line for cohort in cohorts for line in ("", *cohort.plan_text(len(slots)))]
-    return "\n".join([adapter.describe(specs, packs, on_record), *lines])
+    return "\n".join([adapter.describe(specs, packs, on_record, max(1, len(slots))), *lines])
 
 
 def headline(plan: BatchPlan, work_items: Sequence[WorkItem], workers: int) -> str:

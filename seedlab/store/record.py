@@ -80,7 +80,8 @@ class Record:
     """passes over the training set at the last evaluation"""
     train_examples: int = 0
     seconds: float = 0.0
-    """the run's share of the wall-clock time of training and evaluation"""
+    """the run's share of the wall-clock time of training and evaluation: runs that are trained
+    together divide it"""
     truncated: dict[str, int] = field(default_factory=dict)
     """number of texts truncated to the maximum length, by split"""
     unknown_tokens: dict[str, float] = field(default_factory=dict)
@@ -95,7 +96,7 @@ class Record:
     versions: dict[str, str] = field(default_factory=dict)
     hostname: str = ""
     started: str = ""
-    """ISO 8601, UTC"""
+    """`finished` minus `seconds`, ISO 8601 in UTC; runs that are trained together began earlier"""
     finished: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
     """all entries that the engine recorded"""

@@ -84,27 +84,50 @@ def test_an_end_that_is_reported_twice_counts_once(lines: tuple[LineDisplay, io.
     assert display.progress.done == 3
 
 
-def test_a_heartbeat_when_nothing_ends(
+def test_status_lines_come_with_the_first_update_and_then_up_to_a_heartbeat_apart(
     lines: tuple[LineDisplay, io.StringIO], clock: Clock
 ) -> None:
     display, stream = lines
     pack = work([0])
     display.assigned(CPU, pack)
-    for clock.now, step in (
-        (10.0, 25),
-        (59.9, 45),
-        (60.0, 50),
-        (60.2, 50),
-        (119.0, 50),
-        (120.0, 50),
-    ):
-        report(display, CPU, pack.jobs[0], "stepped", step)
+    report(display, CPU, pack.jobs[0], "started")
+    said: list[tuple[float, str]] = []
+    for tenths in range(2500):
+        clock.now = tenths / 10
+        if clock.now >= 5:
+            report(display, CPU, pack.jobs[0], "stepped", min(50, int(clock.now)))
         display.tick()
-    # A quarter of a run in 50 s, so seven and a half runs take 25 minutes.
+        new = stream.getvalue()[sum(len(line) + 1 for _, line in said) :]
+        said += [(clock.now, line) for line in new.splitlines()]
+    assert [at for at, _ in said] == [5.0, 7.0, 11.0, 19.0, 35.0, 67.0, 127.0, 187.0, 247.0]
+    assert said[0][1] == "2/10 done | running: 5/100 updates | 0:00:05 | left unknown"
+    # An update a second: the rest of this run and seven more take 765 s.
+    assert said[4][1] == "2/10 done | running: 35/100 updates | 0:00:35 | left 0:12:45"
+
+
+def test_a_heartbeat_where_no_update_is_made(
+    lines: tuple[LineDisplay, io.StringIO], clock: Clock
+) -> None:
+    display, stream = lines
+    display.assigned(CPU, work([0]))
+    for clock.now in (10.0, 59.9, 60.0, 60.2, 119.0, 120.0):
+        display.tick()
     assert stream.getvalue().splitlines() == [
-        "2/10 done | 0:01:00 | left 0:25:00",
-        "2/10 done | 0:02:00 | left 0:25:00",
+        "2/10 done | 0:01:00 | left unknown",
+        "2/10 done | 0:02:00 | left unknown",
     ]
+
+
+def test_a_pack_that_loads_says_so(progress: ProgressState, clock: Clock) -> None:
+    display, _ = live(progress, clock)
+    pack = work([0, 1])
+    display.assigned(CPU, pack)
+    display.tick()
+    assert "loading data and weights" in shown(display)[1]
+    report(display, CPU, pack.jobs[0], "started")
+    clock.now = 1.0
+    display.tick()
+    assert "0/2 runs, step 0/100" in shown(display)[1]
 
 
 def test_a_pack_that_is_tried_again_is_not_counted_twice(

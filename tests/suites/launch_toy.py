@@ -80,7 +80,9 @@ class ToyAdapter:
         found = (study / "runs").glob("*.json")
         return {path.stem: json.loads(path.read_text()) for path in found}
 
-    def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str]) -> str:
+    def describe(
+        self, specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str], workers: int
+    ) -> str:
         return f"{len(specs)} runs, {len(packs)} packs, {len(on_record)} on record"
 
     def execute(

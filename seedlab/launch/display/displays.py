@@ -22,6 +22,7 @@ from seedlab.launch.jobs.work import WorkItem
 
 MODES = ("auto", "live", "lines", "none")
 _FRAME_SECONDS = 0.25
+_FIRST_PAUSE_SECONDS = 2.0
 
 
 def check_mode(mode: str) -> None:
@@ -64,7 +65,10 @@ def make_display(mode: str, total: int, before: int, heartbeat: float) -> Displa
 
 
 class LineDisplay(Display):
-    """One line per run that ends, and a status line at every heartbeat.
+    """One line per run that ends, and status lines.
+
+    The first status line comes with the first update. The times between two lines are doubled then,
+    from two seconds up to the heartbeat.
 
     Parameters
     ----------
@@ -92,6 +96,7 @@ class LineDisplay(Display):
         self._stream = stream
         self._quiet = quiet
         self._next = clock() + heartbeat
+        self._pause: float | None = None
 
     def __exit__(self, *error: object) -> None:
         self._say(summary(self.progress, self.launch))
@@ -110,11 +115,14 @@ class LineDisplay(Display):
             self._write(line)
 
     def tick(self) -> None:
-        """Write the status when the heartbeat is due."""
+        """Write the status when it is due."""
         super().tick()
         now = self.clock()
+        if self._pause is None and self.progress.updates[0]:
+            self._next, self._pause = now, _FIRST_PAUSE_SECONDS
         if now >= self._next:
-            self._next = now + self._heartbeat
+            pause = min(self._pause or self._heartbeat, self._heartbeat)
+            self._next, self._pause = now + pause, self._pause and 2 * pause
             self._say(summary(self.progress, self.launch))
 
     def _say(self, text: str) -> None:

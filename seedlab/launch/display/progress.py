@@ -131,6 +131,12 @@ class ProgressState:
         )
 
     @property
+    def updates(self) -> tuple[int, int]:
+        """Updates made and updates asked for by the runs of the running packs that have started."""
+        runs = [run for pack in self.packs.values() for run in pack.runs.values()]
+        return sum(min(r.step, r.total_steps) for r in runs), sum(r.total_steps for r in runs)
+
+    @property
     def best(self) -> float | None:
         """The best score of this launch; None without scores, and with those of several settings."""
         if not self.scores or len(self.settings) > 1:

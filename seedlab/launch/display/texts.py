@@ -10,14 +10,23 @@ from seedlab.execution.events import Event
 from seedlab.launch.display.progress import PackState, ProgressState
 
 _SCORES_SHOWN = 3
+_WIDTH = 80
 
 
 def summary(progress: ProgressState, launch: Task) -> str:
-    """Return counts and times in one line, of less than 80 characters for 625 runs."""
+    """Return counts and times in one line, of less than 80 characters for 625 runs.
+
+    The updates of the running packs are left out where they would make it longer.
+    """
     times = [clock_time(launch.elapsed)]
     if progress.ended < progress.total:
         times.append(f"left {clock_time(launch.time_remaining)}")
-    return " | ".join([f"{progress.done}/{progress.total} done", *counts(progress), *times])
+    parts = [f"{progress.done}/{progress.total} done", *counts(progress), *times]
+    made, asked = progress.updates
+    if asked:
+        longer = [*parts[:1], f"running: {made:,}/{asked:,} updates", *parts[1:]]
+        parts = longer if len(" | ".join(longer)) <= _WIDTH else parts
+    return " | ".join(parts)
 
 
 def counts(progress: ProgressState) -> list[str]:
@@ -34,12 +43,14 @@ def counts(progress: ProgressState) -> list[str]:
 
 def pack_text(pack: PackState) -> str:
     """Return the runs done, the step and the latest scores of a running pack."""
+    if pack.latest is None:
+        return "loading data and weights"
     parts = []
     if len(pack.runs) > 1:
         ended = sum(run.ended for run in pack.runs.values())
         parts.append(f"{ended}/{len(pack.runs)} runs")
-    latest = pack.runs.get(pack.latest or "")
-    if latest is not None and latest.total_steps:
+    latest = pack.runs[pack.latest]
+    if latest.total_steps:
         parts.append(f"step {latest.step}/{latest.total_steps}")
     scores = [run.score for run in pack.runs.values() if run.score is not None]
     if scores:
@@ -47,7 +58,7 @@ def pack_text(pack: PackState) -> str:
         parts.append(f"scores {'.. ' if len(scores) > _SCORES_SHOWN else ''}{shown}")
     if len(pack.runs) == 1:
         parts.append(next(iter(pack.labels.values())))
-    elif pack.latest is not None:
+    else:
         parts.append(pack.labels[pack.latest])
     return ", ".join(parts)
 

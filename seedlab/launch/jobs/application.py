@@ -153,7 +153,9 @@ class TaskAdapter(Protocol):
         """
         ...
 
-    def describe(self, specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str]) -> str:
+    def describe(
+        self, specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str], workers: int
+    ) -> str:
         """Return the plan of a batch as text.
 
         Parameters
@@ -164,6 +166,8 @@ class TaskAdapter(Protocol):
             Packs of the runs that are still to train.
         on_record : set of str
             Ids of the runs in `scores_on_record`.
+        workers : int
+            Packs that are trained at the same time, at least 1.
         """
         ...
 

@@ -80,7 +80,11 @@ RUNS: Columns = {
     "test_score": ("number", "final score on the test split; empty if there is none"),
     "steps": ("integer", "updates made"),
     "total_steps": ("integer", "updates that the recipe asked for"),
-    "seconds": ("number", "wall-clock seconds of training and evaluation"),
+    "seconds": (
+        "number",
+        "wall-clock seconds of training and evaluation; runs that are trained together divide them, "
+        "so this is the run's share",
+    ),
     "engine": ("string", "engine"),
     "width": ("integer", "number of runs trained together"),
     "slot": ("integer", "index of the run among those trained together, from 0"),
@@ -88,7 +92,10 @@ RUNS: Columns = {
     "device": ("string", "device"),
     **_SETTINGS,
     "hostname": ("string", "machine"),
-    "started": ("string", "start, ISO 8601 in UTC"),
+    "started": (
+        "string",
+        "finished minus seconds, ISO 8601 in UTC; runs that are trained together began earlier",
+    ),
     "finished": ("string", "end, ISO 8601 in UTC"),
     "failed_rule": (
         "string",
