@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seedlab.store.atomic_files import digest, sync_folder, write_synced
+from seedlab.store.atomic_files import UNPARSABLE, digest, sync_folder, write_synced
 from seedlab.store.run_folders import temporary_folder
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Checkpoints:
                     log.warning("checkpoint %s was made with %s and is ignored", file.path, other)
                     continue
                 return from_bytes(data)
-            except (KeyError, TypeError, ValueError) as error:
+            except UNPARSABLE as error:
                 log.warning(
                     "checkpoint %s is of another release (%r) and is ignored", file.path, error
                 )
@@ -144,7 +144,7 @@ class Checkpoints:
             try:
                 with file.path.open("rb") as opened:
                     found[file.run_id] = header_of(opened.read(_HEADER_BYTES))
-            except (OSError, ValueError, KeyError):
+            except (OSError, *UNPARSABLE):
                 # Another process has just removed it, or it is damaged.
                 continue
         return found
@@ -153,5 +153,6 @@ class Checkpoints:
         """Remove the checkpoints of some runs, except for the file named `keep`."""
         dropped = set(run_ids)
         for file in self.files():
-            if file.run_id in dropped and file.path.name != keep:
+            # A folder in the place of a checkpoint is not seedlab's; `load` reported it.
+            if file.run_id in dropped and file.path.name != keep and not file.path.is_dir():
                 file.path.unlink(missing_ok=True)

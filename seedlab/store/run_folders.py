@@ -110,9 +110,9 @@ def folders(study: Path) -> dict[str, list[Path]]:
 
 
 def _folders_in(parent: Path) -> list[Path]:
+    """Return the entries of a folder. A file in the place of a run's folder is damage, too."""
     try:
-        with os.scandir(parent) as entries:
-            return [Path(entry.path) for entry in entries if entry.is_dir()]
+        return list(parent.iterdir())
     except FileNotFoundError:
         return []
     except NotADirectoryError as error:
@@ -126,9 +126,9 @@ def _folders_of(study: Path, run_id: str) -> list[Path]:
     """Return the folders of one run; those with the most steps first."""
     stopped = (study / "stopped").glob(f"{run_id}-*")
     steps = {path: match for path in stopped if (match := _STOPPED.fullmatch(path.name))}
-    found = sorted((path for path in steps if path.is_dir()), key=lambda p: -int(steps[p][2]))
+    found = sorted(steps, key=lambda path: -int(steps[path][2]))
     over = study / "runs" / run_id
-    return [over, *found] if over.is_dir() else found
+    return [over, *found] if os.path.lexists(over) else found
 
 
 def sweep(study: Path) -> None:
@@ -215,7 +215,7 @@ def _load_or_set_aside(study: Path, run_id: str, folder: Path) -> Record | None:
 
     The caller holds the lock.
     """
-    if not folder.exists():
+    if not os.path.lexists(folder):
         return None
     try:
         return load(folder)

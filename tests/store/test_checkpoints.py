@@ -123,6 +123,21 @@ def test_the_newest_usable_checkpoint_is_loaded(
     assert store.files() == []
 
 
+def test_a_folder_in_the_place_of_a_checkpoint_is_reported_and_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Checkpoints(tmp_path)
+    store.save(RUN, checkpoint(), {})
+    (file,) = store.files()
+    file.path.unlink()
+    file.path.mkdir()
+    assert store.load(RUN, {}) is None
+    assert f"checkpoint {file.path} can't be read" in caplog.text
+    assert store.headers(7) == {}
+    store.drop([RUN])
+    assert file.path.is_dir()
+
+
 def test_a_decision_is_made_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     decisions = Decisions(tmp_path, "race")
     assert decisions.read("rung") is None

@@ -176,7 +176,20 @@ def test_a_folder_in_the_place_of_a_file_is_damage(
     assert list(copied.planned()) == [SOUND]
 
 
-def test_a_file_in_the_place_of_a_folder_is_refused(copied: StudyFolder) -> None:
+def test_a_file_in_the_place_of_a_runs_folder_is_damage(
+    copied: StudyFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run does not become a stopped one."""
+    shutil.rmtree(copied.run_folder(SOUND))
+    copied.run_folder(SOUND).write_text("mine")
+    assert status(copied).done == 0
+    assert f"{SOUND} is damaged: record.json is missing" in caplog.text
+    assert (copied.folder / "corrupt" / SOUND).read_text() == "mine"
+    again = copied.write(make_result(TASK, 0, steps=9), TASK)
+    assert again.status == "finished"
+
+
+def test_a_file_in_the_place_of_the_folder_of_runs_is_refused(copied: StudyFolder) -> None:
     shutil.rmtree(copied.folder / "stopped")
     (copied.folder / "stopped").write_text("mine")
     with pytest.raises(SeedlabError, match=r"stopped is a file, and a folder .* must be there"):

@@ -268,10 +268,10 @@ def test_a_missing_run_and_an_ambiguous_name_are_refused(study, task):
 
 def test_reading_625_records_is_fast(study, task, no_sync):
     copy_runs(study, make_result(task), task, 625)
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(study.records()) == 625
-    # About 0.15 s on one core of 2024; the promise is "well under a second".
-    assert time.perf_counter() - start < 1.0
+    # About 0.2 s of one core of 2024, every hash included; the promise is "well under a second".
+    assert time.process_time() - start < 1.0
 
 
 def test_reading_records_needs_neither_torch_nor_pandas_nor_parquet(study, task):
