@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
-from optuna.trial import Trial
+from optuna.trial import FrozenTrial, Trial
 
 from seedlab.errors import SeedlabError
 from seedlab.search.rounds import Rounds
@@ -21,6 +21,7 @@ from seedlab.search.space import SearchSpace, read_search_space
 from seedlab.search.storage import open_study
 from seedlab.search.summary import summary
 from seedlab.search.trials import SearchStudy
+from seedlab.store.study import StudyFolder
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ def search(
             if dry:
                 race.show_first_round()
                 return None
+            race.restore(StudyFolder(folder))
             race.run()
             _say(summary(study, settings, space, folder))
             best = study.best_trials
@@ -109,6 +111,20 @@ class _Race:
             _say(f"trial {trial.number}: {' '.join(self._space.overrides(trial.params))}")
         first = range(self._settings.stops[0])
         self._rounds.show({trial.number: (self._setting(trial), first) for trial in trials})
+
+    def restore(self, study: StudyFolder) -> None:
+        """Train runs of decided trials again that are no longer on record; the decisions stay."""
+        if study.planned().keys() <= study.records().keys():
+            return
+        undecided = {trial.number for trial in self._study.undecided()}
+        decided = [trial for trial in self._study.trials if trial.number not in undecided]
+        wanted = {
+            trial.number: (self._setting(trial), range(len(scores)))
+            for trial in decided
+            if (scores := self._study.seen(trial)[0])
+        }
+        if wanted:
+            self._rounds.train(wanted)
 
     def run(self) -> None:
         """Train until all trials are decided."""
@@ -167,7 +183,7 @@ class _Race:
             trained.append(trial)
         return self._study.decide(trained)
 
-    def _setting(self, trial: Trial) -> list[str]:
+    def _setting(self, trial: Trial | FrozenTrial) -> list[str]:
         return [*self._space.fixed, *self._space.overrides(trial.params)]
 
 

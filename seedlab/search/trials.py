@@ -92,7 +92,7 @@ class SearchStudy:
         self._study.enqueue_trial(mirror.ask(self._distributions).params)
         return self._study.ask(self._distributions)
 
-    def seen(self, trial: Trial) -> tuple[list[float], list[bool | None]]:
+    def seen(self, trial: Trial | FrozenTrial) -> tuple[list[float], list[bool | None]]:
         """Return the scores of a trial's replicates and their failures, as last reported."""
         attributes = self.trials[trial.number].user_attrs
         scores = list(attributes.get(SCORES, []))

@@ -123,3 +123,31 @@ def test_seedlabs_own_runs_are_judged_by_their_records(
         assert sorted(trial.user_attrs["scores"]) == sorted(r.chosen_score for r in mine)
     assert main([*command, "hydra.sweeper.direction=minimize"]) == 2
     assert "the task's metric is one to maximize" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_damaged_run_of_a_decided_trial_is_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its trial keeps its scores, and no other run is trained."""
+    monkeypatch.chdir(tmp_path)
+    command = [
+        "run", "-m", "hydra/sweeper=seedlab_optuna", "study=search", "task=acceptability",
+        "task.examples=64", "task.dev_examples=40", "recipe.max_steps=3",
+        "recipe.optimizer.learning_rate=choice(1e-4,1e-3)", "hydra.sweeper.trials=2",
+        "hydra.sweeper.seeds=2", "hydra.launcher.slots=1", "engine.width=2",
+    ]  # fmt: skip
+    assert main(command) == 0
+    study = StudyFolder(tmp_path / "studies" / "search")
+    before = study.records()
+    damaged = min(before)
+    (study.run_folder(damaged) / "steps.parquet").unlink()
+    capsys.readouterr()
+    assert main(command) == 0
+    assert f"{len(before)} runs: {len(before) - 1} on record, 1 to train" in capsys.readouterr().out
+    after = study.records()
+    assert after.keys() == before.keys()
+    assert after[damaged].final_score == before[damaged].final_score
+    assert {r: v for r, v in after.items() if r != damaged} == {
+        r: v for r, v in before.items() if r != damaged
+    }
