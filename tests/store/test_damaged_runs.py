@@ -18,6 +18,7 @@ from seedlab.commands.study.status import format_status, status
 from seedlab.errors import CorruptRunError, SeedlabError
 from seedlab.reproduce.choose_run import choose
 from seedlab.spec.pack import EngineSpec
+from seedlab.store.chosen import scored_runs
 from seedlab.store.record import Record
 from seedlab.store.study import StudyFolder
 from seedlab.store.tables.export import export
@@ -72,7 +73,7 @@ def by_status(study: StudyFolder) -> set[str]:
 
 
 def by_grid(study: StudyFolder) -> set[str]:
-    assert "0.9" not in score_grid(study.records().values(), "best")
+    assert "0.9" not in score_grid(scored_runs(study), "best")
     return {SOUND}
 
 
