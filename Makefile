@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup hooks demo test test-all test-gpu lint format docs tutorial-images bench bench-gpu clean
+.PHONY: setup hooks demo test test-all test-gpu soak lint format docs tutorial-images bench bench-gpu clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -26,6 +26,9 @@ test: $(READY) ## the default test suite (at most 5 minutes on two cores)
 
 test-all: $(READY) ## the whole test suite, slow tests included
 	$(BIN)/python -m pytest -n auto --dist loadscope -m 'not gpu'
+
+soak: $(READY) ## kills, damages and hostile files, all of them (hours); the table is tests/soak/README.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak --workers 2
 
 test-gpu: ## the tests that need a CUDA device; installs nothing, uses $(PYTHON) as it is
 	PYTHONPATH=. $(PYTHON) -m pytest -m gpu tests/gpu

@@ -1,0 +1,11 @@
+"""What the server of processes imports once, for all cases."""
+
+import altair  # noqa: F401
+import pandas  # noqa: F401
+import pyarrow.parquet  # noqa: F401
+import torch  # noqa: F401
+import vl_convert  # noqa: F401
+
+import seedlab.application.app
+import seedlab.commands.verbs.plan
+import seedlab.commands.verbs.report  # noqa: F401
