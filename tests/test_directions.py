@@ -28,7 +28,7 @@ LAYERS = (
     ("seedlab.techniques",),
     ("seedlab.allowed", "seedlab.fields"),
     (
-        *("seedlab.errors", "seedlab.paths", "seedlab.durations"),
+        *("seedlab.errors", "seedlab.paths", "seedlab.durations", "seedlab.printable"),
         *("seedlab.compat", "seedlab"),
     ),
 )

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.data.names import character_name, first_unprintable
 from analysis.errors import TableError
 
 EXTENSIONS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -53,12 +54,14 @@ def read_frame(path: Path, *, empty_allowed: bool = False) -> pd.DataFrame:
             frame = pd.read_parquet(path)
         else:
             frame = _read_json_lines(path)
-    except (UnicodeDecodeError, OSError, csv.Error) as error:
-        raise TableError(f"{path}: cannot be read as {kind[1:]}: {_reason(error)}.") from error
-    except ValueError as error:
-        if isinstance(error, TableError):
-            raise
-        raise TableError(f"{path}: cannot be read as {kind[1:]}: {_reason(error)}.") from error
+    except TableError:
+        raise
+    except Exception as error:  # Decoders raise any class at damaged bytes.
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise TableError(
+            f"{path}: cannot be read as {kind[1:]}: {reason}. Write the table again, as UTF-8 if "
+            "it is text, or give the file the extension of its format."
+        ) from error
     if frame.empty and not empty_allowed:
         raise TableError(f"{path}: holds no rows; at least one run is needed.")
     return frame.reset_index(drop=True)
@@ -89,7 +92,8 @@ def _read_delimited(path: Path, separator: str) -> pd.DataFrame:
 
 def _read_json_lines(path: Path) -> pd.DataFrame:
     records: list[dict[str, object]] = []
-    for text in path.read_text(encoding="utf-8-sig").splitlines():
+    # Lines end at line feeds alone: a JSON text may hold other Unicode line separators.
+    for text in path.read_text(encoding="utf-8-sig").split("\n"):
         if not text.strip():
             continue
         try:
@@ -98,6 +102,12 @@ def _read_json_lines(path: Path) -> pd.DataFrame:
             raise TableError(
                 f"{path}: row {len(records) + 1} is not JSON ({error}); "
                 "each line must be one object."
+            ) from error
+        except (ValueError, RecursionError) as error:
+            what = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            raise TableError(
+                f"{path}: row {len(records) + 1} cannot be read ({what}); each line must be one "
+                "object of column: value, with numbers of at most 4,300 digits."
             ) from error
         if not isinstance(record, dict):
             raise TableError(
@@ -122,11 +132,12 @@ def require_columns(frame: pd.DataFrame, needed: Iterable[str], table: str) -> N
     present = [str(c) for c in frame.columns]
     for column in needed:
         if column not in present:
-            near = difflib.get_close_matches(column, present, n=1)
-            missing = f"missing; did you mean {near[0]!r}?" if near else "missing."
+            near = difflib.get_close_matches(column, present[:1000], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            shown = ", ".join(present[:20]) + (", ..." if len(present) > 20 else "")
             raise TableError(
-                f"{table}: the column {column!r} is {missing} It holds: {', '.join(present)}. Rename or "
-                "add the column."
+                f"{table}: the column {column!r} is missing{hint} It holds: {shown}. "
+                "Rename or add the column."
             )
 
 
@@ -248,7 +259,20 @@ def texts(frame: pd.DataFrame, column: str, table: str) -> pd.Series:
     """A column as text without gaps."""
     values = frame[column]
     _refuse_first(is_missing(values), values, column, table, "missing", "a name in every row")
-    return values.astype("str").str.strip()
+    names = values.astype("str").str.strip()
+    found = first_unprintable(names.unique())
+    if found is not None:
+        name, character = found
+        code = character_name(character)
+        _refuse_first(
+            (names == name).to_numpy(dtype=bool),
+            names,
+            column,
+            table,
+            f"a name with the character {code}, which can't be shown",
+            "letters, digits, signs and emoji",
+        )
+    return names
 
 
 def refuse_rows(bad: npt.NDArray[np.bool_], index: pd.Index, message: str, table: str) -> None:
@@ -270,16 +294,23 @@ def _refuse_first(
     allowed: str,
 ) -> None:
     if bad.any():
-        value = values.iloc[int(np.flatnonzero(bad)[0])]
-        got = repr(value.item() if isinstance(value, np.generic) else value)
-        shown = got if len(got) <= SHOWN else f"{got[:SHOWN]}..."
+        got = _short(values.iloc[int(np.flatnonzero(bad)[0])])
         refuse_rows(
             bad,
             values.index,
-            f"column {column!r}: {shown} is {what}; allowed: {allowed}. Correct the value "
+            f"column {column!r}: {got} is {what}; allowed: {allowed}. Correct the value "
             "or remove the row.",
             table,
         )
+
+
+def _short(value: object) -> str:
+    """A value as Python writes it, without the middle of a long one."""
+    try:
+        text = repr(value.item() if isinstance(value, np.generic) else value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits.
+        return "an integer of more than 4,300 digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def row_dict(table: pd.DataFrame, position: int) -> dict[str, Any]:

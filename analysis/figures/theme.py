@@ -19,6 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 import vl_convert
 
+from analysis.figures.drawable import drawable, fitting
+
 Chart = Any
 """An altair Chart or LayerChart; altair's own annotations name neither in common."""
 
@@ -150,6 +152,8 @@ def save_figure(chart: Chart, stem: str | os.PathLike[str], *, title: str = "") 
 def save_spec(spec: dict[str, Any], stem: Path) -> list[Path]:
     """As `save_figure`, for a specification."""
     # Through the one SVG, so that the three files show the same and layout is done once.
+    if isinstance(title := spec.get("title"), str):
+        spec = spec | {"title": fitting(title, WIDTH)}
     svg = vl_convert.vegalite_to_svg(spec, vl_version=vegalite_version())
     stem.parent.mkdir(parents=True, exist_ok=True)
     # Not with_suffix: a dot in a name is part of the name.
@@ -165,7 +169,7 @@ def spec_of(chart: Chart) -> dict[str, Any]:
     # Validation against the schema is for the tests: it takes half of the time.
     with alt.data_transformers.enable("default", max_rows=None):
         spec: dict[str, Any] = chart.to_dict(validate=False)
-    return spec
+    return drawable(spec)
 
 
 @functools.cache

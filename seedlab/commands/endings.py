@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import metadata
 
 from seedlab.errors import SeedlabError, is_out_of_memory
+from seedlab.printable import printable
 
 DEBUG = "--debug"
 """The flag that prints the traceback of a refusal, before or after the verb."""
@@ -59,7 +60,7 @@ def end(error: BaseException, arguments: Sequence[str], *, debug: bool) -> int:
         return INTERNAL
     line, code = found
     if line:
-        sys.stderr.write(f"seedlab: {line}\n")
+        sys.stderr.write(f"seedlab: {printable(line)}\n")
     return code
 
 
