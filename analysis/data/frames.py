@@ -21,6 +21,7 @@ from analysis.data.names import character_name, first_unprintable
 from analysis.errors import TableError
 
 EXTENSIONS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+MOST_COLUMNS = 10_000
 MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", "<na>"})
 TRUE = frozenset({"true", "1", "1.0", "yes"})
 FALSE = frozenset({"false", "0", "0.0", "no"})
@@ -62,6 +63,11 @@ def read_frame(path: Path, *, empty_allowed: bool = False) -> pd.DataFrame:
             f"{path}: cannot be read as {kind[1:]}: {reason}. Write the table again, as UTF-8 if "
             "it is text, or give the file the extension of its format."
         ) from error
+    if frame.shape[1] > MOST_COLUMNS:
+        raise TableError(
+            f"{path}: has {frame.shape[1]:,} columns; allowed: {MOST_COLUMNS:,}. Keep the columns "
+            "that the study needs, one row per run."
+        )
     if frame.empty and not empty_allowed:
         raise TableError(f"{path}: holds no rows; at least one run is needed.")
     return frame.reset_index(drop=True)

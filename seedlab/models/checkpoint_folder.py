@@ -112,11 +112,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises
     ------
     SeedlabError
-        When it is not valid JSON.
+        When it is not a JSON object.
     """
     try:
-        values: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    except json.JSONDecodeError as error:
+        values: dict[str, Any] = dict(json.loads((folder / "config.json").read_bytes()))
+    except (ValueError, TypeError, RecursionError) as error:
         raise SeedlabError(
             f"{folder / 'config.json'} is not valid JSON ({error}); restore the file."
         ) from error

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from seedlab.errors import SeedlabError
+from seedlab.errors import SeedlabError, is_out_of_memory
 from seedlab.models.generator_guard import forbid_global_draws
 from seedlab.models.heads import HeadChoice, HeadedModel, own_dropout
 from seedlab.models.initialise import initialise
@@ -138,12 +138,17 @@ def load_weights(
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
                 trust_remote_code=trust_remote_code,
+                # Never a pickle beside them: it was not trusted.
+                use_safetensors=True if list(folder.glob("*.safetensors")) else None,
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # Libraries raise errors of any class at damaged files.
+        if is_out_of_memory(error):
+            raise
+        reason = (str(error).strip().splitlines() or [""])[0]
         raise SeedlabError(
             f"{folder} could not be loaded as a sequence classifier ({type(error).__name__}: "
-            f"{str(error).strip().splitlines()[0]}); allowed are checkpoints of any architecture "
-            "that transformers' AutoModelForSequenceClassification knows."
+            f"{reason}); allowed are sound checkpoints of any architecture "
+            "that transformers' AutoModelForSequenceClassification knows. Restore damaged files."
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -13,10 +17,13 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from seedlab.errors import SeedlabError, is_out_of_memory
 from seedlab.models.heads import HeadChoice, HeadedModel
 from seedlab.models.keyed_dropout import DropoutState
 from seedlab.models.pretrained import Weights
 
+# A pickle or code of the model's own could run anything.
+_TENSORS_ALONE: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False}
 HEAD = "head.safetensors"
 """File of a seedlab head's tensors, beside the encoder's files."""
 
@@ -75,15 +82,22 @@ def read_model(folder: Path, head: HeadChoice | None) -> PreTrainedModel | Heade
     folder : pathlib.Path
     head : HeadChoice, optional
         The seedlab head that it was trained with; None: the architecture's own head.
+
+    Raises
+    ------
+    SeedlabError
+        When a tensor is missing.
+    Exception
+        Of any class, when a file is damaged; see `refusing_damage`.
     """
-    if head is None:
-        return AutoModelForSequenceClassification.from_pretrained(folder).eval()
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
+        if head is None:
+            return _own_classifier(folder)
         # transformers initialises the missing pooler at random; `HeadedModel` removes it.
         with torch.random.fork_rng(devices=[]):
-            encoder = AutoModel.from_pretrained(folder)
+            encoder = AutoModel.from_pretrained(folder, **_TENSORS_ALONE)
             model = HeadedModel(encoder, head, DropoutState(max_length=1), 0.0)
     finally:
         transformers_logging.set_verbosity(verbosity)
@@ -93,8 +107,67 @@ def read_model(folder: Path, head: HeadChoice | None) -> PreTrainedModel | Heade
     return model.eval()
 
 
+def _own_classifier(folder: Path) -> PreTrainedModel:
+    with torch.random.fork_rng(devices=[]):
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            folder, output_loading_info=True, **_TENSORS_ALONE
+        )
+    # transformers has drawn them at random.
+    if missing := sorted(info["missing_keys"]):
+        raise SeedlabError(
+            f"{folder} lacks {len(missing)} tensors of the model (the first: {missing[0]}); restore "
+            "its files, or save the model again with `seedlab save`."
+        )
+    return model.eval()
+
+
 ABOUT = "seedlab.json"
 """File beside the weights that describes the model's task and training."""
 ABOUT_VERSION = 1
 """Increased when an older reader would predict something else; new entries that change no prediction
 keep it."""
+
+
+@contextmanager
+def refusing_damage(folder: Path) -> Iterator[None]:
+    """Turn errors while a saved model's files are read or used into a `SeedlabError`.
+
+    Libraries raise errors of any class at damaged or hostile files.
+    """
+    try:
+        yield
+    except SeedlabError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise SeedlabError(
+            f"{folder} holds no sound model ({type(error).__name__}: {reason}); restore its files, or "
+            "save the model again with `seedlab save`."
+        ) from error
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Return the description in a saved model's folder.
+
+    Raises
+    ------
+    SeedlabError
+        When the file is damaged, or a newer release wrote it.
+    """
+    with refusing_damage(folder):
+        about = dict(json.loads((folder / ABOUT).read_text(encoding="utf-8")))
+        version = int(about.get("schema_version", 1))
+        if version > ABOUT_VERSION:
+            raise SeedlabError(
+                f"{folder / ABOUT} has schema version {version}; this seedlab reads up to "
+                f"{ABOUT_VERSION}. Use the seedlab that saved the model, or a newer one."
+            )
+        about["task"] = dict(about["task"])
+        for place, name in ((about, "n_labels"), (about["task"], "max_length")):
+            if not isinstance(place[name], int) or place[name] < 1:
+                raise ValueError(f"{name} in {ABOUT} is {place[name]!r}")
+        if not isinstance(about["pairs"], bool):
+            raise ValueError(f"pairs in {ABOUT} is {about['pairs']!r}")
+    return about

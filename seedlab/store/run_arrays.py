@@ -151,8 +151,18 @@ def to_parquet(table: pa.Table) -> bytes:
 
 
 def from_parquet(data: bytes) -> pa.Table:
-    """Return the table in the bytes of a Parquet file."""
-    return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    """Return the table in the bytes of a Parquet file.
+
+    Raises
+    ------
+    CorruptRunError
+        When the bytes are damaged.
+    """
+    try:
+        return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    except Exception as error:  # Arrow raises any class at damaged bytes.
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CorruptRunError(f"a Parquet file of the run can't be read ({reason})") from error
 
 
 def flat_logits(predictions: pa.Table) -> npt.NDArray[np.float32]:

@@ -168,14 +168,21 @@ class StudyFolder:
         ------
         FileNotFoundError
             When the run is no longer on record.
+        CorruptRunError
+            When the run is damaged; it is moved to ``corrupt/``.
         """
         from seedlab.store.run_arrays import from_parquet
 
         own = None if record.is_over else record.steps
         last = min((step for step in (latest, own) if step is not None), default=math.inf)
+        try:
+            evaluations = from_parquet(self._evaluations(record)).to_pylist()
+        except CorruptRunError:
+            self.read(record.run_id)  # compares hashes, sets the run aside and names the remedy
+            raise
         return {
             row["step"]: row["value"]
-            for row in from_parquet(self._evaluations(record)).to_pylist()
+            for row in evaluations
             if (row["split"], row["metric"]) == (record.split, record.metric)
             and row["step"] <= last
         }

@@ -22,6 +22,9 @@ LONGEST_REFUSAL = 1500
 """Characters of a refusal. A longer one prints the file that it refuses."""
 
 
+_CONTROLS = {chr(code) for code in range(160) if not 32 <= code < 127} - set("\n\t\r")
+
+
 @dataclass(frozen=True)
 class Ended:
     """A command that has ended: its arguments, exit code (negative for a signal) and output."""
@@ -38,7 +41,9 @@ class Ended:
 def seedlab(*arguments: str, folder: Path, timeout: float = 300.0) -> Ended:
     """Run `seedlab ARGUMENTS` in `folder`, in a new process. It must neither crash nor hang."""
     output = folder.parent / f"{folder.name}.output"
-    process = CONTEXT.Process(target=_main, args=(arguments, str(folder), str(output)))
+    # A case is a process of the server's and has no threads, so that it may fork.
+    fork = multiprocessing.get_context("fork")
+    process = fork.Process(target=_main, args=(arguments, str(folder), str(output)))
     process.start()
     process.join(timeout)
     hung = process.is_alive()
@@ -80,6 +85,16 @@ def assert_refused(ended: Ended) -> None:
 def files_in(folder: Path) -> set[str]:
     """Paths of everything in a folder, relative to it; folders included."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def assert_shown_as_text(page: Path) -> None:
+    """Assert that no control character reached a page, a figure or a file's name."""
+    for path in page.rglob("*"):
+        assert path.name.isascii(), f"a file's name: {path.name!r}"
+        assert path.name.isprintable(), f"a file's name: {path.name!r}"
+        if path.suffix in (".html", ".svg", ".json"):
+            raw = set(path.read_text(encoding="utf-8")) & _CONTROLS
+            assert not raw, f"{path.name} holds {sorted(map(ascii, raw))}"
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from itertools import chain
@@ -95,7 +94,7 @@ def predict(
     import pandas as pd
     import torch
 
-    from seedlab.models.saved import ABOUT, ABOUT_VERSION
+    from seedlab.models.saved import ABOUT, read_about
     from seedlab.tasks.readers.table_files import EXTENSIONS, read_rows
 
     if not (folder / ABOUT).is_file():
@@ -103,12 +102,7 @@ def predict(
             f"{folder} is not a model that seedlab saved (it has no {ABOUT}); make one with "
             "`seedlab save STUDY best DIR`."
         )
-    about = json.loads((folder / ABOUT).read_text())
-    if (version := about.get("schema_version", 1)) > ABOUT_VERSION:
-        raise SeedlabError(
-            f"{folder / ABOUT} has schema version {version}; this seedlab reads up to "
-            f"{ABOUT_VERSION}. Use the seedlab that saved the model, or a newer one."
-        )
+    about = read_about(folder)
     if not file.is_file():
         raise SeedlabError(
             f"{file} is not a file; name an existing table to score ({', '.join(EXTENSIONS)})."
@@ -134,27 +128,27 @@ def _score(
     """Return the logits of the texts, shape (text, label) in float32, and the labels' names."""
     import numpy as np
     import torch
-    from transformers import AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
     from seedlab.fields import split_known
     from seedlab.models.heads import HeadChoice
-    from seedlab.models.saved import read_model
+    from seedlab.models.saved import read_model, refusing_damage
     from seedlab.spec.build import read_stored
-    from seedlab.tasks.tokenise import tokenise
+    from seedlab.tasks.tokenise import load_tokenizer, tokenise
     from seedlab.tasks.unknown_tokens import unknown_share
     from seedlab.techniques.truncation import TruncationSpec
 
     disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    truncation, _ = read_stored(TruncationSpec, about.get("truncation", {}))
+    tokenizer = load_tokenizer(folder)
+    with refusing_damage(folder):
+        truncation, _ = read_stored(TruncationSpec, about.get("truncation", {}))
+        head = about.get("head")
+        choice = None if head is None else HeadChoice(**split_known(head, HeadChoice._fields)[0])
+        model = read_model(folder, choice)
+        names = [str(model.config.id2label[i]) for i in range(about["n_labels"])]
     # transformers advises against padding tokenised texts with a fast tokenizer. Here the texts
     # must be cut between the two steps, as they were in training.
     tokenizer.deprecation_warnings["Asking-to-pad-a-fast-tokenizer"] = True
-    head = about.get("head")
-    model = read_model(
-        folder, None if head is None else HeadChoice(**split_known(head, HeadChoice._fields)[0])
-    )
     length = about["task"]["max_length"]
     parts, read = [], []
     with torch.inference_mode():
@@ -163,9 +157,9 @@ def _score(
             cut, _ = tokenise(tokenizer, first, second[0] if second else None, length, truncation)
             read += cut["input_ids"]
             inputs = tokenizer.pad(cut, padding=True, return_tensors="pt")
-            parts.append(model(**inputs).logits.float().numpy())
+            with refusing_damage(folder):
+                parts.append(model(**inputs).logits.float().numpy().reshape(-1, len(names)))
     _warn_of_unknown(unknown_share(tokenizer, list(chain.from_iterable(read))))
-    names = [model.config.id2label[i] for i in range(about["n_labels"])]
     return np.concatenate(parts), names
 
 
@@ -182,6 +176,9 @@ def _warn_of_unknown(share: float) -> None:
 
 def _texts(rows: Rows, column: str) -> list[str]:
     """Return a column whose every cell is a text."""
+    from seedlab.tasks.readers.table_files import refuse_half_characters
+
+    refuse_half_characters(rows, column)
     for index, value in enumerate(rows.columns[column]):
         if not isinstance(value, str):
             raise SeedlabError(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seedlab.errors import SeedlabError, nearest
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 EXTENSIONS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
@@ -49,13 +51,35 @@ class Rows:
         if name not in self.columns:
             raise SeedlabError(
                 f"{self.path} has no column '{name}' ({setting}={name}); its columns are "
-                f"{', '.join(self.columns)}.{nearest(name, self.columns)}"
+                f"{listed(self.columns)}.{nearest(name, [*self.columns][:1000])}"
             )
         return self.columns[name]
 
     def place(self, index: int, column: str) -> str:
         """Return the file, line and column of a cell, for a message."""
         return f"{self.path}, {self.unit} {self.numbers[index]}, column '{column}'"
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Return names for a message; those after the first `most` are left out."""
+    shown = [*names]
+    return ", ".join(shown[:most]) + (", ..." if len(shown) > most else "")
+
+
+def shown(cell: Any) -> str:
+    """Return a cell as Python writes it, without the middle of a long one."""
+    text = repr(cell)
+    return text if len(text) <= 100 else f"{text[:70]}...{text[-20:]}"
+
+
+def refuse_half_characters(rows: Rows, column: str) -> None:
+    """Refuse texts that hold half of a character; JSON can write it, and no tokenizer reads it."""
+    for index, cell in enumerate(rows.columns[column]):
+        if isinstance(cell, str) and _SURROGATE.search(cell):
+            raise SeedlabError(
+                f"{rows.place(index, column)}: the text holds half of a character (a lone "
+                "surrogate); write the whole character, or remove it."
+            )
 
 
 def read_rows(path: Path) -> Rows:
@@ -184,6 +208,12 @@ def _jsonl(path: Path) -> Rows:
                 f"{path}, line {number} is not JSON ({error.msg} at column {error.colno}); every line "
                 'must be one object, for example {"text": "...", "label": "..."}.'
             ) from error
+        except (ValueError, RecursionError) as error:
+            what = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            raise SeedlabError(
+                f"{path}, line {number} can't be read ({what}); every line must be one flat object, "
+                'for example {"text": "...", "label": "..."}.'
+            ) from error
         if not isinstance(record, dict):
             raise SeedlabError(
                 f"{path}, line {number} holds a {type(record).__name__}; every line must be one "
@@ -203,10 +233,17 @@ def _parquet(path: Path) -> Rows:
     raw = read_bytes(path)
     try:
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(raw))
-    except (pyarrow.ArrowInvalid, OSError) as error:
+        names = table.column_names
+        columns = {name: table.column(i).to_pylist() for i, name in enumerate(names)}
+    except Exception as error:  # Arrow raises any class at damaged bytes.
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SeedlabError(
-            f"{path} is not a Parquet file ({str(error).strip().splitlines()[0]}); write it again, or "
-            "give the file the extension of its format."
+            f"{path} is not a Parquet file, or it is damaged ({reason}); write it again, or give the "
+            "file the extension of its format."
         ) from error
-    columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    if len(columns) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SeedlabError(
+            f"{path} has two columns named '{twice}'; names must differ: rename one."
+        )
     return Rows(path, columns, list(range(1, table.num_rows + 1)), "row")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 from seedlab.errors import SeedlabError, nearest
+from seedlab.printable import is_printable
 from seedlab.spec.run import TaskSpec
 from seedlab.tasks.readers.found_labels import check_found_labels
 from seedlab.tasks.readers.raw import RawSplit, RawTask, Source
 from seedlab.tasks.readers.reader import PathUse
-from seedlab.tasks.readers.table_files import Rows, read_bytes, read_rows
+from seedlab.tasks.readers.table_files import Rows, read_bytes, read_rows, refuse_half_characters, shown
 
+# Python reads no integer of more than 4,300 digits.
+_WHOLE_NUMBER = re.compile(r"-?\d{1,4300}")
 _REGRESSION = ("rmse", "pearson", "spearman")
 _TWO_CLASSES = ("accuracy", "f1", "matthews")
 _CLASSES = ("accuracy", "matthews")
@@ -98,9 +102,11 @@ def texts(rows: Rows, column: str, setting: str) -> tuple[str, ...]:
         For a cell that is not text, or is empty.
     """
     cells = rows.column(column, setting)
+    refuse_half_characters(rows, column)
     for index, cell in enumerate(cells):
         if not isinstance(cell, str):
-            got = "nothing (null)" if cell is None else f"{cell!r}, a {type(cell).__name__}"
+            kind = type(cell).__name__
+            got = "nothing (null)" if cell is None else f"{shown(cell)}, a {kind}"
             raise SeedlabError(
                 f"{rows.place(index, column)}: expected text, got {got}; fill in the text, remove "
                 f"the row, or name another column with {setting}."
@@ -129,11 +135,11 @@ def _regression(spec: TaskSpec, rows: Rows) -> RawSplit:
     for index, cell in enumerate(rows.column(column, "task.label")):
         try:
             target = math.nan if cell is None or isinstance(cell, bool) else float(cell)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             target = math.nan
         if not math.isfinite(target):
             raise SeedlabError(
-                f"{rows.place(index, column)}: expected a finite number as target, got {cell!r}; "
+                f"{rows.place(index, column)}: expected a finite number as target, got {shown(cell)}; "
                 "correct or remove the row, or use task.kind=classification for classes."
             )
         targets.append(target)
@@ -176,7 +182,7 @@ def _found_labels(spec: TaskSpec, rows: Rows) -> tuple[str, ...]:
     for index, cell in enumerate(rows.column(column, "task.label")):
         first.setdefault(_label(rows, index, column, cell), index)
     check_found_labels(rows, column, first)
-    if all(name.lstrip("-").isdecimal() for name in first):
+    if all(_WHOLE_NUMBER.fullmatch(name) for name in first):
         return tuple(sorted(first, key=lambda name: (int(name), name)))
     return tuple(sorted(first))
 
@@ -191,8 +197,14 @@ def _label(rows: Rows, index: int, column: str, cell: Any) -> str:
         or (isinstance(cell, float) and math.isnan(cell))
         or (isinstance(cell, str) and not cell.strip())
     ):
-        got = "nothing" if cell is None or cell == "" else repr(cell)
+        got = "nothing" if cell is None or cell == "" else shown(cell)
         raise SeedlabError(
             f"{rows.place(index, column)}: expected a label, got {got}; fill it in or remove the row."
         )
-    return str(cell)
+    name = str(cell)
+    if not is_printable(name):
+        raise SeedlabError(
+            f"{rows.place(index, column)}: label {shown(name)} holds a character that can't be "
+            "shown; allowed are letters, digits, signs and emoji. Correct the row."
+        )
+    return name
