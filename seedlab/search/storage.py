@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.exc import SQLAlchemyError
 
 from analysis.rules.pruners import SequentialPruner
 from seedlab.errors import SeedlabError
@@ -57,15 +60,17 @@ def open_study(
     ]
     name = settings.study_name or (folder.resolve().name if folder else "dry")
     with _quiet(), _storage(settings.storage, folder) as storage:
-        study = optuna.create_study(
-            storage=storage,
-            study_name=name,
-            directions=directions,
-            pruner=_pruner(settings),
-            load_if_exists=True,
-        )
+        with _refusing_damage(settings.storage, folder, Exception):
+            study = optuna.create_study(
+                storage=storage,
+                study_name=name,
+                directions=directions,
+                pruner=_pruner(settings),
+                load_if_exists=True,
+            )
+            begun = study.user_attrs.get(IDENTITY)
+            study.get_trials(deepcopy=False)  # A damaged trial is found now.
         described = {**identity, "directions": directions}
-        begun = study.user_attrs.get(IDENTITY)
         if begun is None:
             study.set_user_attr(IDENTITY, described)
         elif begun != described:
@@ -77,7 +82,8 @@ def open_study(
                 f"the search '{name}' was begun with other values ({changes}). Repeat its command to "
                 "continue it (trials may be raised), or begin another one with study=NAME."
             )
-        yield SearchStudy(study, settings, distributions)
+        with _refusing_damage(settings.storage, folder, SQLAlchemyError, StorageInternalError):
+            yield SearchStudy(study, settings, distributions)
 
 
 def storage_url(storage: str, folder: Path) -> str:
@@ -92,14 +98,53 @@ def _storage(storage: str, folder: Path | None) -> Iterator[BaseStorage | None]:
     if folder is None:
         yield None
     elif storage == "journal":
-        yield JournalStorage(JournalFileBackend(storage_url(storage, folder)))
+        with _refusing_damage(storage, folder, Exception):
+            journal = JournalStorage(JournalFileBackend(storage_url(storage, folder)))
+        yield journal
     else:
-        opened = RDBStorage(storage_url(storage, folder))
+        with _refusing_damage(storage, folder, Exception):
+            if storage == "sqlite":
+                _check_pages(folder / "optuna.db")
+            opened = RDBStorage(storage_url(storage, folder))
         try:
             yield opened
         finally:
             opened.remove_session()
             opened.engine.dispose()
+
+
+def _check_pages(file: Path) -> None:
+    """Raise an error if the pages of an SQLite file contradict each other."""
+    if not file.is_file():
+        return
+    with contextlib.closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
+
+
+@contextlib.contextmanager
+def _refusing_damage(
+    storage: str, folder: Path | None, *kinds: type[Exception]
+) -> Iterator[None]:
+    """Turn errors of these classes into a refusal that names the storage.
+
+    Libraries raise errors of any class while they open a damaged storage.
+    """
+    try:
+        yield
+    except SeedlabError:
+        raise
+    except kinds as error:
+        if folder is None:
+            raise
+        reason = (str(error).strip().splitlines() or [""])[0]
+        place = storage_url(storage, folder).removeprefix("sqlite:///")
+        raise SeedlabError(
+            f"the storage of the search, {place}, can't be used ({type(error).__name__}: {reason}). "
+            "The runs of the study are safe. Restore the storage, or move it away and repeat the "
+            "command: the search begins anew and trains no recorded run twice."
+        ) from error
 
 
 def _pruner(settings: SearchSettings) -> BasePruner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,30 @@ def test_a_policy_that_drops_seeds_is_refused(
     assert main(command) == 2
     assert "a setting would be judged by its lucky ones" in capsys.readouterr().err
     assert not (tmp_path / "studies" / "search" / "optuna.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("storage", "file", "damage"),
+    [
+        ("sqlite", "optuna.db", lambda content: b"no database" * 400),
+        ("sqlite", "optuna.db", lambda content: content[: len(content) // 2]),
+        ("sqlite", "optuna.db", lambda content: content[:9000] + bytes(40_000) + content[49_000:]),
+        ("journal", "optuna.log", lambda content: b'{"op_code": 99\n' + content),
+        ("journal", "optuna.log", lambda content: content.replace(b'"op_code"', b'"opcode"', 1)),
+    ],
+    ids=["other content", "truncated", "zeroed pages", "no JSON", "another key"],
+)
+def test_a_damaged_storage_is_refused_and_left_as_it_is(
+    bench: Bench, storage: str, file: str, damage: Callable[[bytes], bytes]
+) -> None:
+    bench.search(trials=2, seeds=2, storage=storage)
+    path = bench.folder / file
+    damaged = damage(path.read_bytes())
+    path.write_bytes(damaged)
+    runs = len(bench.trained)
+    with pytest.raises(
+        SeedlabError, match=rf"the storage of the search, .*{file}, can't be used .*begins anew"
+    ):
+        bench.search(trials=3, seeds=2, storage=storage)
+    assert path.read_bytes() == damaged
+    assert len(bench.trained) == runs
