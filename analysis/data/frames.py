@@ -110,10 +110,11 @@ def _read_json_lines(path: Path) -> pd.DataFrame:
                 "each line must be one object."
             ) from error
         except (ValueError, RecursionError) as error:
-            what = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            deep = isinstance(error, RecursionError)
+            what = "is nested too deeply" if deep else "holds an integer of more than 4,300 digits"
             raise TableError(
-                f"{path}: row {len(records) + 1} cannot be read ({what}); each line must be one "
-                "object of column: value, with numbers of at most 4,300 digits."
+                f"{path}: row {len(records) + 1} {what}; each line must be one flat object of "
+                "column: value. Correct or remove the line."
             ) from error
         if not isinstance(record, dict):
             raise TableError(

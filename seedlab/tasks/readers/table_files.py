@@ -123,7 +123,8 @@ def read_bytes(path: Path, setting: str | None = None) -> bytes:
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        folder = path.parent
+        beside = [p.name for p in folder.iterdir() if p != path] if folder.is_dir() else []
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
         where = "" if path.parent.is_dir() else f" (there is no folder {path.parent} either)"
         named = f"{setting}={path.name}: " if setting and path.parent.is_dir() else ""
@@ -209,10 +210,11 @@ def _jsonl(path: Path) -> Rows:
                 'must be one object, for example {"text": "...", "label": "..."}.'
             ) from error
         except (ValueError, RecursionError) as error:
-            what = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            deep = isinstance(error, RecursionError)
+            what = "is nested too deeply" if deep else "holds an integer of more than 4,300 digits"
             raise SeedlabError(
-                f"{path}, line {number} can't be read ({what}); every line must be one flat object, "
-                'for example {"text": "...", "label": "..."}.'
+                f"{path}, line {number} {what}; every line must be one flat object, for example "
+                '{"text": "...", "label": "..."}.'
             ) from error
         if not isinstance(record, dict):
             raise SeedlabError(
