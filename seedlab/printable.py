@@ -29,18 +29,14 @@ def printable(text: str) -> str:
 def _escaped(line: str) -> str:
     if is_printable(line):
         return line
-    return "".join(
-        ascii(c)[1:-1] if _is_unshown(c) and c != "\t" else c for c in line
-    )
+    return "".join(ascii(c)[1:-1] if _is_unshown(c) and c != "\t" else c for c in line)
 
 
 def _shortened(line: str) -> str:
     if len(line) <= _LONGEST:
         return line
     left_out = len(line) - _LONGEST
-    return (
-        f"{line[: _LONGEST - _KEPT_END]} [{left_out:,} characters left out] {line[-_KEPT_END:]}"
-    )
+    return f"{line[: _LONGEST - _KEPT_END]} [{left_out:,} characters left out] {line[-_KEPT_END:]}"
 
 
 def _is_unshown(character: str) -> bool:

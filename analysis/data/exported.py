@@ -141,7 +141,7 @@ def _check_schema(root: Path) -> None:
         schema = json.loads(path.read_text(encoding="utf-8"))
         version = schema["schema_version"]
         listed = list(schema.get("tables", ()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TableError(
             f"{path}: is not an object with a schema_version ({error}); export the study again."
         ) from error

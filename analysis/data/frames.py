@@ -63,11 +63,7 @@ def read_frame(path: Path, *, empty_allowed: bool = False) -> pd.DataFrame:
             f"{path}: cannot be read as {kind[1:]}: {reason}. Write the table again, as UTF-8 if "
             "it is text, or give the file the extension of its format."
         ) from error
-    if frame.shape[1] > MOST_COLUMNS:
-        raise TableError(
-            f"{path}: has {frame.shape[1]:,} columns; allowed: {MOST_COLUMNS:,}. Keep the columns "
-            "that the study needs, one row per run."
-        )
+    _refuse_many_columns(frame.shape[1], path)
     if frame.empty and not empty_allowed:
         raise TableError(f"{path}: holds no rows; at least one run is needed.")
     return frame.reset_index(drop=True)
@@ -82,6 +78,7 @@ def _read_delimited(path: Path, separator: str) -> pd.DataFrame:
         if not header:
             raise TableError(f"{path}: is empty; the first line must name the columns.")
         names = [name.strip() for name in header]
+        _refuse_many_columns(len(names), path)
         refuse_repeated_names(names, str(path))
         rows = []
         for row in reader:
@@ -123,6 +120,14 @@ def _read_json_lines(path: Path) -> pd.DataFrame:
             )
         records.append(record)
     return pd.DataFrame.from_records(records)
+
+
+def _refuse_many_columns(count: int, path: Path) -> None:
+    if count > MOST_COLUMNS:
+        raise TableError(
+            f"{path}: has {count:,} columns; allowed: {MOST_COLUMNS:,}. Keep the columns that the "
+            "study needs, one row per run."
+        )
 
 
 def refuse_repeated_names(names: Iterable[str], table: str) -> None:
@@ -173,7 +178,7 @@ def numbers(
     """A column as float64, missing values as NaN; infinities, if allowed, count as missing."""
     values = frame[column]
     gap = is_missing(values)
-    parsed = pd.to_numeric(values.where(~gap, np.nan), errors="coerce").astype("float64")
+    parsed = _parsed(values.where(~gap, np.nan)).astype("float64")
     bad = parsed.isna().to_numpy(dtype=bool) & ~gap
     _refuse_first(bad, values, column, table, "not a number", "numbers such as 0.731")
     infinite = np.isinf(parsed.to_numpy())
@@ -224,7 +229,7 @@ def integers(
     if values.dtype.kind == "b":
         _refuse_first(~gap, values, column, table, "not an integer", "integers")
     # Integers that fit are parsed as integers: seeds above 2**53 are not exact as floats.
-    parsed = pd.to_numeric(values[~gap], errors="coerce")
+    parsed = _parsed(values[~gap])
     none, inexact = np.zeros(len(parsed), dtype=bool), np.zeros(len(parsed), dtype=bool)
     if parsed.dtype.kind == "f":
         none = ~(np.isfinite(parsed) & (parsed == np.floor(parsed))).to_numpy(dtype=bool)
@@ -247,6 +252,15 @@ def integers(
     if not gap.any():
         return parsed.astype("int64")
     return parsed.astype("Int64").reindex(values.index)
+
+
+def _parsed(values: pd.Series) -> pd.Series:
+    """Values as numbers, NaN where they are none."""
+    try:
+        return pd.to_numeric(values, errors="coerce")
+    except OverflowError:  # An integer above the largest float, in spite of "coerce".
+        fits = [not isinstance(value, int) or abs(value) < 10**300 for value in values]
+        return pd.to_numeric(values.where(fits), errors="coerce")
 
 
 def flags(frame: pd.DataFrame, column: str, table: str) -> pd.Series:

@@ -117,16 +117,16 @@ def _check_pages(file: Path) -> None:
     """Raise an error if the pages of an SQLite file contradict each other."""
     if not file.is_file():
         return
-    with contextlib.closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
+    with contextlib.closing(
+        sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)
+    ) as database:
         (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise sqlite3.DatabaseError(found)
 
 
 @contextlib.contextmanager
-def _refusing_damage(
-    storage: str, folder: Path | None, *kinds: type[Exception]
-) -> Iterator[None]:
+def _refusing_damage(storage: str, folder: Path | None, *kinds: type[Exception]) -> Iterator[None]:
     """Turn errors of these classes into a refusal that names the storage.
 
     Libraries raise errors of any class while they open a damaged storage.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+from seedlab.__main__ import main as program
 from seedlab.commands.cli import VERBS, main
 from seedlab.commands.endings import end
 from seedlab.errors import CorruptRunError, RunFailedError, SeedlabError, WorkerDiedError
@@ -30,6 +32,57 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def raise_in_pandas(*_: object, **__: object) -> None:
     """Raise the `ValueError` of pandas itself, as a wrong call in seedlab would."""
     pd.concat([])
+
+
+def test_what_a_terminal_obeys_is_shown_as_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also the middle of an endless line is left out: its end holds the remedy."""
+    message = f"column 'a\x1b[31m\x00\u202eb' of {'x' * 5000}; rename it."
+    assert end(SeedlabError(message), [], debug=False) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(r"seedlab: column 'a\x1b[31m\x00\u202eb' of xxx")
+    assert said.endswith("xxx; rename it.\n")
+    assert len(said) < 1100
+    end(SeedlabError("recipe '👨‍👩‍👧‍👦 naïve', line 1\n\tline 2"), [], debug=False)
+    assert capsys.readouterr().err == "seedlab: recipe '👨‍👩‍👧‍👦 naïve', line 1\n\tline 2\n"
+
+
+def test_ctrl_c_while_modules_are_imported_prints_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "seedlab.commands.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "seedlab.commands.cli")
+    monkeypatch.delattr("seedlab.commands.cli")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    assert program() == 130
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: [1,\n b: }", "ParserError: .*study.yaml., line 2, column 5"),
+        (b"a: " + b"[" * 400, "RecursionError"),
+        (b"a: " + b"9" * 6000, "ValueError: Exceeds the limit"),
+        (b"\xff\xfe", "UnicodeDecodeError: .*invalid start byte"),
+        (b"a: \0", "ReaderError: unacceptable character #x0000"),
+    ],
+    ids=["syntax", "nested", "digits", "no text", "NUL"],
+)
+def test_a_file_that_is_no_yaml_is_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str], content: bytes, message: str
+) -> None:
+    Path("files").mkdir()
+    Path("files/study.yaml").write_bytes(content)
+    arguments = ["--config-dir", "files", "--config-name", "study", "dry=true"]
+    assert main(["run", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert re.search(rf"^seedlab: a configuration file is not sound YAML .*{message}", said)
+    assert said.endswith("Correct the file, or name another one.\n")
+    assert said.count("\n") == 1
 
 
 REPORT = ["report", "--table", "scores.csv", "--metric", "acc", "--out", "out"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from seedlab.commands.cli import main
@@ -71,6 +74,71 @@ def test_texts_of_unknown_words_are_scored_with_a_warning(
     assert capsys.readouterr().err == ""
     shares(model, tmp_path, ["the dog", "quarterly revenues"])
     assert "50.0% of the tokens are unknown to the model's tokenizer" in capsys.readouterr().err
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1000])
+
+
+def poison(folder: Path) -> None:
+    """Leave a pickle alone that writes a file when it is loaded."""
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(
+        b"cposix\nsystem\n(S'touch " + str(folder / "poisoned").encode() + b"'\ntR."
+    )
+
+
+def without(folder: Path, name: str) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors.pop(name)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def change(file: Path, **values: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda f: truncate(f / "model.safetensors"), r"no sound model \(SafetensorError"),
+        (lambda f: truncate(f / "tokenizer.json"), r"tokenizer in .* could not be loaded"),
+        (lambda f: (f / "config.json").write_text("{"), r"could not be loaded|no sound model"),
+        (lambda f: change(f / "config.json", vocab_size=7), r"no sound model|lacks .* tensors"),
+        (lambda f: without(f, "classifier.weight"), r"lacks 1 tensors .*: classifier.weight\)"),
+        (lambda f: (f / ABOUT).write_text("[" * 100_000), r"no sound model \(RecursionError"),
+        (lambda f: (f / ABOUT).write_text("[]"), r"no sound model \(KeyError: 'task'\)"),
+        (lambda f: (f / ABOUT).write_bytes(b"\xff"), r"no sound model \(UnicodeDecodeError"),
+        (lambda f: change(f / ABOUT, n_labels=-1), r"n_labels in seedlab.json is -1"),
+        (lambda f: change(f / ABOUT, n_labels=3), r"no sound model \(KeyError"),
+        (lambda f: change(f / ABOUT, head={"x": 1}), r"no sound model \(TypeError"),
+        (poison, r"no sound model \(OSError: .*model.safetensors"),
+    ],
+    ids=[
+        *("truncated weights", "truncated tokenizer", "configuration", "another vocabulary"),
+        *("a tensor less", "nested", "a list", "no text", "labels below 0", "labels of others"),
+        *("head", "a pickle"),
+    ],
+)
+def test_a_damaged_or_hostile_model_is_refused_and_runs_nothing(
+    model: Path, tmp_path: Path, harm: Callable[[Path], object], message: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model, folder)
+    task = {"text": "text", "text_pair": None, "max_length": 6}
+    (folder / ABOUT).write_text(json.dumps({"task": task, "pairs": False, "n_labels": 2}))
+    harm(folder)
+    (tmp_path / "texts.csv").write_text("text\nthe dog\n")
+    with pytest.raises(SeedlabError, match=message):
+        predict(folder, tmp_path / "texts.csv")
+    assert not (folder / "poisoned").exists()
+
+
+def test_half_a_character_is_refused(model: Path, tmp_path: Path) -> None:
+    shares(model, tmp_path, ["the dog"])
+    (tmp_path / "texts.jsonl").write_text('{"text": "a"}\n{"text": "the \\ud83d"}\n')
+    with pytest.raises(SeedlabError, match=r"line 2, column 'text': .* half of a character"):
+        predict(model, tmp_path / "texts.jsonl")
 
 
 def test_a_model_that_a_newer_release_saved_is_refused(model: Path, tmp_path: Path) -> None:

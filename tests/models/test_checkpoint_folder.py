@@ -241,6 +241,39 @@ def test_broken_configuration_is_refused(tmp_path: Path) -> None:
         max_positions(folder)
 
 
+@pytest.mark.parametrize("content", ["[" * 100_000, "[1]", "\x80", ""])
+def test_a_configuration_that_is_no_object_is_refused(tmp_path: Path, content: str) -> None:
+    folder = tiny_checkpoint(tmp_path / "m", "bert")
+    (folder / "config.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(SeedlabError, match=r"config.json is not valid JSON .*; restore the file"):
+        max_positions(folder)
+
+
+def test_truncated_weights_are_refused(tmp_path: Path) -> None:
+    folder = tiny_checkpoint(tmp_path / "m", "bert")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(SeedlabError, match=r"\(SafetensorError: .* Restore damaged files"):
+        load(folder)
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["tensors of another name", "alone"])
+def test_a_hostile_pickle_is_never_run(tmp_path: Path, beside: bool) -> None:
+    """Weights under another name make a folder that was not asked to trust its pickle."""
+    folder = tiny_checkpoint(tmp_path / "m", "bert")
+    weights = folder / "model.safetensors"
+    if beside:
+        weights.rename(folder / "other.safetensors")
+    else:
+        weights.unlink()
+    pickle = b"cposix\nsystem\n(S'touch " + str(tmp_path / "run").encode() + b"'\ntR."
+    (folder / "pytorch_model.bin").write_bytes(pickle)
+    locate("x", str(folder), allow_pickle=not beside)
+    with pytest.raises(SeedlabError, match=r"could not be loaded as a sequence classifier"):
+        load(folder)
+    assert not (tmp_path / "run").exists()
+
+
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
     """RoBERTa's configuration over DistilBERT's weights: nothing of the encoder fits."""
     folder = tiny_checkpoint(tmp_path / "m", "distilbert")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from numpy.random import Generator
 
@@ -25,6 +26,11 @@ HOSTILE_NAMES = (
 """Names that are unusual, and can be shown."""
 
 
+def pick(rng: Generator, values: Sequence[str]) -> str:
+    """One of some texts. numpy's own choice would lose a NUL at the end of a text."""
+    return values[int(rng.integers(len(values)))]
+
+
 def hostile_characters() -> list[str]:
     """Characters that no name may hold."""
     return ["\0", "\x1b", "\x07", "\x7f", "\x9b", "\u202e", "\u2066", "\u2028", "\ufffe", "\b"]
@@ -33,7 +39,7 @@ def hostile_characters() -> list[str]:
 def deep_json(rng: Generator) -> str:
     """A line of JSON that is nested thousands of levels."""
     depth = int(rng.choice([2_000, 100_000, 300_000]))
-    return str(rng.choice(["[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth]))
+    return pick(rng, ["[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth])
 
 
 def long_integer_json(record: dict[str, object], column: str, digits: int) -> str:

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from numpy.random import Generator, Philox
 
 from tests.soak import checks
-from tests.soak.hostile_files import HOSTILE_NAMES, damage, deep_json, hostile_characters
+from tests.soak.hostile_files import HOSTILE_NAMES, damage, deep_json, hostile_characters, pick
 
 SHORT = 10
 FULL = 200
@@ -71,7 +70,7 @@ def _write(made: pd.DataFrame, folder: Path, kind: str) -> Path:
 
 
 def _any_kind(rng: Generator) -> str:
-    return str(rng.choice(["csv", "tsv", "jsonl", "parquet"]))
+    return pick(rng, ["csv", "tsv", "jsonl", "parquet"])
 
 
 def _sound(rng: Generator, folder: Path) -> Expected:
@@ -81,47 +80,47 @@ def _sound(rng: Generator, folder: Path) -> Expected:
 
 def _sound_names(rng: Generator, folder: Path) -> Expected:
     made = frame(rng)
-    column = str(rng.choice(["task", "recipe"]))
-    made[column] = made[column] + str(rng.choice(HOSTILE_NAMES))
+    column = pick(rng, ["task", "recipe"])
+    made[column] = made[column] + pick(rng, HOSTILE_NAMES)
     _write(made, folder, _any_kind(rng))
     return "accepted"
 
 
 def _unprintable(rng: Generator, folder: Path) -> Expected:
     made = frame(rng)
-    column = str(rng.choice(["task", "recipe", "model", "run", "status", "metric"]))
-    bad = f"a{rng.choice(hostile_characters())}b"
+    column = pick(rng, ["task", "recipe", "model", "run", "status", "metric"])
+    bad = f"a{pick(rng, hostile_characters())}b"
     made[column] = [bad if column != "run" else f"{bad}{i}" for i in range(len(made))]
-    _write(made, folder, str(rng.choice(["jsonl", "parquet"])))
+    _write(made, folder, pick(rng, ["jsonl", "parquet"]))
     return "refused"
 
 
 def _nul_in_csv(rng: Generator, folder: Path) -> Expected:
-    path = _write(frame(rng), folder, str(rng.choice(["csv", "tsv"])))
+    path = _write(frame(rng), folder, pick(rng, ["csv", "tsv"]))
     path.write_bytes(path.read_bytes().replace(b"rte", b"r\0te"))
     return "refused"
 
 
 def _odd_column_name(rng: Generator, folder: Path) -> Expected:
     made = frame(rng)
-    made[f"note{rng.choice(hostile_characters())}"] = "x"
+    made[f"note{pick(rng, hostile_characters())}"] = "x"
     if rng.random() < 0.5:
         made = made.drop(columns="order_seed")
-    _write(made, folder, str(rng.choice(["jsonl", "parquet"])))
+    _write(made, folder, pick(rng, ["jsonl", "parquet"]))
     return "either"
 
 
 def _note_column(rng: Generator, folder: Path) -> Expected:
     made = frame(rng)
-    made["note"] = f"a{rng.choice(hostile_characters())}b<script>alert(1)</script>"
-    _write(made, folder, str(rng.choice(["jsonl", "parquet"])))
+    made["note"] = f"a{pick(rng, hostile_characters())}b<script>alert(1)</script>"
+    _write(made, folder, pick(rng, ["jsonl", "parquet"]))
     return "accepted"
 
 
 def _html(rng: Generator, folder: Path) -> Expected:
     made = frame(rng)
-    text = str(rng.choice(["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}"]))
-    made[str(rng.choice(["task", "recipe"]))] = [f"{text}{i % 2}" for i in range(len(made))]
+    text = pick(rng, ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}"])
+    made[pick(rng, ["task", "recipe"])] = [f"{text}{i % 2}" for i in range(len(made))]
     made["order_seed"] = range(len(made))
     _write(made, folder, _any_kind(rng))
     return "accepted"
@@ -129,7 +128,7 @@ def _html(rng: Generator, folder: Path) -> Expected:
 
 def _lone_surrogate(rng: Generator, folder: Path) -> Expected:
     rows = frame(rng).to_dict("records")
-    column = str(rng.choice(["task", "recipe", "note"]))
+    column = pick(rng, ["task", "recipe", "note"])
     lines = [json.dumps({**row, column: "a\ud83d"}) for row in rows]
     (folder / "table.jsonl").write_text("\n".join(lines) + "\n")
     return "refused"
@@ -138,7 +137,7 @@ def _lone_surrogate(rng: Generator, folder: Path) -> Expected:
 def _number(values: list[object], expected: Expected = "either") -> Case:
     def case(rng: Generator, folder: Path) -> Expected:
         rows = frame(rng).to_dict("records")
-        column = str(rng.choice(["score", "init_seed", "order_seed", "majority", "n_examples"]))
+        column = pick(rng, ["score", "init_seed", "order_seed", "majority", "n_examples"])
         for row in rows:
             row.setdefault(column, 0.5)
         value = values[int(rng.integers(len(values)))]
@@ -157,7 +156,7 @@ def _number(values: list[object], expected: Expected = "either") -> Case:
 def _long_integer(rng: Generator, folder: Path) -> Expected:
     digits = "9" * int(rng.choice([400, 4300, 4301, 6000, 100_000]))
     rows = frame(rng).to_dict("records")
-    column = str(rng.choice(["score", "init_seed", "order_seed"]))
+    column = pick(rng, ["score", "init_seed", "order_seed"])
     lines = [json.dumps(row) for row in rows]
     lines[0] = json.dumps({**rows[0], column: "XX"}).replace('"XX"', digits)
     if rng.random() < 0.3:
@@ -178,7 +177,7 @@ def _deep(rng: Generator, folder: Path) -> Expected:
 
 def _nested(rng: Generator, folder: Path) -> Expected:
     rows: list[dict[str, Any]] = frame(rng).to_dict("records")
-    column = str(rng.choice(["task", "score", "init_seed", "note", "higher_is_better"]))
+    column = pick(rng, ["task", "score", "init_seed", "note", "higher_is_better"])
     value: list[object] = [[1, 2], {"a": [1]}, [], {}, [[["x"]]], None, True]
     for row in rows:
         row[column] = value[int(rng.integers(len(value)))]
@@ -247,23 +246,23 @@ def _many_columns(rng: Generator, folder: Path) -> Expected:
 
 def _long_cell(rng: Generator, folder: Path) -> Expected:
     made = frame(rng).astype("str")
-    column = str(rng.choice(["task", "recipe", "score", "init_seed"]))
-    made.loc[0, column] = str(rng.choice(["x", "9", "é", "."])) * int(rng.choice([10_000, 200_000]))
-    _write(made, folder, str(rng.choice(["csv", "jsonl", "parquet"])))
+    column = pick(rng, ["task", "recipe", "score", "init_seed"])
+    made.loc[0, column] = pick(rng, ["x", "9", "é", "."]) * int(rng.choice([10_000, 200_000]))
+    _write(made, folder, pick(rng, ["csv", "jsonl", "parquet"]))
     return "either"
 
 
 def _encoding(rng: Generator, folder: Path) -> Expected:
     made = frame(rng)
     made["task"] = "très"
-    path = _write(made, folder, str(rng.choice(["csv", "tsv", "jsonl"])))
-    name = str(rng.choice(["utf-16", "utf-16-le", "utf-32", "latin-1", "cp500"]))
+    path = _write(made, folder, pick(rng, ["csv", "tsv", "jsonl"]))
+    name = pick(rng, ["utf-16", "utf-16-le", "utf-32", "latin-1", "cp500"])
     path.write_bytes(path.read_text(encoding="utf-8").encode(name))
     return "refused"
 
 
 def _wrong_extension(rng: Generator, folder: Path) -> Expected:
-    wrote, named = rng.choice(["csv", "jsonl", "parquet"], size=2, replace=False)
+    wrote, named = rng.permutation(["csv", "jsonl", "parquet"])[:2]
     content = _write(frame(rng), folder, str(wrote)).read_bytes()
     (folder / f"table.{wrote}").unlink()
     (folder / f"table.{named}").write_bytes(content)
@@ -274,13 +273,13 @@ def _compressed(rng: Generator, folder: Path) -> Expected:
     content = _write(frame(rng), folder, "csv").read_bytes()
     (folder / "table.csv").unlink()
     bomb = bytes(20_000_000) if rng.random() < 0.5 else content
-    (folder / f"table.{rng.choice(['csv', 'jsonl', 'parquet'])}").write_bytes(gzip.compress(bomb))
+    (folder / f"table.{pick(rng, ['csv', 'jsonl', 'parquet'])}").write_bytes(gzip.compress(bomb))
     return "refused"
 
 
 def _wrong_types(rng: Generator, folder: Path) -> Expected:
     made = frame(rng)
-    column = str(rng.choice(["init_seed", "order_seed", "score"]))
+    column = pick(rng, ["init_seed", "order_seed", "score"])
     kinds: list[Callable[[pd.Series], Any]] = [
         lambda s: pd.to_datetime(s.astype("int64"), unit="D"),
         lambda s: s.astype("bool"),
@@ -297,11 +296,11 @@ def _wrong_types(rng: Generator, folder: Path) -> Expected:
 
 
 def _ragged(rng: Generator, folder: Path) -> Expected:
-    path = _write(frame(rng), folder, str(rng.choice(["csv", "tsv"])))
+    path = _write(frame(rng), folder, pick(rng, ["csv", "tsv"]))
     lines = path.read_text().splitlines()
     place = int(rng.integers(1, len(lines)))
     mark = "," if path.suffix == ".csv" else "\t"
-    lines[place] = str(rng.choice([lines[place] + mark + "1", lines[place].rpartition(mark)[0]]))
+    lines[place] = pick(rng, [lines[place] + mark + "1", lines[place].rpartition(mark)[0]])
     path.write_text("\n".join(lines) + "\n")
     return "refused"
 
@@ -313,7 +312,7 @@ def _open_quote(rng: Generator, folder: Path) -> Expected:
 
 
 def _line_ends(rng: Generator, folder: Path) -> Expected:
-    path = _write(frame(rng), folder, str(rng.choice(["csv", "jsonl"])))
+    path = _write(frame(rng), folder, pick(rng, ["csv", "jsonl"]))
     mark = b"\r\n" if path.suffix == ".jsonl" or rng.random() < 0.5 else b"\r"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", mark))
     return "accepted"
@@ -321,7 +320,7 @@ def _line_ends(rng: Generator, folder: Path) -> Expected:
 
 def _separator_in_text(rng: Generator, folder: Path) -> Expected:
     rows = frame(rng).to_dict("records")
-    text = f"a{rng.choice(list(chr(0x2028) + chr(0x2029) + chr(0x85)))}b"
+    text = f"a{pick(rng, list(chr(0x2028) + chr(0x2029) + chr(0x85)))}b"
     lines = [json.dumps({**row, "note": text}, ensure_ascii=False) for row in rows]
     (folder / "table.jsonl").write_text("\n".join(lines) + "\n")
     return "accepted"
@@ -329,7 +328,7 @@ def _separator_in_text(rng: Generator, folder: Path) -> Expected:
 
 def _mixed_types(rng: Generator, folder: Path) -> Expected:
     rows = frame(rng).to_dict("records")
-    column = str(rng.choice(["task", "recipe", "init_seed", "score"]))
+    column = pick(rng, ["task", "recipe", "init_seed", "score"])
     values: list[object] = [1, "1", 1.5, True, None, "x", 10**30, -1]
     for row in rows:
         row[column] = values[int(rng.integers(len(values)))]

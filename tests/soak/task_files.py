@@ -19,6 +19,7 @@ from tests.soak.hostile_files import (
     deep_json,
     hostile_characters,
     long_integer_json,
+    pick,
 )
 
 SHORT = 10
@@ -90,7 +91,7 @@ def _write(made: list[Row], path: Path) -> Path:
 
 
 def _any_kind(rng: Generator) -> str:
-    return str(rng.choice(["csv", "tsv", "jsonl", "parquet"]))
+    return pick(rng, ["csv", "tsv", "jsonl", "parquet"])
 
 
 def _both(rng: Generator, folder: Path, kind: str, train: list[Row] | None = None) -> Path:
@@ -105,7 +106,7 @@ def _sound(rng: Generator, folder: Path) -> Expected:
 
 def _minus_signs(rng: Generator, folder: Path) -> Expected:
     """Labels that look like numbers and are none."""
-    odd = str(rng.choice(["--1", "-", "- 1", "+-2", "---", "1-", "²", "٣", "9" * 5000, "-" * 4000]))
+    odd = pick(rng, ["--1", "-", "- 1", "+-2", "---", "1-", "²", "٣", "9" * 5000, "-" * 4000])
     made = [{**row, "label": odd if i % 2 else "0"} for i, row in enumerate(rows(rng))]
     kind = _any_kind(rng)
     _write(made, folder / f"dev.{kind}")
@@ -115,7 +116,7 @@ def _minus_signs(rng: Generator, folder: Path) -> Expected:
 
 def _long_integer(rng: Generator, folder: Path) -> Expected:
     made = rows(rng)
-    column = str(rng.choice(["label", "text", "other"]))
+    column = pick(rng, ["label", "text", "other"])
     _both(rng, folder, "jsonl")
     lines = [json.dumps(row) for row in made]
     lines[1] = long_integer_json(made[1], column, int(rng.choice([4301, 6000, 50_000])))
@@ -140,14 +141,14 @@ def _one_bit(rng: Generator, folder: Path) -> Expected:
 
 def _odd_text(rng: Generator, folder: Path) -> Expected:
     texts = [*HOSTILE_NAMES, *(f"the {c} dog" for c in hostile_characters()), "x" * 100_000]
-    made = [{**row, "text": str(rng.choice(texts))} for row in rows(rng)]
-    _both(rng, folder, str(rng.choice(["jsonl", "parquet"])), made)
+    made = [{**row, "text": pick(rng, texts)} for row in rows(rng)]
+    _both(rng, folder, pick(rng, ["jsonl", "parquet"]), made)
     return "either"
 
 
 def _lone_surrogate(rng: Generator, folder: Path) -> Expected:
     made = rows(rng)
-    made[int(rng.integers(len(made)))][str(rng.choice(["text", "label"]))] = "the \ud83d dog"
+    made[int(rng.integers(len(made)))][pick(rng, ["text", "label"])] = "the \ud83d dog"
     _both(rng, folder, "jsonl", made)
     return "refused"
 
@@ -155,13 +156,13 @@ def _lone_surrogate(rng: Generator, folder: Path) -> Expected:
 def _unprintable_label(rng: Generator, folder: Path) -> Expected:
     made = rows(rng)
     for row in made[::2]:
-        row["label"] = f"a{rng.choice(hostile_characters())}b"
-    _both(rng, folder, str(rng.choice(["jsonl", "parquet"])), made)
+        row["label"] = f"a{pick(rng, hostile_characters())}b"
+    _both(rng, folder, pick(rng, ["jsonl", "parquet"]), made)
     return "refused"
 
 
 def _emoji_label(rng: Generator, folder: Path) -> Expected:
-    names = [f"{rng.choice(HOSTILE_NAMES)}{i}" for i in range(2)]
+    names = [f"{pick(rng, HOSTILE_NAMES)}{i}" for i in range(2)]
     made = [{**row, "label": names[i % 2]} for i, row in enumerate(rows(rng))]
     kind = _any_kind(rng)
     _write(made, folder / f"dev.{kind}")
@@ -188,7 +189,7 @@ def _damaged_both(rng: Generator, folder: Path) -> Expected:
 def _mixed_types(rng: Generator, folder: Path) -> Expected:
     values: list[object] = [1, "1", 1.5, True, None, "x", 10**30, [1], {"a": 1}, float("nan"), ""]
     made = rows(rng)
-    column = str(rng.choice(["text", "label"]))
+    column = pick(rng, ["text", "label"])
     for row in made:
         row[column] = values[int(rng.integers(len(values)))]
     _both(rng, folder, "jsonl", made)
@@ -206,8 +207,8 @@ def _targets(rng: Generator, folder: Path) -> Expected:
 
 def _encoding(rng: Generator, folder: Path) -> Expected:
     made = [{**row, "text": f"{row['text']} très"} for row in rows(rng)]
-    path = _both(rng, folder, str(rng.choice(["csv", "tsv"])), made)
-    name = str(rng.choice(["utf-16", "utf-16-le", "utf-32", "latin-1", "cp500"]))
+    path = _both(rng, folder, pick(rng, ["csv", "tsv"]), made)
+    name = pick(rng, ["utf-16", "utf-16-le", "utf-32", "latin-1", "cp500"])
     path.write_bytes(path.read_text(encoding="utf-8").encode(name))
     return "refused"
 
@@ -220,21 +221,22 @@ def _empty(rng: Generator, folder: Path) -> Expected:
 
 
 def _columns(rng: Generator, folder: Path) -> Expected:
-    name = str(rng.choice(["txt", "text\x1b[31m", "TEXT", " text", "text\0"]))
+    name = pick(rng, ["txt", "text\x1b[31m", "TEXT", " text", "text\0"])
     made = [{name: row["text"], "label": row["label"]} for row in rows(rng)]
     if rng.random() < 0.3:
         made = [{**row, **{f"x{i}": 1 for i in range(5000)}} for row in made]
-    # Arrow ends a name at NUL.
-    kind = "jsonl" if "\0" in name else str(rng.choice(["jsonl", "parquet"]))
-    _both(rng, folder, kind, made)
+    _both(rng, folder, pick(rng, ["jsonl", "parquet"]), made)
     return "refused"
 
 
 def _repeated_column(rng: Generator, folder: Path) -> Expected:
-    kind = str(rng.choice(["csv", "tsv"]))
+    kind = pick(rng, ["csv", "tsv"])
     path = _both(rng, folder, kind)
     mark = "," if kind == "csv" else "\t"
-    lines = [f"{line}{mark}{'text' if i == 0 else 'x'}" for i, line in enumerate(path.read_text().splitlines())]
+    lines = [
+        f"{line}{mark}{'text' if i == 0 else 'x'}"
+        for i, line in enumerate(path.read_text().splitlines())
+    ]
     path.write_text("\n".join(lines) + "\n")
     return "refused"
 
@@ -248,20 +250,20 @@ def _compressed(rng: Generator, folder: Path) -> Expected:
 
 def _other_format(rng: Generator, folder: Path) -> Expected:
     path = _both(rng, folder, "parquet")
-    other = folder / f"train.{rng.choice(['csv', 'jsonl', 'tsv'])}"
+    other = folder / f"train.{pick(rng, ['csv', 'jsonl', 'tsv'])}"
     path.rename(other)
     (folder / "dev.parquet").rename(folder / f"dev{other.suffix}")
     return "refused"
 
 
 def _ragged(rng: Generator, folder: Path) -> Expected:
-    path = _both(rng, folder, str(rng.choice(["csv", "tsv"])))
-    path.write_text(path.read_text() + str(rng.choice(["only one cell\n", 'a,b,c\td\te,"x\n'])))
+    path = _both(rng, folder, pick(rng, ["csv", "tsv"]))
+    path.write_text(path.read_text() + pick(rng, ["only one cell\n", 'a,b,c\td\te,"x\n']))
     return "refused"
 
 
 def _line_ends(rng: Generator, folder: Path) -> Expected:
-    path = _both(rng, folder, str(rng.choice(["csv", "jsonl"])))
+    path = _both(rng, folder, pick(rng, ["csv", "jsonl"]))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     return "accepted"
 

@@ -283,3 +283,16 @@ def test_reading_records_needs_neither_torch_nor_pandas_nor_parquet(study, task)
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("place", [100, -6, -60], ids=["page", "length", "footer"])
+def test_a_curve_of_damaged_bytes_is_refused_and_its_run_set_aside(study, task, place):
+    """Sizes are as recorded, so that only reading the file, or its hash, shows the damage."""
+    record = study.write(make_result(task), task)
+    path = study.run_folder(record.run_id) / "evaluations.parquet"
+    content = bytearray(path.read_bytes())
+    content[place : place + 4 or None] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+    with pytest.raises(CorruptRunError, match=r"was damaged and is now in .*corrupt; issue the st"):
+        study.curve(record)
+    assert study.corrupt() == [record.run_id]

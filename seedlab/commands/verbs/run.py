@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,6 +92,21 @@ def _refusals() -> Iterator[None]:
         ValidationError,
     ) as error:
         raise SeedlabError(_one_line(str(error))) from error
+    except Exception as error:
+        if not _was_raised_at_a_file(error):
+            raise
+        reason = "; ".join(line.strip() for line in str(error).splitlines())
+        raise SeedlabError(
+            f"a configuration file is not sound YAML in UTF-8 ({type(error).__name__}: {reason}). "
+            "Correct the file, or name another one."
+        ) from error
+
+
+def _was_raised_at_a_file(error: Exception) -> bool:
+    """Return whether a configuration file was read, which raises errors of any class."""
+    readers = ("yaml.", "hydra._internal.core_plugins.file_config_source")
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(frame.f_globals.get("__name__", "").startswith(readers) for frame in frames)
 
 
 def _one_line(text: str) -> str:

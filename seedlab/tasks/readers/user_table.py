@@ -14,7 +14,13 @@ from seedlab.spec.run import TaskSpec
 from seedlab.tasks.readers.found_labels import check_found_labels
 from seedlab.tasks.readers.raw import RawSplit, RawTask, Source
 from seedlab.tasks.readers.reader import PathUse
-from seedlab.tasks.readers.table_files import Rows, read_bytes, read_rows, refuse_half_characters, shown
+from seedlab.tasks.readers.table_files import (
+    Rows,
+    read_bytes,
+    read_rows,
+    refuse_half_characters,
+    shown,
+)
 
 # Python reads no integer of more than 4,300 digits.
 _WHOLE_NUMBER = re.compile(r"-?\d{1,4300}")

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.data.frames import read_frame
 from analysis.data.score_table import read_table
 from analysis.data.study import concat_studies
 from analysis.errors import TableError
@@ -210,6 +211,11 @@ REFUSALS = [
         long_rows().assign(order_seed=[0, 1, 0, 1, 0, 1, 0, 2]),
         r"row 8, column 'order_seed': differs from the earlier rows of the same run",
     ),
+    (
+        rows(score=[0.5, 0.7, 10**400, 0.6]),
+        r"row 3, column 'score': 10{69}\.\.\.0{20} is not a num",
+    ),
+    (rows(init_seed=[0, 10**400, 1, 1]), r"row 2, column 'init_seed': 10{69}\.\.\.0{20} is not an"),
     (rows().iloc[:0], r"holds no rows"),
 ]
 
@@ -238,14 +244,73 @@ def test_rows_keep_their_numbers_when_a_metric_is_selected():
         ("a.csv", "a,b\n1,2\n1\n", r"row 2 has 1 fields, the header 2"),
         ("a.jsonl", '{"a": 1}\n{"a": \n', r"row 2 is not JSON"),
         ("a.jsonl", "[1]\n", r"row 1 is a JSON list; each line must be one object"),
-        ("a.parquet", "no parquet", r"cannot be read as parquet"),
+        ("a.jsonl", "[" * 100_000 + "\n", r"row 1 is nested too deeply; .* Correct or remove"),
+        ("a.jsonl", '{"a": ' + "9" * 6000 + "}\n", r"row 1 holds an integer of more than 4,300 d"),
+        ("a.jsonl", '{"a": "\\ud83d"}\n', r"cannot be read as jsonl: .*surrogates.* Write the tab"),
+        (
+            "a.csv",
+            ",".join(f"x{i}" for i in range(10_001)) + "\n",
+            r"10,001 columns; allowed: 10,0",
+        ),
+        ("a.parquet", "no parquet", r"cannot be read as parquet: .* Write the table again"),
     ],
+    ids=lambda value: value[:20],
 )
 def test_unreadable_files(tmp_path, name, text, message):
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(TableError, match=message):
         read_table(path)
+
+
+def test_a_flipped_bit_in_a_parquet_file_is_read_or_refused(tmp_path):
+    """Of 60 bits, spread over the file; a bit in a page of values may go unnoticed."""
+    path = tmp_path / "a.parquet"
+    rows().to_parquet(path)
+    content = path.read_bytes()
+    refused = 0
+    for bit in np.linspace(0, len(content) * 8 - 1, 60).astype(int):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << (bit % 8)
+        path.write_bytes(damaged)
+        try:
+            read_frame(path)
+        except TableError:
+            refused += 1
+    assert refused > 10
+
+
+@pytest.mark.parametrize("column", ["task", "recipe", "model", "run", "status", "metric"])
+@pytest.mark.parametrize("character", ["\0", "\x1b", "\x9b", "\u202e", "\u2028", "\ufffe"])
+def test_names_that_cannot_be_shown_are_refused(column, character):
+    frame = rows(**{column: [f"{number}a{character}b" for number in range(4)]})
+    frame["init_seed"] = range(4)
+    with pytest.raises(
+        TableError, match=rf"row 1, column '{column}': '0a\\.+b' is a name with the ch"
+    ):
+        read_table(frame)
+
+
+@pytest.mark.parametrize("name", ["👨‍👩‍👧‍👦🚀", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "e\u0301", "नमस्ते", "שלום", "漢字", "a b"])
+def test_names_of_all_scripts_and_emoji_are_read(name):
+    assert set(read_table(rows(task=name)).runs["task"]) == {name}
+
+
+def test_line_separators_inside_json_texts_end_no_row(tmp_path):
+    lines = [
+        json.dumps({**row, "note": "a\u2028b\x85c"}, ensure_ascii=False)
+        for row in rows().to_dict("records")
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert len(read_table(tmp_path / "a.jsonl").runs) == 4
+
+
+def test_messages_show_long_values_and_many_columns_shortened():
+    with pytest.raises(TableError) as refusal:
+        read_table(rows(score=["0.5", "x" * 100_000, "0.5", "0.5"]))
+    assert len(str(refusal.value)) < 400
+    with pytest.raises(TableError, match=r"x0, x1, .*, x19, \.\.\.\. Rename or add"):
+        read_table(pd.DataFrame({f"x{i}": [1] for i in range(5000)}))
 
 
 def test_missing_file(tmp_path):

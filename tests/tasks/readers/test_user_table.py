@@ -62,6 +62,64 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> Non
     assert read(spec(tmp_path, "d.csv")).splits["dev"].texts == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["--1", "0"], ("--1", "0")),
+        (["-", "0"], ("-", "0")),
+        (["10", "9", "-1"], ("-1", "9", "10")),
+        (["9" * 5000, "0"], ("0", "9" * 5000)),
+    ],
+    ids=["two signs", "a sign", "numbers", "5,000 digits"],
+)
+def test_labels_that_look_like_numbers_are_sorted(
+    tmp_path: Path, labels: list[str], names: tuple[str, ...]
+) -> None:
+    write_csv(tmp_path / "d.csv", "text,label", *(f"a,{label}" for label in labels))
+    assert read(spec(tmp_path, "d.csv")).label_names == names
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[" * 100_000, r"line 2 is nested too deeply; every line must be one flat object"),
+        ('{"a": ' + "9" * 6000 + "}", r"line 2 holds an integer of more than 4,300 digits; every"),
+        (r'{"text": "\ud83d", "label": 1}', r"line 2, column 'text': .*a lone surrogate"),
+        (r'{"text": "a", "label": "\ud83d"}', r"line 2, column 'label': .* can't be shown"),
+        (r'{"text": "a", "label": "\u0000"}', r"line 2, column 'label': label '\\x00' holds"),
+    ],
+    ids=["nested", "digits", "half a text", "half a label", "NUL"],
+)
+def test_hostile_json_lines_are_refused(tmp_path: Path, line: str, message: str) -> None:
+    write_csv(tmp_path / "d.jsonl", '{"text": "a", "label": 0}', line)
+    with pytest.raises(SeedlabError, match=message):
+        read(spec(tmp_path, "d.jsonl"))
+
+
+def test_a_target_beyond_all_floats_is_refused_and_shown_shortened(tmp_path: Path) -> None:
+    write_csv(tmp_path / "d.jsonl", '{"text": "a", "label": ' + "9" * 4000 + "}")
+    with pytest.raises(SeedlabError, match=r"expected a finite number as target, got 9{70}\.\.\.9"):
+        read(spec(tmp_path, "d.jsonl", kind="regression"))
+
+
+def test_a_flipped_bit_in_a_parquet_file_is_read_or_refused(tmp_path: Path) -> None:
+    """Of 60 bits, spread over the file; a bit in a page of texts may go unnoticed."""
+    path = tmp_path / "d.parquet"
+    write_parquet(path, {"text": ["a", "b", "c"], "label": ["x", "y", "x"]})
+    content = path.read_bytes()
+    refused = 0
+    for number in range(60):
+        bit = number * (len(content) * 8 - 1) // 59
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << (bit % 8)
+        path.write_bytes(damaged)
+        try:
+            read(spec(tmp_path, "d.parquet"))
+        except SeedlabError:
+            refused += 1
+    assert refused > 10
+
+
 def test_pairs_a_test_file_and_labels_in_an_order_of_ones_own(tmp_path: Path) -> None:
     write_csv(tmp_path / "d.csv", "text,other,label", "a,b,yes", "c,d,no")
     task = read(spec(tmp_path, "d.csv", test_file="d.csv", text_pair="other", labels=("yes", "no")))
