@@ -168,8 +168,6 @@ class StudyFolder:
         ------
         FileNotFoundError
             When the run is no longer on record.
-        CorruptRunError
-            When the run is damaged; it is moved to ``corrupt/``.
         """
         from seedlab.store.run_arrays import from_parquet
 

@@ -65,7 +65,7 @@ def test_ctrl_c_while_modules_are_imported_prints_nothing(
     ("content", "message"),
     [
         (b"a: [1,\n b: }", "ParserError: .*study.yaml., line 2, column 5"),
-        (b"a: " + b"[" * 400, "RecursionError"),
+        (b"a: " + b"[" * 600, "RecursionError"),
         (b"a: " + b"9" * 6000, "ValueError: Exceeds the limit"),
         (b"\xff\xfe", "UnicodeDecodeError: .*invalid start byte"),
         (b"a: \0", "ReaderError: unacceptable character #x0000"),
