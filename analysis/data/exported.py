@@ -20,7 +20,6 @@ from analysis.data.frames import (
     flags,
     integers,
     numbers,
-    read_frame,
     refuse_rows,
     require_columns,
     texts,
@@ -35,6 +34,7 @@ from analysis.data.run_values import (
     typed_values,
 )
 from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study
+from analysis.data.table_file import read_frame
 from analysis.errors import OptionError, TableError
 
 SCHEMA_VERSION = 1

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.data.frames import integers, numbers, read_frame, require_columns, texts
+from analysis.data.frames import integers, numbers, require_columns, texts
+from analysis.data.table_file import read_frame
 from analysis.errors import TableError
 
 COLUMNS = ("failed", "successful", "start", "examples", "a", "b", "point", "loss")

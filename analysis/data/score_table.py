@@ -20,7 +20,6 @@ import pandas as pd
 
 from analysis.data.frames import (
     flags,
-    read_frame,
     refuse_repeated_names,
     refuse_rows,
     require_columns,
@@ -35,6 +34,7 @@ from analysis.data.run_values import (
     typed_values,
 )
 from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study, cell_columns
+from analysis.data.table_file import read_frame
 from analysis.errors import TableError
 
 TIME_COLUMNS = ("fraction", "step", "epoch")
