@@ -77,8 +77,7 @@ def test_a_file_that_is_no_yaml_is_refused_in_one_line(
 ) -> None:
     Path("files").mkdir()
     Path("files/study.yaml").write_bytes(content)
-    arguments = ["--config-dir", "files", "--config-name", "study", "dry=true"]
-    assert main(["run", *arguments]) == 2
+    assert main(["run", "experiment=files/study.yaml", "dry=true"]) == 2
     said = capsys.readouterr().err
     assert re.search(rf"^seedlab: a configuration file is not sound YAML .*{message}", said)
     assert said.endswith("Correct the file, or name another one.\n")
