@@ -154,10 +154,11 @@ def integers(
 def _parsed(values: pd.Series) -> pd.Series:
     """Values as numbers, NaN where they are none."""
     try:
-        return pd.to_numeric(values, errors="coerce")
+        parsed: pd.Series = pd.to_numeric(values, errors="coerce")
     except OverflowError:  # An integer above the largest float, in spite of "coerce".
-        fits = [not isinstance(value, int) or abs(value) < 10**300 for value in values]
-        return pd.to_numeric(values.where(fits), errors="coerce")
+        fits = np.array([not isinstance(v, int) or abs(v) < 10**300 for v in values], dtype=bool)
+        parsed = pd.to_numeric(values.where(fits), errors="coerce")
+    return parsed
 
 
 def flags(frame: pd.DataFrame, column: str, table: str) -> pd.Series:
