@@ -269,7 +269,9 @@ def test_a_flipped_bit_in_a_parquet_file_is_read_or_refused(tmp_path):
     rows().to_parquet(path)
     content = path.read_bytes()
     refused = 0
-    for bit in np.linspace(0, len(content) * 8 - 1, 60).astype(int):
+    # The last one is in a key of the metadata that pandas reads.
+    bits = [*np.linspace(0, len(content) * 8 - 1, 60).astype(int), content.rfind(b"pandas_type") * 8]
+    for bit in bits:
         damaged = bytearray(content)
         damaged[bit // 8] ^= 1 << (bit % 8)
         path.write_bytes(damaged)

@@ -104,11 +104,12 @@ def test_a_target_beyond_all_floats_is_refused_and_shown_shortened(tmp_path: Pat
 def test_a_flipped_bit_in_a_parquet_file_is_read_or_refused(tmp_path: Path) -> None:
     """Of 60 bits, spread over the file; a bit in a page of texts may go unnoticed."""
     path = tmp_path / "d.parquet"
-    write_parquet(path, {"text": ["a", "b", "c"], "label": ["x", "y", "x"]})
+    write_parquet(path, {"text": ["needle", "b", "c"], "label": ["x", "y", "x"]})
     content = path.read_bytes()
     refused = 0
-    for number in range(60):
-        bit = number * (len(content) * 8 - 1) // 59
+    # The last one makes a text that is not UTF-8.
+    bits = [number * (len(content) * 8 - 1) // 59 for number in range(60)]
+    for bit in [*bits, content.find(b"needle") * 8 + 7]:
         damaged = bytearray(content)
         damaged[bit // 8] ^= 1 << (bit % 8)
         path.write_bytes(damaged)
