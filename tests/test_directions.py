@@ -39,7 +39,7 @@ ANALYSIS_LAYERS = (
     ("analysis.stopping", "analysis.variance", "analysis.training", "analysis.rules"),
     ("analysis.best_of_n",),
     ("analysis.data",),
-    ("analysis.checks", "analysis.formatting"),
+    ("analysis.checks", "analysis.formatting", "analysis.names", "analysis.table_file"),
     ("analysis.errors", "analysis.rounding"),
 )
 LIGHT = (

@@ -34,8 +34,8 @@ from analysis.data.run_values import (
     typed_values,
 )
 from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study
-from analysis.data.table_file import read_frame
 from analysis.errors import OptionError, TableError
+from analysis.table_file import read_frame
 
 SCHEMA_VERSION = 1
 TABLES = ("runs", "evaluations", "steps", "predictions", "profiles", "representations")

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.data.names import character_name, first_unprintable
 from analysis.errors import TableError
+from analysis.names import character_name, first_unprintable
 
 MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", "<na>"})
 TRUE = frozenset({"true", "1", "1.0", "yes"})
@@ -27,13 +27,10 @@ EXACT_FLOATS = 2**53
 SHOWN = 60
 
 
-def refuse_repeated_names(names: Iterable[str], table: str) -> None:
-    """Refuse a header that names a column twice."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise TableError(f"{table}: the column {name!r} occurs twice; rename one of them.")
-        seen.add(name)
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Names for a message; those after the first `most` are left out."""
+    shown = [*names]
+    return ", ".join(shown[:most]) + (", ..." if len(shown) > most else "")
 
 
 def require_columns(frame: pd.DataFrame, needed: Iterable[str], table: str) -> None:
@@ -43,16 +40,10 @@ def require_columns(frame: pd.DataFrame, needed: Iterable[str], table: str) -> N
         if column not in present:
             near = difflib.get_close_matches(column, present[:1000], n=1)
             hint = f"; did you mean {near[0]!r}?" if near else "."
-            shown = ", ".join(present[:20]) + (", ..." if len(present) > 20 else "")
             raise TableError(
-                f"{table}: the column {column!r} is missing{hint} It holds: {shown}. "
+                f"{table}: the column {column!r} is missing{hint} It holds: {listed(present)}. "
                 "Rename or add the column."
             )
-
-
-def _reason(error: Exception) -> str:
-    """The text of another library's error, without its full stop."""
-    return str(error).strip().rstrip(".")
 
 
 def is_missing(values: pd.Series) -> npt.NDArray[np.bool_]:

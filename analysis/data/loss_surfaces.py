@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.frames import integers, numbers, require_columns, texts
-from analysis.data.table_file import read_frame
 from analysis.errors import TableError
+from analysis.table_file import read_frame
 
 COLUMNS = ("failed", "successful", "start", "examples", "a", "b", "point", "loss")
 POINTS = ("start", "failed", "successful")

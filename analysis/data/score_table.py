@@ -20,7 +20,7 @@ import pandas as pd
 
 from analysis.data.frames import (
     flags,
-    refuse_repeated_names,
+    listed,
     refuse_rows,
     require_columns,
     texts,
@@ -34,8 +34,8 @@ from analysis.data.run_values import (
     typed_values,
 )
 from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study, cell_columns
-from analysis.data.table_file import read_frame
 from analysis.errors import TableError
+from analysis.table_file import read_frame, refuse_repeated_names
 
 TIME_COLUMNS = ("fraction", "step", "epoch")
 DEFAULT_NAMES = {"model": "unspecified", "recipe": "default"}
@@ -151,7 +151,7 @@ def _with_both_seeds(frame: pd.DataFrame, table: str) -> pd.DataFrame:
         if not both:
             raise TableError(
                 f"{table}: there is no column of seeds. It holds: "
-                f"{', '.join(map(str, frame.columns))}. Name them 'init_seed' and 'order_seed', or "
+                f"{listed(map(str, frame.columns))}. Name them 'init_seed' and 'order_seed', or "
                 "'seed' where one seed decides initial weights and order."
             )
         return frame

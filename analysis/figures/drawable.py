@@ -12,7 +12,7 @@ from typing import Any
 
 import regex
 
-from analysis.data.names import unprintable
+from analysis.names import unprintable
 
 AXIS_LIMIT = 180
 """Vega's own limit of an axis label in pixels, where a figure sets none."""

@@ -93,7 +93,7 @@ def _refusals() -> Iterator[None]:
     ) as error:
         raise SeedlabError(_one_line(str(error))) from error
     except Exception as error:
-        if not _was_raised_at_a_file(error):
+        if isinstance(error, SeedlabError) or not _was_raised_at_a_file(error):
             raise
         reason = "; ".join(line.strip() for line in str(error).splitlines())
         raise SeedlabError(

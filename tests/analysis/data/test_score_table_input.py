@@ -6,8 +6,8 @@ import pytest
 
 from analysis.data.score_table import read_table
 from analysis.data.study import concat_studies
-from analysis.data.table_file import read_frame
 from analysis.errors import TableError
+from analysis.table_file import read_frame
 
 
 def rows(**columns):
@@ -270,7 +270,10 @@ def test_a_flipped_bit_in_a_parquet_file_is_read_or_refused(tmp_path):
     content = path.read_bytes()
     refused = 0
     # The last one is in a key of the metadata that pandas reads.
-    bits = [*np.linspace(0, len(content) * 8 - 1, 60).astype(int), content.rfind(b"pandas_type") * 8]
+    bits = [
+        *np.linspace(0, len(content) * 8 - 1, 60).astype(int),
+        content.rfind(b"pandas_type") * 8,
+    ]
     for bit in bits:
         damaged = bytearray(content)
         damaged[bit // 8] ^= 1 << (bit % 8)
@@ -311,7 +314,7 @@ def test_messages_show_long_values_and_many_columns_shortened():
     with pytest.raises(TableError) as refusal:
         read_table(rows(score=["0.5", "x" * 100_000, "0.5", "0.5"]))
     assert len(str(refusal.value)) < 400
-    with pytest.raises(TableError, match=r"x0, x1, .*, x19, \.\.\.\. Rename or add"):
+    with pytest.raises(TableError, match=r"x0, x1, .*, x19, \.\.\.\. (Rename|Name)"):
         read_table(pd.DataFrame({f"x{i}": [1] for i in range(5000)}))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from analysis.data.frames import refuse_repeated_names
 from analysis.errors import TableError
 
 EXTENSIONS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -111,3 +111,12 @@ def _refuse_many_columns(count: int, path: Path) -> None:
             f"{path}: has {count:,} columns; allowed: {MOST_COLUMNS:,}. Keep the columns that the "
             "study needs, one row per run."
         )
+
+
+def refuse_repeated_names(names: Iterable[str], table: str) -> None:
+    """Refuse a header that names a column twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise TableError(f"{table}: the column {name!r} occurs twice; rename one of them.")
+        seen.add(name)
