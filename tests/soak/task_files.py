@@ -47,6 +47,7 @@ def run_case(seed: int, folder: Path) -> str:
             f"task.dev_file=dev{kind}",
             "task.text=text",
             "task.label=label",
+            "task.allow_unknown_tokens=true",
             *(["task.kind=regression"] if label == "huge and wrong numbers" else []),
             "study=fuzz",
             "recipe.max_steps=2",
