@@ -39,9 +39,9 @@ def require_columns(frame: pd.DataFrame, needed: Iterable[str], table: str) -> N
     for column in needed:
         if column not in present:
             near = difflib.get_close_matches(column, present[:1000], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
+            hint = f" Did you mean {near[0]!r}?" if near else ""
             raise TableError(
-                f"{table}: the column {column!r} is missing{hint} It holds: {listed(present)}. "
+                f"{table}: the column {column!r} is missing.{hint} It holds: {listed(present)}. "
                 "Rename or add the column."
             )
 

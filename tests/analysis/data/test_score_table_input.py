@@ -191,7 +191,7 @@ def test_metric_column_selects_and_metric_name_finds_the_score():
 
 REFUSALS = [
     (rows().drop(columns="order_seed"), r"the column 'order_seed' is missing.* It holds: task"),
-    (rows().rename(columns={"score": "scor"}), r"'score' is missing; did you mean 'scor'\?"),
+    (rows().rename(columns={"score": "scor"}), r"'score' is missing\. Did you mean 'scor'\?"),
     (rows(score=["0.5", "0.7", "high", "0.6"]), r"row 3, column 'score': 'high' is not a number"),
     (rows(score=[0.5, np.nan, 0.6, 0.6]), r"row 2, column 'score': .*marked as failed"),
     (rows(score=[0.5, np.inf, 0.6, 0.6]), r"row 2, column 'score': .*not finite"),
