@@ -10,12 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedlab.errors import CorruptRunError, SeedlabError
+from seedlab.store.chosen import ScoredRun
 from seedlab.store.make_record import is_constant, make_record
 from seedlab.store.record import Record, json_value
 from seedlab.store.tables.export import run_row
 from tests.suites.store_cases import make_result, make_spec, make_task
 
 TASK = make_task()
+
+
+def row_of(record):
+    return run_row(ScoredRun(record, record.best_score, record.best_step), "s")
+
+
 # 20 dev labels: a quarter set to class 0, the rest alternating, which makes 12 zeros.
 MAJORITY = 0.6
 
@@ -158,7 +165,7 @@ def test_accuracy_is_judged_by_the_majority_and_so_are_records_of_earlier_releas
         {k: v for k, v in values.items() if k != "failed_rule"} | {"failed": False}
     )
     assert (old.failed, old.failed_rule) == (False, "majority")
-    assert run_row(old, "s")["failed_rule"] == "majority"
+    assert row_of(old)["failed_rule"] == "majority"
 
 
 def test_the_shares_of_unknown_tokens_come_from_the_task():
@@ -167,11 +174,11 @@ def test_the_shares_of_unknown_tokens_come_from_the_task():
     task = dataclasses.replace(TASK, splits=splits)
     record = make_record(make_result(task), task)
     assert record.unknown_tokens == {"train": 0.25, "dev": 0.5}
-    row = run_row(record, "s")
+    row = row_of(record)
     assert (row["unknown_tokens"], row["unknown_tokens_train"]) == (0.5, 0.25)
     values = record.to_dict()
     del values["unknown_tokens"]
-    assert run_row(Record.from_dict(values), "s")["unknown_tokens"] is None
+    assert row_of(Record.from_dict(values))["unknown_tokens"] is None
 
 
 def test_the_specification_can_be_rebuilt_from_a_record():
