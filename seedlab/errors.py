@@ -28,6 +28,10 @@ class CorruptRunError(SeedlabError):
     """A run folder that is half written or damaged; it is set aside and trained again."""
 
 
+class LostError(SeedlabError):
+    """A study or a run that somebody removed, renamed or replaced while a command used it."""
+
+
 class RunFailedError(SeedlabError):
     """A run that raised while it was trained; the traceback is in its notes."""
 
@@ -38,6 +42,16 @@ class WorkerDiedError(SeedlabError):
     """A run whose worker process died at every attempt, while it trained that run alone."""
 
     exit_code = 1
+
+
+def mark_reported(error: BaseException) -> None:
+    """Note that the traceback of an error was printed; another process sent it."""
+    error.__dict__["reported_by_seedlab"] = True
+
+
+def was_reported(error: BaseException) -> bool:
+    """Return whether the traceback of an error was printed."""
+    return "reported_by_seedlab" in error.__dict__
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -26,7 +26,7 @@ LAYERS = (
     ("seedlab.tasks", "seedlab.models"),
     ("seedlab.spec", "seedlab.randomness"),
     ("seedlab.techniques",),
-    ("seedlab.allowed", "seedlab.fields"),
+    ("seedlab.allowed", "seedlab.fields", "seedlab.lock_files"),
     (
         *("seedlab.errors", "seedlab.paths", "seedlab.durations", "seedlab.printable"),
         *("seedlab.compat", "seedlab"),

@@ -152,3 +152,9 @@ def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for image, figure in images.items():
         assert (ROOT / "docs" / "images" / image).is_file()
         assert (tmp_path / "tutorial-report" / "figures" / figure).is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_holds_a_merge_conflict(page: Path) -> None:
+    marks = [line for line in page.read_text().splitlines() if re.match(r"<{7} |>{7} ", line)]
+    assert not marks

@@ -39,6 +39,10 @@ class SeedlabLauncherConf:
     # that run alone. A pack whose worker dies is halved first.
     retries: int = 1
 
+    # Failures in a row that are alike (refusals, dead workers), with no result in between,
+    # after which the launch is given up. null: every run is tried.
+    give_up_after: int | None = 3
+
     # Longest time in seconds until a worker is ready for its first pack.
     start_timeout: float = 300.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,9 @@ from seedlab.spec.early_stopping import EarlyStoppingSpec, check_early_stopping,
 from seedlab.spec.pack import EngineSpec, Pack, Stage
 from seedlab.spec.run import RunSpec, Seeds
 from seedlab.store.chosen import scored_runs
+from seedlab.store.run_folders import missing
 from seedlab.store.study import StudyFolder
+from seedlab.store.study_plan import check_begun
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +96,11 @@ class SeedlabAdapter:
             for run in scored_runs(StudyFolder(study))
             if run.record.is_over
         }
+
+    def missing(self, study: Path, run_ids: Collection[str]) -> Collection[str]:
+        """Return the runs that are not on record, after a check that the study is still there."""
+        check_begun(study)
+        return missing(study, run_ids)
 
     def describe(
         self, specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str], workers: int

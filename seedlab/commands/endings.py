@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import metadata
 
-from seedlab.errors import SeedlabError, is_out_of_memory
+from seedlab.errors import SeedlabError, is_out_of_memory, was_reported
 from seedlab.printable import printable
 
 DEBUG = "--debug"
@@ -32,7 +32,7 @@ def end(error: BaseException, arguments: Sequence[str], *, debug: bool) -> int:
 
     A refusal (`SeedlabError`) is one line. So is an error of the operating system that names a
     place, and memory that ran out. Everything else is an error in seedlab: it is printed with its
-    traceback and a request to report it. A `ValueError` is no exception to that: libraries raise
+    traceback, unless that was printed before, and a request to report it. A `ValueError` is no exception to that: libraries raise
     it for anything, and only seedlab's own classes are refusals.
 
     Parameters
@@ -53,7 +53,7 @@ def end(error: BaseException, arguments: Sequence[str], *, debug: bool) -> int:
         sys.stderr.close()
         return FAILED
     found = _one_line(error)
-    if debug or found is None:
+    if debug or (found is None and not was_reported(error)):
         sys.stderr.write("".join(traceback.format_exception(error)))
     if found is None:
         sys.stderr.write(_report_request(arguments))

@@ -13,6 +13,7 @@ from seedlab.store.atomic_files import FULL
 from seedlab.store.checkpoints import Checkpoints
 from seedlab.store.provenance import versions
 from seedlab.store.study import StudyFolder
+from seedlab.store.study_plan import check_begun
 
 if TYPE_CHECKING:
     from seedlab.training.checkpoint import Checkpoint
@@ -89,6 +90,7 @@ class StudyCheckpointManager:
         best = best_so_far(checkpoint.history, self._metric, higher_is_better=self._higher)
         if checkpoint.step == self._stage.until and not self._may_be_promoted(run_id, best):
             return
+        check_begun(self._study.folder)
         try:
             header = {**self._circumstances, "run": run_id, "best": best}
             self._checkpoints.save(run_id, checkpoint, header)

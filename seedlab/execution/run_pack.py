@@ -17,6 +17,7 @@ from seedlab.spec.pack import EngineSpec, Pack, Stage
 from seedlab.store.checkpoints import Checkpoints
 from seedlab.store.chosen import ScoredRun, scored
 from seedlab.store.study import StudyFolder
+from seedlab.store.study_plan import check_begun
 
 if TYPE_CHECKING:
     from seedlab.tasks.encoded import EncodedTask
@@ -38,8 +39,14 @@ def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict
     Returns
     -------
     dict of run id to Outcome
+
+    Raises
+    ------
+    LostError
+        When the study, which has to be begun, is gone.
     """
     study, score, until = StudyFolder(folder), pack.engine.score, pack.stage.until
+    check_begun(folder)
     outcomes: dict[str, Outcome] = {}
     with ExitStack() as stack:
         claimed = {}
@@ -71,6 +78,7 @@ def execute(pack: Pack, folder: Path, on_event: Callable[[Event], None]) -> dict
                         "resumed_from": checkpoint_manager.resumed[run_id],
                     }
                     result = dataclasses.replace(result, provenance=origin)
+                check_begun(folder)
                 record = study.write(result, task)
                 if record.is_over:
                     Checkpoints(folder).drop([run_id])

@@ -12,7 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from seedlab.compat.hydra_private import returned_value, singleton_state
-from seedlab.errors import SeedlabError
+from seedlab.errors import LostError, SeedlabError, mark_reported
 from seedlab.launch.batch_plan import BatchPlan, plan_batch
 from seedlab.launch.display.displays import make_display
 from seedlab.launch.executors.executor import Executor, Resources, make_executor
@@ -21,7 +21,7 @@ from seedlab.launch.executors.settings import LauncherSettings
 from seedlab.launch.failure_report import failure_report
 from seedlab.launch.interruption import interruptible
 from seedlab.launch.jobs.application import StagedRuns, TaskAdapter, adapter_of
-from seedlab.launch.jobs.returns import completed_return
+from seedlab.launch.jobs.returns import completed_return, failed_return
 from seedlab.launch.launch_plan import dry_run_text, headline
 from seedlab.launch.stages import Stages
 
@@ -88,15 +88,19 @@ def launch(
     deferred: Sequence[str] = ()
     if executor is not None:
         stages = Stages(plan, cohorts, executor.slots[0].threads, len(executor.slots))
-        _train(settings, executor, plan, stages, returns)
+        _train(settings, executor, plan, stages, returns, adapter)
         deferred = _finish_cohorts(plan, cohorts, stages, returns, task_name)
     else:
         log.info(f"{len(plan.jobs)} runs, all of them on record")
+    if adapter is not None:
+        _fail_lost_runs(plan, cohorts, returns, adapter)
     errors = _errors(returns)
     if errors:
         failed = [(job, errors[job.position]) for job in plan.jobs if job.position in errors]
         sys.stderr.write("\n".join([failure_report(failed), *deferred]) + "\n")
         sys.stderr.flush()
+        for _, error in failed:
+            mark_reported(error)
     return [returns[job.position] for job in plan.jobs]
 
 
@@ -106,6 +110,7 @@ def _train(
     plan: BatchPlan,
     stages: Stages,
     returns: dict[int, JobReturn],
+    adapter: TaskAdapter | None,
 ) -> None:
     """Do the work of all stages and add the jobs' returns to `returns`."""
     advice = "Finished runs are kept; continue" if plan.planned else "Run everything again"
@@ -118,6 +123,38 @@ def _train(
                 settings.progress, jobs + before, before, settings.heartbeat
             ) as display:
                 returns.update(executor.run(work_items, display))
+            if adapter is not None:
+                # A decision about its runs would make a study again that was removed.
+                for study in _studies(plan):
+                    adapter.missing(study, ())
+
+
+def _studies(plan: BatchPlan) -> list[Path]:
+    return list(dict.fromkeys(item.request.study for item in plan.planned))
+
+
+def _fail_lost_runs(
+    plan: BatchPlan,
+    cohorts: Sequence[StagedRuns],
+    returns: dict[int, JobReturn],
+    adapter: TaskAdapter,
+) -> None:
+    """Fail the jobs whose run was recorded and is on record no more."""
+    not_started = _not_started(cohorts)
+    for study in _studies(plan):
+        done = {
+            item.job.run_id: item.job
+            for item in plan.planned
+            if item.request.study == study
+            and (study, item.job.run_id) not in not_started
+            and returns[item.job.position].status is JobStatus.COMPLETED
+        }
+        for run_id in adapter.missing(study, done):
+            error = LostError(
+                f"its folder in {study} is gone: it was removed or renamed while this command "
+                "ran. Put it back, or issue the same command again to train the run again."
+            )
+            returns[done[run_id].position] = failed_return(done[run_id], error)
 
 
 def _finish_cohorts(
@@ -182,14 +219,19 @@ def _resources(plan: BatchPlan) -> Resources:
     return Resources(threads, device, any(engine.graphs for engine in plan.engines))
 
 
-def _begin(plan: BatchPlan, cohorts: Sequence[StagedRuns], adapter: TaskAdapter) -> None:
-    """Open the studies of a batch with the runs that will be started."""
-    not_started = {
+def _not_started(cohorts: Sequence[StagedRuns]) -> set[tuple[Path, str]]:
+    """Return the runs that their policy never starts."""
+    return {
         (cohort.study, run.run_id)
         for cohort in cohorts
         for run in {*cohort.cells} - {*cohort.started}
     }
-    for study in dict.fromkeys(item.request.study for item in plan.planned):
+
+
+def _begin(plan: BatchPlan, cohorts: Sequence[StagedRuns], adapter: TaskAdapter) -> None:
+    """Open the studies of a batch with the runs that will be started."""
+    not_started = _not_started(cohorts)
+    for study in _studies(plan):
         runs = [item.request.spec for item in plan.planned if item.request.study == study]
         adapter.begin(study, [run for run in runs if (study, run.run_id) not in not_started])
     for cohort in cohorts:

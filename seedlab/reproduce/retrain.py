@@ -24,12 +24,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
 from transformers import AutoTokenizer
 
 from seedlab.errors import SeedlabError
 from seedlab.execution.train import train
 from seedlab.inputs.loaded import load_task_of, load_weights_of, prepare
+from seedlab.lock_files import LockFile
 from seedlab.models.checkpoint_folder import locate, weights_hash
 from seedlab.models.saved import ABOUT, ABOUT_VERSION, write_model
 from seedlab.paths import cache_folder
@@ -155,7 +155,8 @@ def intermediate_checkpoint(study: StudyFolder, record: Record, *, trust: bool =
     digest = hashlib.sha256((study.run_folder(record.run_id) / "record.json").read_bytes())
     folder = cache_folder() / "intermediate" / f"{record.run_id}-{digest.hexdigest()[:12]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    lock = LockFile(folder.with_suffix(".lock"), "name a folder on a local one with SEEDLAB_CACHE")
+    with lock:
         if not (folder / ABOUT).is_file():
             log.info(
                 f"training run {record.run_id} of study '{study.name}' again, whose encoder is the "

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, Trial
 
 from seedlab.errors import SeedlabError
+from seedlab.lock_files import LockFile
 from seedlab.search.rounds import Rounds
 from seedlab.search.settings import SearchSettings
 from seedlab.search.space import SearchSpace, read_search_space
@@ -64,14 +64,12 @@ def search(
     rounds = Rounds(launcher, hydra_context, task_function, config)
     dry = bool(OmegaConf.select(config, "dry", default=False))
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "search.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
+    lock = LockFile(folder / "search.lock")
+    if not lock.take():
         raise SeedlabError(
             f"another process is searching in {folder}; wait for it, or end it and repeat the command."
-        ) from error
-    with lock:
+        )
+    try:
         minimised = _metric_minimised(settings, space, rounds)
         identity = settings.identity() | space.identity()
         kept = None if dry else folder
@@ -85,6 +83,8 @@ def search(
             _say(summary(study, settings, space, folder))
             best = study.best_trials
             return dict(best[0].params) if best else None
+    finally:
+        lock.release()
 
 
 class _Race:

@@ -19,13 +19,12 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from seedlab.errors import CorruptRunError, SeedlabError
+from seedlab.lock_files import LockFile, NoLocksError
 from seedlab.store.atomic_files import FULL, disk_full, sync_folder, write_synced
 from seedlab.store.record import Record
 from seedlab.store.sealed_record import load, sealed
@@ -109,6 +108,16 @@ def folders(study: Path) -> dict[str, list[Path]]:
     return {run_id: [p for _, p in sorted(found[run_id], reverse=True)] for run_id in sorted(found)}
 
 
+def missing(study: Path, run_ids: Collection[str]) -> list[str]:
+    """Return those of some runs that have no folder with a record, valid or not."""
+    there = folders(study) if run_ids else {}
+    return [
+        run_id
+        for run_id in run_ids
+        if not any((path / "record.json").is_file() for path in there.get(run_id, ()))
+    ]
+
+
 def _folders_in(parent: Path) -> list[Path]:
     """Return the entries of a folder. A file in the place of a run's folder is damage, too."""
     try:
@@ -142,14 +151,11 @@ def sweep(study: Path) -> None:
                 for old in candidates[1:]:
                     shutil.rmtree(old, ignore_errors=True)
         for temporary in (study / "tmp").glob("*/"):
-            lock = FileLock(temporary / "writer.lock")
+            lock = LockFile(temporary / "writer.lock")
             # A folder without a lock file has no living writer: both are made under the
             # study's lock, and removed together at the end.
-            if (temporary / "writer.lock").exists():
-                try:
-                    lock.acquire(blocking=False)
-                except Timeout:
-                    continue
+            if lock.path.exists() and not lock.take():
+                continue
             shutil.rmtree(temporary, ignore_errors=True)
             lock.release()
 
@@ -158,12 +164,12 @@ def sweep(study: Path) -> None:
 def temporary_folder(study: Path) -> Iterator[Path]:
     """Yield a locked folder in ``tmp/``; it is removed at the end of the ``with`` block."""
     temporary = study / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-    lock = FileLock(temporary / "writer.lock")
+    lock = LockFile(temporary / "writer.lock")
     try:
         # No sweep may run between making the folder and locking it.
         with study_lock(study):
             temporary.mkdir(parents=True)
-            lock.acquire(blocking=False)
+            lock.take()
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -172,7 +178,7 @@ def temporary_folder(study: Path) -> Iterator[Path]:
 
 def _publish(study: Path, folder: Path, record: Record) -> Record:
     target = folder_of(study, record)
-    with study_lock(study):
+    with study_lock(study, create=False):
         # A finished or diverged run is never replaced by a stopped one.
         for published in dict.fromkeys((study / "runs" / record.run_id, target)):
             existing = _load_or_set_aside(study, record.run_id, published)
@@ -205,7 +211,7 @@ def _load_latest(study: Path, run_id: str, candidates: Sequence[Path]) -> Record
             # Another process may have set it aside, removed it, or published a further one.
             latest = _folders_of(study, run_id)[:1]
             return _load_or_set_aside(study, run_id, latest[0]) if latest else None
-    except OSError as error:  # another user's study, or a read-only disk
+    except (OSError, NoLocksError) as error:  # another user's study, or a read-only disk
         log.warning("run %s is damaged and can't be set aside: %s", candidates[0], error)
         return None
 

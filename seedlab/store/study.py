@@ -70,6 +70,8 @@ class StudyFolder:
         """Open the study for writing: add runs to its plan, remove leftovers of dead processes."""
         extend_plan(self.folder, specs)
         run_folders.sweep(self.folder)
+        # A process that dies between a record and the claim's end leaves the claim's files.
+        claims.owners(self.folder)
 
     def planned(self) -> dict[str, PlannedRun]:
         """Return the planned runs by id, in the order of planning."""

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from seedlab.errors import SeedlabError
+from seedlab.errors import LostError, SeedlabError
 from seedlab.fields import split_known
 from seedlab.spec.run import RunSpec
 from seedlab.store.atomic_files import (
@@ -80,6 +80,22 @@ def read_plan(study: Path) -> dict[str, PlannedRun]:
     again; results do not depend on it.
     """
     return _runs(_read(study))
+
+
+def check_begun(study: Path) -> None:
+    """Refuse to go on without a study that was opened for writing.
+
+    Raises
+    ------
+    LostError
+        When its plan is gone. A write would make another study under its name.
+    """
+    if not (study / "study.json").is_file():
+        raise LostError(
+            f"study {study} is gone: it was removed, renamed or replaced while this command ran, "
+            "and nothing more is written. Put it back under this name, or issue the same command "
+            "again to train the missing runs."
+        )
 
 
 def extend_plan(study: Path, specs: Iterable[RunSpec]) -> None:

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from seedlab.errors import SeedlabError
+from seedlab.lock_files import LockFile
 from seedlab.store.atomic_files import FULL, disk_full
 
 _IN_THE_WAY = frozenset({errno.ENOTDIR, errno.EEXIST})
@@ -28,7 +29,8 @@ def check_studies(studies: Path, study: str | None) -> None:
     Raises
     ------
     SeedlabError
-        When a folder can't be created or written to, or the disk is full.
+        When a folder can't be created or written to, its file system has no locks, or the disk
+        is full.
     """
     existing = studies / (study or "")
     while existing != studies and not os.path.lexists(existing):
@@ -46,6 +48,8 @@ def check_studies(studies: Path, study: str | None) -> None:
         f"study={study} can't be written to {existing}",
         "choose another name with study=NAME, or another folder for studies with studies_dir=FOLDER",
     )
+    with tempfile.NamedTemporaryFile(dir=existing) as file:
+        LockFile(Path(file.name)).take()
 
 
 def check_folder(folder: Path, results: str, remedy: str) -> None:

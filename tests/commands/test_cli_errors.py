@@ -128,7 +128,7 @@ def test_files_that_may_not_grow_end_the_command_in_one_line(place: Path, flags:
 
 @pytest.fixture
 def tiny_disk(place: Path) -> Iterator[Path]:
-    with small_disk(place / "disk", "64k") as disk:
+    with small_disk(place / "disk", "size=64k") as disk:
         yield disk
 
 

@@ -15,7 +15,13 @@ import torch
 from seedlab.__main__ import main as program
 from seedlab.commands.cli import VERBS, main
 from seedlab.commands.endings import end
-from seedlab.errors import CorruptRunError, RunFailedError, SeedlabError, WorkerDiedError
+from seedlab.errors import (
+    CorruptRunError,
+    RunFailedError,
+    SeedlabError,
+    WorkerDiedError,
+    mark_reported,
+)
 from tests.suites.command_line import SMALL
 
 TABLE = "task,init_seed,order_seed,score\n" + "".join(f"rte,{i},{i},0.{i}\n" for i in range(9))
@@ -132,7 +138,8 @@ def test_so_is_one_in_a_worker(place: Path) -> None:
     )
     assert done.returncode == 70
     assert "2 runs failed:" in done.stderr
-    assert "in _clean_keys_and_objs" in done.stderr
+    assert done.stderr.count("in _clean_keys_and_objs") == 1
+    assert done.stderr.count("Traceback (most recent call last)") == 1
     assert "Please report it" in done.stderr
 
 
@@ -193,6 +200,20 @@ def test_notes_of_a_worker_are_printed(capsys: pytest.CaptureFixture[str]) -> No
     error = KeyError("x")
     error.add_note("the traceback in the worker")
     assert exit_code(error) == 70
+    assert "the traceback in the worker" in capsys.readouterr().err
+
+
+def test_a_traceback_that_was_printed_is_not_printed_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = KeyError("x")
+    error.add_note("the traceback in the worker")
+    mark_reported(error)
+    assert exit_code(error) == 70
+    printed = capsys.readouterr().err
+    assert "raceback" not in printed
+    assert "Please report it" in printed
+    assert exit_code(error, debug=True) == 70
     assert "the traceback in the worker" in capsys.readouterr().err
 
 

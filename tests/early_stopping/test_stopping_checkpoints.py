@@ -28,6 +28,7 @@ def test_no_more_checkpoints_are_kept_than_runs_that_may_be_promoted(tmp_path: P
     def look(event: object) -> None:
         most.append(len(Checkpoints(cohort.study).files()))
 
+    StudyFolder(cohort.study).begin(cohort.started)
     for pack in cohort.packs((), 1, 2):
         execute(pack, cohort.study, look)
         assert len(Checkpoints(cohort.study).files()) <= 2
@@ -46,6 +47,7 @@ def test_checkpoints_on_the_way_lose_nothing_to_a_kill(
         if getattr(event, "step", 0) == 8:
             raise KilledError
 
+    study.begin(pack.runs)
     with pytest.raises(KilledError):
         execute(pack, study.folder, kill)
     assert study.records() == {}
@@ -61,7 +63,7 @@ def test_checkpoints_on_the_way_lose_nothing_to_a_kill(
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """Room for the records and two checkpoints, not for three."""
-    with small_disk(tmp_path / "disk", "4m") as place:
+    with small_disk(tmp_path / "disk", "size=4m") as place:
         yield place
 
 

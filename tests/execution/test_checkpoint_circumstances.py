@@ -43,6 +43,7 @@ def test_a_run_goes_on_where_its_bits_would_be_the_same(
         StudyFolder(tmp_path / "study"),
         torch.get_num_threads(),
     )
+    study.begin(runs)
     try:
         execute(Pack(runs, before, Stage(until=2)), study.folder, lambda event: None)
         execute(Pack(runs, after), study.folder, lambda event: None)
@@ -58,12 +59,14 @@ def test_a_run_goes_on_where_its_bits_would_be_the_same(
 def test_a_stack_that_paused_may_have_been_another(tmp_path: Path) -> None:
     """Three runs pause, one is promoted: a stack of three computed its first half."""
     runs, study = tuple(cells(3, 1)), StudyFolder(tmp_path / "study")
+    study.begin(runs)
     execute(Pack(runs, STACKED, Stage(until=2)), study.folder, lambda event: None)
     execute(Pack(runs[:1], STACKED), study.folder, lambda event: None)
     record = study.records()[runs[0].run_id]
     assert record.provenance["narrowed"] is True
     filled = dataclasses.replace(STACKED, constant_width=True)
     other = StudyFolder(tmp_path / "other")
+    other.begin(runs)
     execute(Pack(runs, filled, Stage(until=2)), other.folder, lambda event: None)
     execute(Pack(runs[:1], filled), other.folder, lambda event: None)
     record = other.records()[runs[0].run_id]

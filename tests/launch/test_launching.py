@@ -150,6 +150,10 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(
     ("setting", "message"),
     [
         ("retries=-1", r"hydra\.launcher\.retries is -1; it must be 0"),
+        (
+            "give_up_after=0",
+            r"hydra\.launcher\.give_up_after is 0; it must be a number of failures",
+        ),
         ("heartbeat=0", r"hydra\.launcher\.heartbeat is 0\.0; it must be a number of seconds"),
         ("start_timeout=-1", r"hydra\.launcher\.start_timeout is -1\.0"),
         ("slots=0", r"hydra\.launcher\.slots is 0, but at least 1"),

@@ -74,6 +74,18 @@ def test_one_line_for_every_run_that_ends(lines: tuple[LineDisplay, io.StringIO]
     ]
 
 
+def test_a_cause_that_fails_a_whole_pack_is_told_once(
+    lines: tuple[LineDisplay, io.StringIO],
+) -> None:
+    display, stream = lines
+    pack = work([0, 1, 2, 3])
+    display.assigned(CPU, pack)
+    for job, message in zip(pack.jobs, ("full", "full", "worse", "full"), strict=True):
+        display.event(CPU, Event("failed", job.run_id, message=message))
+    told = [line.partition("FAILED: ")[2] for line in stream.getvalue().splitlines()]
+    assert told == ["full", "as above", "worse", "full"]
+
+
 def test_an_end_that_is_reported_twice_counts_once(lines: tuple[LineDisplay, io.StringIO]) -> None:
     display, stream = lines
     pack = work([0])

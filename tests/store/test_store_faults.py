@@ -140,7 +140,7 @@ def test_a_file_size_limit_is_refused_and_harms_nothing(study, start):
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    with small_disk(tmp_path / "disk", "600k") as place:
+    with small_disk(tmp_path / "disk", "size=600k") as place:
         yield place
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import threading
 
 import pytest
 
 from seedlab.errors import SeedlabError
+from seedlab.store import run_folders
 from seedlab.store.study import StudyFolder, find_study
 from seedlab.store.study_lock import study_lock
-from tests.suites.store_cases import make_result, make_spec
+from tests.suites.store_cases import make_result, make_spec, make_task
 
 
 def test_the_plan_grows_and_keeps_its_order(study):
@@ -143,3 +145,24 @@ def test_a_missing_study_is_refused_with_a_similar_name(study, tmp_path):
     with pytest.raises(SeedlabError, match=r"is no study \(it has neither study.json nor runs/\)"):
         find_study(root / "other", root)
     assert isinstance(find_study("grid", root), StudyFolder)
+
+
+def test_a_claim_of_a_dead_process_on_a_recorded_run_is_removed(study):
+    record = study.write(make_result(make_task(), 0), make_task())
+    (study.folder / "claims").mkdir(exist_ok=True)
+    for name in ("lock", "owner"):
+        (study.folder / "claims" / f"{record.run_id}.{name}").touch()
+    with study.claim(make_spec(1).run_id) as claim:
+        study.begin([])
+        left = {path.stem for path in (study.folder / "claims").iterdir()}
+        assert left == {claim.run_id}
+
+
+def test_a_run_without_a_record_is_missing(study):
+    task = make_task()
+    ids = [study.write(make_result(task, init), task).run_id for init in range(3)]
+    assert run_folders.missing(study.folder, [*ids, "0" * 20]) == ["0" * 20]
+    shutil.rmtree(study.run_folder(ids[0]))
+    (study.run_folder(ids[2]) / "record.json").unlink()
+    assert run_folders.missing(study.folder, ids) == [ids[0], ids[2]]
+    assert run_folders.missing(study.folder, ()) == []

@@ -11,10 +11,10 @@ import pytest
 
 
 @contextmanager
-def small_disk(place: Path, size: str) -> Iterator[Path]:
-    """Mount a tmpfs of a size (``600k``) for a while; skip where that is not allowed."""
+def small_disk(place: Path, options: str) -> Iterator[Path]:
+    """Mount a tmpfs with options (``size=600k``, ``nr_inodes=60``); skip where that is not allowed."""
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
     try:
         done = subprocess.run(mount, capture_output=True, text=True, check=False)
     except FileNotFoundError:

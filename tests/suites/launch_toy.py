@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +79,9 @@ class ToyAdapter:
     def scores_on_record(self, study: Path, engine: EngineSpec) -> Mapping[str, float | None]:
         found = (study / "runs").glob("*.json")
         return {path.stem: json.loads(path.read_text()) for path in found}
+
+    def missing(self, study: Path, run_ids: Collection[str]) -> list[str]:
+        return [run for run in run_ids if not (study / "runs" / f"{run}.json").exists()]
 
     def describe(
         self, specs: Sequence[RunSpec], packs: Sequence[Pack], on_record: set[str], workers: int

@@ -13,6 +13,7 @@ from seedlab.spec.pack import EngineSpec, Pack
 from seedlab.spec.recipe import OptimizerSpec, RecipeSpec
 from seedlab.spec.run import EvaluationSpec, RunSpec, Seeds, TaskSpec
 from seedlab.store.study import StoredRun, StudyFolder
+from seedlab.store.study_plan import extend_plan
 
 RECIPE = RecipeSpec(max_steps=8, optimizer=OptimizerSpec(learning_rate=1e-3))
 TASK = TaskSpec(examples=64, dev_examples=40, max_length=16)
@@ -33,6 +34,7 @@ def cells(inits: int = 3, orders: int = 2) -> list[RunSpec]:
 
 
 def train(study: Path, packs: list[Pack]) -> None:
+    extend_plan(study, [run for pack in packs for run in pack.runs])
     for pack in packs:
         execute(pack, study, lambda event: None)
 

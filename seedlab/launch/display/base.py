@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Self
@@ -50,6 +51,8 @@ class Display(ABC):
         )
         task = self.bars.add_task("", total=progress.total, completed=progress.before, text="")
         self.launch: Task = self.bars.tasks[task]
+        # The cause of the latest failure; a whole pack may fail for one cause.
+        self._cause = ""
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +67,10 @@ class Display(ABC):
     def event(self, slot: Slot, event: Event) -> None:
         """Note an event of a run; the end of a run may be reported twice."""
         if self.progress.count(slot, event):
+            if event.kind == "failed":
+                repeated, self._cause = event.message == self._cause, event.message
+                if repeated and event.message:
+                    event = dataclasses.replace(event, message="as above")
             self.ended(event)
 
     def released(self, slot: Slot) -> None:

@@ -50,6 +50,8 @@ class Executor(Protocol):
       error.
     - A `SeedlabError` that a pack raises is a refusal: all its unfinished jobs fail with it at
       once, without halving.
+    - After `settings.give_up_after` failures in a row that are alike, without a result in between,
+      `run` raises: see `WorkQueue`.
     - A run that another process trains (``skipped``) is asked for again later.
     - An exception inside the ``with`` block (Ctrl-C and SIGTERM raise one) ends all workers
       before the block is left. Finished runs stay in the store.
@@ -79,7 +81,7 @@ class Executor(Protocol):
         Raises
         ------
         SeedlabError
-            When no worker can be started.
+            When no worker can be started, the launch is given up, or a study is gone.
         """
         ...
 

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -19,6 +20,7 @@ from seedlab.execution.events import Event, Outcome
 from seedlab.launch.executors.session import Session
 from seedlab.launch.jobs.application import TaskAdapter, adapter_of
 from seedlab.launch.jobs.job_configs import job_config
+from seedlab.launch.jobs.returns import failed_return
 from seedlab.launch.jobs.work import Job, WorkItem
 from seedlab.spec.pack import Pack
 
@@ -56,7 +58,15 @@ class PackFailed:
 
 
 class _PackRaisedError(BaseException):
-    """Leaves all nested jobs: `run_job` catches `Exception` alone, so none of them ends."""
+    """Leaves all nested jobs: `run_job` catches `Exception` alone, so none of them ends.
+
+    Its cause is an error of the pack, or one of `run_job` itself: a job's folder that can't be
+    made, say.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 def run_work(work: WorkItem, session: Session, emit: Callable[[Event], None]) -> Done | PackFailed:
@@ -75,6 +85,12 @@ def run_work(work: WorkItem, session: Session, emit: Callable[[Event], None]) ->
     adapter = adapter_of(session.task_function)
     if work.pack is None or adapter is None:
         return Done({job.position: _run_foreign(job, work, session, emit) for job in work.jobs})
+    try:
+        # A job's folder would make a study again that was removed.
+        if work.study is not None:
+            adapter.missing(work.study, ())
+    except SeedlabError as error:
+        return Done({job.position: _portable(failed_return(job, error)) for job in work.jobs})
     return _PackRun(work, work.pack, session, adapter).run(emit)
 
 
@@ -97,7 +113,10 @@ class _PackRun:
         try:
             self._enter(0, emit)
         except _PackRaisedError as raised:
-            return PackFailed("".join(traceback.format_exception(raised.__cause__)))
+            error = _refusal(raised.error, self._work.study)
+            if len(jobs) > 1 and not isinstance(error, SeedlabError):
+                return PackFailed("".join(traceback.format_exception(error)))
+            return Done({job.position: _portable(failed_return(job, error)) for job in jobs})
         finally:
             sys.setrecursionlimit(limit)
         skipped = tuple(job.run_id for job in jobs if self._status(job) == "skipped")
@@ -120,7 +139,10 @@ class _PackRun:
             self._enter(depth + 1, emit)
             return self._result(job)
 
-        self._returns[job.position] = _run_job(job, self._work, self._session, task)
+        try:
+            self._returns[job.position] = _run_job(job, self._work, self._session, task)
+        except Exception as error:
+            raise _PackRaisedError(error) from error
 
     def _train(self, emit: Callable[[Event], None]) -> None:
         if self._work.study is None:
@@ -128,9 +150,10 @@ class _PackRun:
         try:
             self._outcomes = self._adapter.execute(self._pack, self._work.study, emit)
         except Exception as error:
-            if len(self._work.jobs) > 1 and not isinstance(error, SeedlabError):
-                raise _PackRaisedError from error
-            self._error = error
+            refused = _refusal(error, self._work.study)
+            if len(self._work.jobs) > 1 and not isinstance(refused, SeedlabError):
+                raise _PackRaisedError(error) from error
+            self._error = refused
 
     def _status(self, job: Job) -> str:
         outcome = self._outcomes.get(job.run_id)
@@ -153,7 +176,11 @@ def _run_foreign(
     job: Job, work: WorkItem, session: Session, emit: Callable[[Event], None]
 ) -> JobReturn:
     emit(Event("started", job.run_id))
-    returned = _portable(_run_job(job, work, session, session.task_function))
+    try:
+        returned = _portable(_run_job(job, work, session, session.task_function))
+    except Exception as error:
+        # The job's folder could not be made, say; the application's own errors are in `returned`.
+        returned = _portable(failed_return(job, _refusal(error, None)))
     value = returned_value(returned)
     if returned.status is JobStatus.COMPLETED:
         score = float(value) if isinstance(value, int | float) else None
@@ -179,6 +206,25 @@ def _run_job(
         job_subdir_key="hydra.sweep.subdir",
         hydra_context=session.hydra_context,
     )
+
+
+def _refusal(error: Exception, study: Path | None) -> Exception:
+    """Return the refusal that tells an error of the system, such as a full disk; or the error."""
+    from seedlab.store.atomic_files import FULL, disk_full
+    from seedlab.store.writable import explain
+
+    if not isinstance(error, OSError):
+        return error
+    if error.errno in FULL and study is not None:
+        # One text for all packs, whichever file could not be written.
+        refusal: Exception | None = disk_full(study, "training a pack", error)
+    else:
+        explained = explain(error)
+        refusal = None if explained is None else SeedlabError(explained)
+    if refusal is None:
+        return error
+    refusal.__cause__ = error
+    return refusal
 
 
 def _portable(returned: JobReturn) -> JobReturn:

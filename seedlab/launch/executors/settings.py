@@ -29,6 +29,7 @@ class LauncherSettings:
     start_timeout: float
     progress: str
     heartbeat: float
+    give_up_after: int | None = 3
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -53,6 +54,11 @@ class LauncherSettings:
             raise SeedlabError(
                 f"hydra.launcher.retries is {self.retries}; it must be 0 (a run whose worker dies "
                 "is not tried again) or more."
+            )
+        if self.give_up_after is not None and self.give_up_after < 1:
+            raise SeedlabError(
+                f"hydra.launcher.give_up_after is {self.give_up_after}; it must be a number of "
+                "failures above 0, or null (every run is tried)."
             )
         for name in ("start_timeout", "heartbeat"):
             if not getattr(self, name) > 0:

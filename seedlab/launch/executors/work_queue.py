@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from hydra.core.utils import JobReturn, JobStatus
 
 from seedlab.compat.hydra_private import returned_value
-from seedlab.errors import WorkerDiedError
+from seedlab.errors import LostError, RunFailedError, SeedlabError, WorkerDiedError
 from seedlab.execution.events import Event
 from seedlab.launch.display.base import Display
+from seedlab.launch.executors.failure_series import FailureSeries
 from seedlab.launch.executors.run_work import Done, PackFailed
 from seedlab.launch.jobs.returns import LeanReturn, completed_return, failed_return
 from seedlab.launch.jobs.slots import Slot
@@ -37,6 +38,8 @@ class Attempt:
         The slot that took it.
     announced : dict of run id to score
         Runs whose results are in the store.
+    begun : bool
+        Whether the training of a run has begun.
     """
 
     work: WorkItem
@@ -44,6 +47,7 @@ class Attempt:
     not_before: float = 0.0
     slot: Slot | None = None
     announced: dict[str, float | None] = field(default_factory=dict)
+    begun: bool = False
 
 
 class WorkQueue:
@@ -62,6 +66,11 @@ class WorkQueue:
     task_name : str
         Hydra's name of the job, for JobReturns of recorded runs whose worker died.
 
+    give_up_after : int, optional
+        Failures in a row that are alike, with no result in between, after which `completed` and
+        `lost` raise `GivenUpError`. None: never. A failure is a refusal, a worker that
+        died before a run of its pack was begun, or a run that is given up. Halving is none.
+
     Attributes
     ----------
     returns : dict of position to JobReturn
@@ -69,13 +78,19 @@ class WorkQueue:
     """
 
     def __init__(
-        self, work_items: Sequence[WorkItem], display: Display, retries: int, task_name: str
+        self,
+        work_items: Sequence[WorkItem],
+        display: Display,
+        retries: int,
+        task_name: str,
+        give_up_after: int | None = None,
     ) -> None:
         self._waiting = deque(Attempt(work) for work in work_items)
         self._running = 0
         self._display = display
         self._retries = retries
         self._task_name = task_name
+        self._series = FailureSeries(give_up_after)
         self.returns: dict[int, JobReturn] = {}
 
     @property
@@ -99,8 +114,10 @@ class WorkQueue:
 
     def event(self, attempt: Attempt, event: Event) -> None:
         """Note an event of a run; one that announces a result keeps the run from being lost."""
+        attempt.begun = attempt.begun or event.kind == "started"
         if event.kind in ("finished", "stopped"):
             attempt.announced[event.run_id] = event.score
+            self._series.end()
         self._display.event(_slot(attempt), event)
 
     def completed(self, attempt: Attempt, result: Done | PackFailed) -> None:
@@ -108,19 +125,33 @@ class WorkQueue:
         if isinstance(result, PackFailed):
             last_line = result.error.rstrip().splitlines()[-1]
             self._display.note(f"a pack failed as a whole and is split ({last_line})")
-            self.lost(attempt, result.error)
+            self._split(attempt, result.error)
             return
+        refused: SeedlabError | None = None
         for job in attempt.work.jobs:
-            if job.position in result.returns:
-                returned = result.returns[job.position]
-                if attempt.work.pack is not None:
-                    returned = LeanReturn(returned, job, attempt.work.templates[job.group])
-                self.returns[job.position] = returned
-                self._display.event(_slot(attempt), _final_event(job.run_id, returned))
+            if job.position not in result.returns:
+                continue
+            returned = result.returns[job.position]
+            if attempt.work.pack is not None:
+                returned = LeanReturn(returned, job, attempt.work.templates[job.group])
+            if returned.status is JobStatus.FAILED and job.run_id in attempt.announced:
+                # The pack was refused after this run was on record.
+                returned = self._recorded(job, attempt)
+            self.returns[job.position] = returned
+            self._display.event(_slot(attempt), _final_event(job.run_id, returned))
+            value = returned_value(returned)
+            if returned.status is JobStatus.COMPLETED:
+                self._series.end()
+            elif isinstance(value, SeedlabError) and not isinstance(value, RunFailedError):
+                refused = value
         if result.skipped:
             later = time.monotonic() + CLAIM_SECONDS
             self._waiting.append(Attempt(attempt.work.only(result.skipped), not_before=later))
         self._end(attempt)
+        if isinstance(refused, LostError):
+            raise refused
+        if refused is not None:
+            self._series.add(str(refused), exit_code=refused.exit_code)
 
     def lost(self, attempt: Attempt, reason: str) -> None:
         """End an attempt whose worker died: keep its recorded runs, try the rest in halves.
@@ -131,12 +162,17 @@ class WorkQueue:
         reason : str
             Cause of the worker's death, for the error of a run that is given up.
         """
+        given_up = self._split(attempt, reason)
+        if given_up or not attempt.begun:
+            self._series.add(reason, exit_code=WorkerDiedError.exit_code)
+
+    def _split(self, attempt: Attempt, reason: str) -> bool:
+        """End an attempt without all results; return whether its one run was given up."""
         work, announced = attempt.work, attempt.announced
+        given_up = False
         for job in work.jobs:
             if job.run_id in announced:
-                self.returns[job.position] = completed_return(
-                    job, announced[job.run_id], self._task_name
-                )
+                self.returns[job.position] = self._recorded(job, attempt)
         left = work.only([job.run_id for job in work.jobs if job.run_id not in announced])
         if len(left.jobs) > 1:
             self._waiting.extendleft(Attempt(half) for half in reversed(left.split()))
@@ -147,7 +183,12 @@ class WorkQueue:
                 self._waiting.appendleft(Attempt(left, tries))
             else:
                 self._give_up(attempt, left.jobs[0], f"given up after {tries} tries: {reason}")
+                given_up = True
         self._end(attempt)
+        return given_up
+
+    def _recorded(self, job: Job, attempt: Attempt) -> JobReturn:
+        return completed_return(job, attempt.announced[job.run_id], self._task_name)
 
     def _give_up(self, attempt: Attempt, job: Job, reason: str) -> None:
         self.returns[job.position] = failed_return(job, WorkerDiedError(reason))
@@ -169,4 +210,6 @@ def _final_event(run_id: str, returned: JobReturn) -> Event:
     if returned.status is JobStatus.COMPLETED:
         score = float(value) if isinstance(value, int | float) else None
         return Event("finished", run_id, score=score)
-    return Event("failed", run_id, message=f"{type(value).__name__}: {value}")
+    refused = isinstance(value, SeedlabError)
+    message = str(value) if refused else f"{type(value).__name__}: {value}"
+    return Event("failed", run_id, message=message)

@@ -143,6 +143,19 @@ class TaskAdapter(Protocol):
         """
         ...
 
+    def missing(self, study: Path, run_ids: Collection[str]) -> Collection[str]:
+        """Return those of some runs that are not on record, in any state.
+
+        It is called about once a second without runs, so it should take no longer than a
+        millisecond then.
+
+        Raises
+        ------
+        SeedlabError
+            When the study that `begin` opened is gone.
+        """
+        ...
+
     def cohorts(self, requests: Sequence[RunRequest]) -> Sequence[StagedRuns]:
         """Return the cohorts of a batch: a run is in one of them, or in none.
 

@@ -24,6 +24,7 @@ from seedlab.launch.executors.run_work import Done, PackFailed
 from seedlab.launch.executors.session import Session
 from seedlab.launch.executors.settings import LauncherSettings
 from seedlab.launch.executors.work_queue import Attempt, WorkQueue
+from seedlab.launch.jobs.application import adapter_of
 from seedlab.launch.jobs.slots import Slot
 from seedlab.launch.jobs.work import WorkItem
 from seedlab.launch.workers.machine_slots import make_slots, usable_cores, visible_gpus
@@ -34,6 +35,8 @@ _TICK_SECONDS = 0.2
 # Workers in a row that may die before they are ready.
 _START_ATTEMPTS = 3
 _GOODBYE_SECONDS = 5.0
+# Seconds between two checks that the studies are still there.
+_WATCH_SECONDS = 1.0
 
 
 @dataclass
@@ -81,6 +84,7 @@ class LocalExecutor:
         self._settings, self._session = settings, session
         self._worker_slots = [WorkerSlot(slot) for slot in self.slots]
         self._failed_starts = 0
+        self._watched = 0.0
 
     def __enter__(self) -> Self:
         # An empty entry of the search path is the working directory, which the workers share.
@@ -101,13 +105,18 @@ class LocalExecutor:
         """Run all work items; see `Executor.run`."""
         self._display = display
         self._queue = WorkQueue(
-            work_items, display, self._settings.retries, self._session.task_name
+            work_items,
+            display,
+            self._settings.retries,
+            self._session.task_name,
+            self._settings.give_up_after,
         )
         while self._queue.open:
             for worker_slot in self._worker_slots:
                 self._serve(worker_slot)
             self._listen()
             self._display.tick()
+            self._watch_studies()
         return self._queue.returns
 
     def _serve(self, worker_slot: WorkerSlot) -> None:
@@ -130,6 +139,17 @@ class LocalExecutor:
                 f"wrote:\n{worker_slot.worker.tail()}\n"
                 "Set a longer hydra.launcher.start_timeout if imports are slow here."
             )
+
+    def _watch_studies(self) -> None:
+        """Refuse to go on when a study in training is gone: its runs could not be recorded."""
+        adapter = adapter_of(self._session.task_function)
+        if adapter is None or time.monotonic() - self._watched < _WATCH_SECONDS:
+            return
+        self._watched = time.monotonic()
+        attempts = [worker_slot.attempt for worker_slot in self._worker_slots]
+        for study in {attempt.work.study for attempt in attempts if attempt}:
+            if study is not None:
+                adapter.missing(study, ())
 
     def _hand_out(self, worker_slot: WorkerSlot) -> None:
         if worker_slot.attempt is None or worker_slot.worker is None:

@@ -44,7 +44,10 @@ class InlineExecutor:
 
     def run(self, work_items: Sequence[WorkItem], display: Display) -> Mapping[int, JobReturn]:
         """Run all work items; see `Executor.run`."""
-        queue = WorkQueue(work_items, display, self._settings.retries, self._session.task_name)
+        settings = self._settings
+        queue = WorkQueue(
+            work_items, display, settings.retries, self._session.task_name, settings.give_up_after
+        )
         while queue.open:
             display.tick()
             attempt = queue.take(self.slots[0])
