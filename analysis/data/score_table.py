@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,7 @@ def read_table(
     metric: str | None = None,
     higher_is_better: bool = True,
     majority: float | Mapping[str, float] | None = None,
+    score: Literal["best", "final"] | None = None,
 ) -> Study:
     """A study from one table of scores.
 
@@ -65,6 +67,10 @@ def read_table(
         Score of the majority classifier (the metric's chance value). A
         ``majority`` column overrides it. A run whose final score does not beat
         it has failed, and a failed run without a score is given this value.
+    score : {"best", "final"}, optional
+        The score that is analysed: ``best_score`` or ``final_score``. Where the table lacks the
+        column, ``score`` serves. Without the option it is ``score``. In long form "best"
+        is the best evaluation after step 0, also the default, and "final" the last one.
 
     Returns
     -------
@@ -115,9 +121,14 @@ def read_table(
     if time is None or not frame.duplicated(key).any():
         if "run" not in frame:
             frame["run"] = [f"row{i + 1}" for i in range(len(frame))]
+        if f"{score}_score" in frame:
+            frame["score"] = frame[f"{score}_score"]
         frame = frame.drop(columns=[c for c in ("fraction", "epoch") if c in frame])
         return Study(runs=finished_runs(frame, table))
-    return _long_form(frame, time, key, table)
+    study = _long_form(frame, time, key, table)
+    if score == "final":
+        study.runs["score"] = study.runs["final_score"]
+    return study
 
 
 def _with_one_metric(

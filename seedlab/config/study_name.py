@@ -24,7 +24,7 @@ def check_study_name(name: str) -> None:
         The name is empty, absolute, too long, or has a part that is empty, ``.`` or ``..``, or
         a control character.
     """
-    if not name:
+    if not name.strip():
         raise SeedlabError("the study has no name; give it one with study=NAME.")
     _check_text("study", name)
     # Windows separates folders by backslashes as well.

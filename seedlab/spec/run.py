@@ -134,7 +134,7 @@ class DiagnosticsSpec:
 
 @dataclass(frozen=True)
 class Seeds:
-    """One seed per stream of random numbers; None follows `order`."""
+    """One seed per stream of random numbers; null follows `order`."""
 
     init: int = 0
     """initial weights: the head, and layers that a recipe re-initialises"""

@@ -66,8 +66,8 @@ def check_unknown(task: EncodedTask, model: str, allowed: bool) -> None:
     if worst < WARNED:
         return
     found = (
-        f"{unknown_text(task)} are unknown to the tokenizer of model '{model}', which puts one and the "
-        "same symbol in their place"
+        f"task '{task.name}': {unknown_text(task)} are unknown to the tokenizer of model '{model}', "
+        "which puts one and the same symbol in their place"
     )
     instead = "choose a model that was pre-trained on such texts (model=bert-base-uncased, model.path=FOLDER)"
     if model == "embedded":
@@ -84,7 +84,7 @@ def unknown_text(task: EncodedTask) -> str:
     """Return the shares of all splits as text, the validation set first."""
     order = sorted(task.splits, key=lambda name: (name != "dev", name != "train", name))
     shares = [f"{task.splits[name].unknown:.1%} of the {name} tokens" for name in order]
-    return f"task '{task.name}': {', '.join(shares[:-1])} and {shares[-1]}"
+    return f"{', '.join(shares[:-1])} and {shares[-1]}"
 
 
 @lru_cache(maxsize=64)

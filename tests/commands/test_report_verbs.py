@@ -26,6 +26,19 @@ def test_report_on_a_table(table, tmp_path, capsys):
     assert (group["metric"], group["n_runs"], group["failures_judged"]) == ("accuracy", 9, True)
 
 
+@pytest.mark.parametrize(
+    ("asked", "mean"),
+    [([], "0.700"), (["--score", "final"], "0.600"), (["--score", "best"], "0.800")],
+)
+def test_the_score_of_a_table_is_chosen(asked, mean, tmp_path, capsys):
+    path = tmp_path / "scores.csv"
+    path.write_text(
+        "task,seed,score,best_score,final_score\nt,1,0.69,0.79,0.59\nt,2,0.71,0.81,0.61\n"
+    )
+    assert cli.main(["plan", "--table", str(path), "--width", "0.05", *asked]) == 0
+    assert f"score {mean} on average" in capsys.readouterr().out
+
+
 def test_plan_on_a_long_table(tmp_path, capsys):
     path = tmp_path / "long.jsonl"
     long_table().to_json(path, orient="records", lines=True)

@@ -37,6 +37,12 @@ def test_a_name_is_refused_or_names_a_folder_below(name: str) -> None:
     assert "\0" not in name
 
 
+@pytest.mark.parametrize("name", ["", " ", "\u3000"])
+def test_a_blank_name_is_no_name(name: str) -> None:
+    with pytest.raises(SeedlabError, match="the study has no name; give it one with study=NAME"):
+        check_study_name(name)
+
+
 @pytest.mark.parametrize("name", ["a", "rte/bert-large", "a..b", "...", ".a", "é x", "0"])
 def test_plain_names_are_allowed(name: str) -> None:
     check_study_name(name)

@@ -129,7 +129,7 @@ def test_the_splits_are_told_in_an_order_of_their_own() -> None:
     task = made(0.5, 0.25)
     more = dataclasses.replace(task, splits={"test": made(0.1).splits["dev"], **task.splits})
     assert unknown_text(more) == (
-        "task 'made': 50.0% of the dev tokens, 25.0% of the train tokens and 10.0% of the test tokens"
+        "50.0% of the dev tokens, 25.0% of the train tokens and 10.0% of the test tokens"
     )
 
 

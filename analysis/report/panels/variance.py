@@ -144,8 +144,8 @@ def tests_caption(group: GroupResults) -> str:
             continue
         if too_small_to_tell(floor):
             parts.append(
-                f"The grid is too small to tell whether the {name} seeds differ: no scores could "
-                f"give a p-value below {floor:.2g} (p = {p:.2g})."
+                f"The grid is too small to tell whether the {name} seeds differ: no arrangement "
+                f"of these scores gives a p-value below {floor:.2g} (p = {p:.2g})."
             )
             continue
         verdict = "differ more than chance allows" if p < 0.05 else "do not differ beyond chance"

@@ -199,7 +199,9 @@ def _of_curves(
     lower = not group.up
     named = {"task": group.key.task, "recipe": recipe_name(group)}
     runs = group.runs.assign(**named)
-    ends = runs.assign(score=runs["final_score"]).drop(columns="model")
+    # Without evaluations during training a run has one score: the one that is analysed.
+    end = "score" if group.study.curves is None else "final_score"
+    ends = runs.assign(score=runs[end]).drop(columns="model")
     bare = group.study.complete_curves()
     curves = None if bare is None else bare.assign(**named)
 

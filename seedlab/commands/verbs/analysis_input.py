@@ -39,8 +39,8 @@ def add_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--score",
         choices=("best", "final"),
-        default="best",
-        help="which score of a study's runs is analysed; default %(default)s",
+        help="the score of a run: its best after step 0, or its last. A table has it in the columns "
+        "best_score and final_score. Default: best for studies, the column of scores for tables",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of all resampling; default %(default)s"
@@ -77,6 +77,7 @@ def read_input(names: list[str], options: argparse.Namespace) -> Study | None:
             metric=options.metric,
             higher_is_better=not options.lower_is_better,
             majority=options.majority,
+            score=options.score,
         )
     if not names:
         return None
@@ -91,7 +92,7 @@ def read_input(names: list[str], options: argparse.Namespace) -> Study | None:
                 f"{flag} belongs to --table; a study records its metric, direction and majority "
                 "value. Leave it out."
             )
-    return concat_studies([_read(name, options.studies, options.score) for name in names])
+    return concat_studies([_read(name, options.studies, options.score or "best") for name in names])
 
 
 def _read(name: str, studies: str, score: str) -> Study:

@@ -58,6 +58,13 @@ def test_constant_scores_do_not_vary(tmp_path):
     assert "beyond chance" not in shown
 
 
+def test_without_curves_the_best_of_n_is_of_the_scores_in_the_answer():
+    table = seeds(2, 2, [0.5, 0.7, 0.6, 0.65], final_score=0.45)
+    most = analysed(read_table(table)).tables["expected_max"].set_index("n")["unbiased"]
+    assert most[1] == pytest.approx(np.mean(table["score"]))
+    assert most[4] == pytest.approx(np.max(table["score"]))
+
+
 def test_two_by_two_seeds_state_no_share_and_no_verdict():
     found = analysed(read_table(seeds(2, 2, [0.5, 0.7, 0.6, 0.65]), majority=0.4))
     facts = answer_facts(found)
@@ -67,7 +74,10 @@ def test_two_by_two_seeds_state_no_share_and_no_verdict():
     assert "too few seeds for a permutation test, which can't give less than p = 0.5" in words
     assert facts["p_floors"] == {"init": 0.5, "order": 0.5}
     caption = caption_of_tests(found)
-    assert "The grid is too small to tell whether the init seeds differ" in caption
+    assert (
+        "The grid is too small to tell whether the init seeds differ: no arrangement of these scores "
+        "gives a p-value below 0.5 (p = "
+    ) in caption
     assert "chance" not in caption
     assert "estimates of unknown error: no jackknife interval" in variance_caption(found)
     assert overview([facts], ["t"])["init share"].tolist() == ["–"]
