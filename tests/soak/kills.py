@@ -218,7 +218,7 @@ def _assert_kept(finished: dict[str, tuple[bytes, int]], study: StudyFolder, end
 
 def _assert_as_calm(study: StudyFolder, calm: StudyFolder, ended: Ended) -> None:
     """Assert that all runs are on record with the bits of a calm study, and nothing else."""
-    ours, theirs = study.records(full=True), calm.records(full=True)
+    ours, theirs = study.records(), calm.records()
     assert len(theirs) == _RUNS
     assert {k: r.status for k, r in ours.items()} == {k: r.status for k, r in theirs.items()}, ended
     for run_id in theirs:
