@@ -34,10 +34,10 @@ def test_a_full_disk_ends_a_launch_in_one_line(
         assert f"no space left in {disk}/s while " in line
         assert "Traceback" not in printed.out
         assert "a new one is started" not in printed.out
-        finished = StudyFolder(disk / "s").records(full=True)
+        finished = StudyFolder(disk / "s").records()
         assert 2 <= len(finished) < 16
         bigger = "remount,nr_inodes=0" if "inodes" in options else "remount,size=50m"
         subprocess.run(["mount", "-o", bigger, str(disk)], check=True)
         assert main([*command, "seed.order=range(0,4)"]) == 0
         assert "Traceback" not in "".join(capfd.readouterr())
-        assert len(StudyFolder(disk / "s").records(full=True)) == 16
+        assert len(StudyFolder(disk / "s").records()) == 16
