@@ -51,7 +51,11 @@ def fitting(text: str, pixels: float) -> str:
 
 
 def cut(text: str, cells: int) -> str:
-    """A text of at most `cells` cells, cut between grapheme clusters; emoji have two cells."""
+    """A text of lines of at most `cells` cells, cut between grapheme clusters; emoji have two."""
+    return "\n".join(_cut_line(line, cells) for line in text.split("\n"))
+
+
+def _cut_line(text: str, cells: int) -> str:
     clusters = [
         "\ufffd" if unprintable(cluster) else cluster for cluster in regex.findall(r"\X", text)
     ]
@@ -75,6 +79,10 @@ def _unused(text: str, cells: int, taken: set[str]) -> str:
 
 
 def _is_delicate(text: str) -> bool:
+    return any(_is_delicate_line(line) for line in text.split("\n"))
+
+
+def _is_delicate_line(text: str) -> bool:
     if text.isascii():
         return not text.isprintable()
     return unprintable(text) is not None or any(
@@ -102,7 +110,9 @@ def _limits(part: Any) -> Iterator[float]:
     if isinstance(part, dict):
         for name, inner in part.items():
             if name in _LIMITS and isinstance(inner, int | float):
-                yield inner
+                # Vega reads a limit of 0 as none.
+                if inner > 0:
+                    yield inner
             elif name != "datasets":
                 yield from _limits(inner)
     elif isinstance(part, list):

@@ -45,6 +45,17 @@ def test_names_that_differ_stay_different_and_agree_in_data_and_domain():
     assert spec["data"]["name"] in spec["datasets"]
 
 
+def test_labels_of_several_lines_are_cut_line_by_line():
+    """A figure with folded labels has no limit of its own, which Vega writes as 0."""
+    folded = {"title": "rte,\nit's <b>", "axis": {"labelLimit": 0}}
+    assert drawable(folded) == folded
+    family = {"title": f"rte\n{FAMILY * 30}", "axis": {"labelLimit": 0}}
+    first, second = drawable(family)["title"].split("\n")
+    assert first == "rte"
+    assert second.startswith(FAMILY)
+    assert second.endswith("…")
+
+
 def test_expressions_are_no_texts():
     spec = {"transform": [{"filter": f"datum.recipe == '{LONG[0]}'"}], "title": "t"}
     assert drawable(spec) == spec
