@@ -5,23 +5,29 @@ from __future__ import annotations
 import math
 
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from analysis.checks import check_probability
 from analysis.data.study import Study
+from analysis.variance.mean_interval import mean_interval
 
 
-def wilson_interval(count: float, n: int, *, level: float = 0.95) -> tuple[float, float]:
+def wilson_interval(
+    count: float, n: float, *, level: float = 0.95, df: float = math.inf
+) -> tuple[float, float]:
     """Wilson's score interval for a proportion.
 
     Parameters
     ----------
     count : float in [0, n]
         Number of events; ties may count half, which keeps the interval on the safe side.
-    n : int
-        Number of trials, at least 1.
+    n : float
+        Number of trials, at least 1; for dependent trials the effective number.
     level : float in (0, 1)
         Nominal coverage.
+    df : float
+        Degrees of freedom of an effective number. The quantile is Student's, and the normal one
+        by default.
 
     Returns
     -------
@@ -31,7 +37,7 @@ def wilson_interval(count: float, n: int, *, level: float = 0.95) -> tuple[float
     if n < 1 or not 0 <= count <= n:
         raise ValueError(f"count and n are {count} and {n}; allowed: 0 <= count <= n, n >= 1.")
     check_probability("level", level)
-    z = float(norm.ppf(0.5 + level / 2))
+    z = float(student.ppf(0.5 + level / 2, df))
     p, scale = count / n, 1 + z**2 / n
     middle = (p + z**2 / (2 * n)) / scale
     half = z / scale * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
@@ -44,21 +50,28 @@ def wilson_interval(count: float, n: int, *, level: float = 0.95) -> tuple[float
 def failure_rates(study: Study, *, level: float = 0.95) -> pd.DataFrame:
     """Failure rate of every group.
 
-    Runs are taken as independent. Where seeds matter, runs that share a seed are
-    not independent, and the interval is too narrow.
-
     Returns
     -------
     DataFrame
         ``task, model, recipe, n_runs, n_failed, n_diverged, rate, lower, upper,
-        majority, judged``. `judged` is False where no majority value is known and no
-        failure is marked; a rate of 0 is then no evidence.
+        majority, judged, n_effective``. `judged` is False where no majority value is known and no
+        failure is marked; a rate of 0 is then no evidence. `n_effective` is the number of
+        independent runs whose rate would be known as well.
+
+    Notes
+    -----
+    Runs that share a seed may fail together. The interval is Wilson's with the effective number
+    rate (1 - rate) / error^2 of runs, from 1 to the number of runs, and Student's quantile. Error
+    and degrees of freedom are those of `mean_interval.mean_interval` for the indicator of failure.
+    Korn and Graubard (1998, Survey Methodology 24, 193-201) treat clustered proportions so. Without
+    any failure (or success) the number of runs counts. The simulated coverage of 95% intervals is .89
+    to .99; it is lowest for rare failures that one seed decides (`experiments/inference`).
     """
     rows = []
     for key, part in study.groups():
         runs = part.complete_runs()
         n, failed = len(runs), int(runs["failed"].sum())
-        lower, upper = wilson_interval(failed, n, level=level) if n else (math.nan, math.nan)
+        effective, lower, upper = _interval(runs, level) if n else (math.nan, math.nan, math.nan)
         rows.append(
             {
                 **key._asdict(),
@@ -70,6 +83,17 @@ def failure_rates(study: Study, *, level: float = 0.95) -> pd.DataFrame:
                 "upper": upper,
                 "majority": runs["majority"].iloc[0] if n else math.nan,
                 "judged": bool(runs["majority"].notna().any() or failed),
+                "n_effective": effective,
             }
         )
     return pd.DataFrame(rows)
+
+
+def _interval(runs: pd.DataFrame, level: float) -> tuple[float, float, float]:
+    """Effective number of runs, and the interval of the failure rate."""
+    n, rate = len(runs), float(runs["failed"].mean())
+    found = mean_interval(runs.assign(failed=runs["failed"].astype("float64")), "failed")
+    if not found.error > 0:
+        return float(n), *wilson_interval(rate * n, n, level=level)
+    effective = min(max(rate * (1 - rate) / found.error**2, 1.0), float(n))
+    return effective, *wilson_interval(rate * effective, effective, level=level, df=found.df)

@@ -5,6 +5,7 @@ import pandas as pd
 
 from analysis.data.score_table import read_table
 from analysis.data.study import Study
+from tests.suites.made_grids import grid_frame
 
 MAJORITY = 0.527
 
@@ -82,3 +83,19 @@ def plain(a=4, b=4, **columns):
     frame = {"task": "rte", "init_seed": init, "order_seed": order}
     score = 0.6 + 0.01 * np.random.default_rng(3).standard_normal(a * b)
     return read_table(pd.DataFrame(frame | {"score": score} | columns))
+
+
+def with_predictions(logits, labels, **columns):
+    """A study of R runs (one order seed) with logits of the shape (R, N, K)."""
+    runs, examples, _ = logits.shape
+    scores = (logits.argmax(axis=2) == labels).mean(axis=1)[:, None]
+    study = read_table(grid_frame(scores, task="t", **columns), metric="accuracy")
+    table = pd.DataFrame(
+        {
+            "run": np.repeat(study.runs["run"].to_numpy(dtype=object), examples),
+            "example": np.tile(np.arange(examples), runs),
+            "label": np.tile(labels, runs),
+            "logits": list(logits.reshape(runs * examples, -1)),
+        }
+    )
+    return Study(study.runs, predictions=table)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from scipy.stats import binom
-from test_instability import with_predictions
 
 from analysis.comparison.bootstrap import compare_predictions, multi_bootstrap
 from analysis.data.study import concat_studies
+from tests.suites.made_studies import with_predictions
 
 
 def correctness(generator, seeds, examples, *, gain=0.0, seed_sd=0.1, example_sd=0.2):

@@ -2,7 +2,6 @@ import importlib
 import itertools
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.spatial.distance import jensenshannon
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
@@ -15,10 +14,9 @@ from analysis.comparison.instability import (
     per_point_variance,
 )
 from analysis.data.predictions import predictions_of
-from analysis.data.score_table import read_table
 from analysis.data.study import Study
 from analysis.errors import TableError
-from tests.suites.made_grids import grid_frame
+from tests.suites.made_studies import with_predictions
 
 
 def classes(runs=5, examples=40, kinds=3, seed=0):
@@ -26,22 +24,6 @@ def classes(runs=5, examples=40, kinds=3, seed=0):
     truth = generator.integers(kinds, size=examples)
     noise = generator.integers(kinds, size=(runs, examples))
     return np.where(generator.random((runs, examples)) < 0.7, truth, noise)
-
-
-def with_predictions(logits, labels, **columns):
-    """A study of R runs (one order seed) with logits of the shape (R, N, K)."""
-    runs, examples, _ = logits.shape
-    scores = (logits.argmax(axis=2) == labels).mean(axis=1)[:, None]
-    study = read_table(grid_frame(scores, task="t", **columns), metric="accuracy")
-    table = pd.DataFrame(
-        {
-            "run": np.repeat(study.runs["run"].to_numpy(dtype=object), examples),
-            "example": np.tile(np.arange(examples), runs),
-            "label": np.tile(labels, runs),
-            "logits": list(logits.reshape(runs * examples, -1)),
-        }
-    )
-    return Study(study.runs, predictions=table)
 
 
 def test_disagreement_by_brute_force():

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from test_instability import with_predictions
 
 from analysis.data.score_table import read_table
 from analysis.variance.noise_floor import (
@@ -10,6 +9,7 @@ from analysis.variance.noise_floor import (
     sampling_error,
 )
 from tests.suites.made_grids import grid_frame
+from tests.suites.made_studies import with_predictions
 
 
 def test_rte_at_30_percent_error():

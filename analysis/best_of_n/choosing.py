@@ -1,0 +1,97 @@
+"""The price of choosing: the test score of the run that is best on the validation set among n."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.best_of_n.binomial import log_binomial
+from analysis.best_of_n.expected_max import finite_scores
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """Expected scores of the run that is best on the validation set, one entry per n.
+
+    ``dev`` is its validation score and ``test`` its test score, float64, in the metric's units.
+    """
+
+    dev: Floats
+    test: Floats
+
+
+def chosen_scores(
+    dev: npt.ArrayLike,
+    test: npt.ArrayLike,
+    ns: npt.ArrayLike | None = None,
+    *,
+    lower_is_better: bool = False,
+) -> Chosen:
+    r"""Expected validation and test score of the best of n runs on the validation set.
+
+    Parameters
+    ----------
+    dev, test : 1D arrays of B finite floats
+        Scores of the same runs, in the same order.
+    ns : integers from 1 to B, or 1D array of them, optional
+        Numbers of runs to choose from; by default 1, 2, ..., B.
+    lower_is_better : bool
+        The run with the smallest validation score is chosen.
+
+    Returns
+    -------
+    Chosen
+
+    Raises
+    ------
+    TableError
+        Scores are empty, not 1D or not finite.
+    ValueError
+        `dev` and `test` differ in length, or `ns` is outside 1..B.
+
+    Notes
+    -----
+    Exact averages over all subsets of n of the B runs. With the runs sorted by validation score,
+    the best of a subset lies in the block of equal scores i+1..j with probability
+
+    .. math:: \{\binom{j}{n} - \binom{i}{n}\} / \binom{B}{n}.
+
+    Of equal runs each is chosen equally often, so that the expected test score of a block is its
+    mean. The weights are those of `expected_max.expected_max` (Tang et al. 2020, arXiv:2004.13705).
+
+    Examples
+    --------
+    >>> found = chosen_scores([0.8, 0.7, 0.7], [0.5, 0.9, 0.7], [1, 2])
+    >>> [round(float(x), 6) for x in found.test]
+    [0.7, 0.6]
+    """
+    values, tests = finite_scores(dev), finite_scores(test)
+    if len(values) != len(tests):
+        raise ValueError(
+            f"dev has {len(values)} scores and test has {len(tests)}; give one per run."
+        )
+    size = len(values)
+    n = np.arange(1, size + 1) if ns is None else np.atleast_1d(np.asarray(ns, dtype=np.int64))
+    if ((n < 1) | (n > size)).any():
+        raise ValueError(
+            f"ns holds numbers outside 1 to {size}, the number of runs; leave them out."
+        )
+    levels, block = np.unique(-values if lower_is_better else values, return_inverse=True)
+    last = np.cumsum(np.bincount(block))
+    means = np.bincount(block, weights=tests) / np.bincount(block)
+    weights = _block_weights(last, n)
+    best = weights @ (-levels if lower_is_better else levels)
+    return Chosen(best, weights @ means)
+
+
+def _block_weights(last: npt.NDArray[np.int64], n: npt.NDArray[np.int64]) -> Floats:
+    """Chance that the best of n lies in each block of equal scores, shape (len(n), blocks)."""
+    below = np.concatenate([[0], last[:-1]])
+    whole = log_binomial(last[-1], n[:, None])
+    weights = np.exp(log_binomial(last, n[:, None]) - whole)
+    weights -= np.exp(log_binomial(below, n[:, None]) - whole)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

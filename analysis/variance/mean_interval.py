@@ -1,0 +1,116 @@
+"""The mean score over seeds with its standard error, whatever seeds the runs share."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import t as student
+
+from analysis.checks import check_probability
+from analysis.errors import DesignError
+from analysis.variance.grid_mean import ROUNDING, grid_mean
+from analysis.variance.henderson import FACTORS, CellTable, cell_table, components
+
+Floats = npt.NDArray[np.float64]
+Design = Literal["independent", "grid", "incomplete grid", "one shared seed", "unknown"]
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanInterval:
+    """The mean of some runs for seeds drawn anew, in the units of the score.
+
+    Attributes
+    ----------
+    mean, error, df, lower, upper : float
+        Mean, its standard error with degrees of freedom, and the interval; the last four are NaN
+        where the runs do not determine them, and ``error`` is 0 where the scores do not vary.
+    design : {"independent", "grid", "incomplete grid", "one shared seed", "unknown"}
+        Which runs share seeds. "independent": no two runs share a seed. "one shared seed": all runs
+        have the same init (or order) seed, and the interval holds for this seed alone. "unknown":
+        the seeds' effects cannot be separated.
+    """
+
+    mean: float
+    error: float
+    df: float
+    lower: float
+    upper: float
+    design: Design
+
+
+def mean_interval(runs: pd.DataFrame, value: str = "score", *, level: float = 0.95) -> MeanInterval:
+    r"""Mean of `value` over the seeds of one group's runs.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        At least one row, with ``init_seed``, ``order_seed`` and the finite column `value`.
+        Repeats of a cell are averaged.
+    value : str
+    level : float in (0, 1)
+        Nominal coverage.
+
+    Returns
+    -------
+    MeanInterval
+        Of the mean over cells.
+
+    Notes
+    -----
+    Complete grids: `grid_mean.grid_mean`. Grids with missing cells: components by Henderson's
+    method III, at least 0 each, and
+
+    .. math:: s^2_{init} \sum_i (n_{i.}/n)^2 + s^2_{order} \sum_j (n_{.j}/n)^2 + s^2_E / n,
+
+    with the degrees of freedom of the factor that has fewer seeds, as the jackknife takes them.
+    Independent runs, and runs that all share a seed: Student's interval.
+    """
+    check_probability("level", level)
+    if runs.empty:
+        raise DesignError("there are no runs; a mean needs at least one.")
+    cells = runs.groupby(list(FACTORS))[value].mean().reset_index()
+    y = cells[value].to_numpy(dtype=np.float64)
+    n, (a, b) = len(y), (int(cells[factor].nunique()) for factor in FACTORS)
+    mean = float(y.mean())
+    if float(np.ptp(y)) <= ROUNDING * float(np.abs(y).max()):
+        return MeanInterval(mean, 0.0 if n > 1 else math.nan, n - 1.0, mean, mean, _design(a, b, n))
+    design = _design(a, b, n)
+    if design == "grid":
+        found = grid_mean(y.reshape(a, b), level=level)
+        error, df = float(found.error), float(found.df)
+        return MeanInterval(mean, error, df, float(found.lower), float(found.upper), design)
+    if design == "incomplete grid":
+        table = cell_table(cells, value)
+        try:
+            error, df = _of_components(table), min(a, b) - 1.0
+        except DesignError:
+            return MeanInterval(mean, math.nan, math.nan, math.nan, math.nan, "unknown")
+    else:
+        error, df = float(y.std(ddof=1)) / math.sqrt(n), n - 1.0
+    half = float(student.ppf(0.5 + level / 2, df)) * error
+    return MeanInterval(mean, error, df, mean - half, mean + half, design)
+
+
+def _design(a: int, b: int, n: int) -> Design:
+    if a == n and b == n:
+        return "independent"
+    if a == 1 or b == 1:
+        return "one shared seed"
+    return "grid" if n == a * b else "incomplete grid"
+
+
+def _of_components(table: CellTable) -> float:
+    """Standard error of the mean from the components of a grid with missing cells."""
+    parts = components(table, "pool")
+    n = float(table.counts.sum())
+    shares = {
+        "init": float(((table.counts.sum(axis=1) / n) ** 2).sum()),
+        "order": float(((table.counts.sum(axis=0) / n) ** 2).sum()),
+        "rest": 1.0 / n,
+    }
+    return math.sqrt(sum(max(parts[name], 0.0) * share for name, share in shares.items()))
