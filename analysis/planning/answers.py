@@ -14,8 +14,9 @@ from analysis.data.early_stopped import is_selected, selection_text
 from analysis.data.frames import row_dict
 from analysis.data.labels import group_labels
 from analysis.data.study import Study
-from analysis.errors import OptionError, TableError
+from analysis.errors import DesignError, OptionError, TableError
 from analysis.formatting import count, digits_apart, digits_for, number, percent
+from analysis.planning.grid_size import Spread, grid_for_power, grid_for_width
 from analysis.planning.sample_size import (
     budget_table,
     interval_width,
@@ -23,6 +24,7 @@ from analysis.planning.sample_size import (
     runs_for_width,
 )
 from analysis.rounding import spread, varies
+from analysis.variance.henderson import cell_table, components
 
 SHOWN_N = (1, 5, 10, 20, 50)
 
@@ -42,7 +44,8 @@ class Questions:
     budget : int
         Full trainings.
     sd : float
-        Standard deviation of a run's score; from the pilot study by default.
+        Standard deviation of runs that share no seed. By default the pilot's, from the sum of its
+        variance components.
     power, level, chance : floats in (0, 1)
     paired : bool
         Both recipes with the same seeds; `sd` is then that of the difference.
@@ -101,7 +104,10 @@ def _for_group(questions: Questions, part: Study, generator: np.random.Generator
         return ["fewer than two runs were trained to their end: no pilot to plan with."]
     scores = runs["score"].astype("float64")
     lower = not bool(runs["higher_is_better"].iloc[0])
-    sd = questions.sd if questions.sd is not None else spread(scores)
+    parts = _components(questions, runs)
+    # The standard deviation of a small grid is low, because its runs share seeds.
+    pilot_sd = parts.sd if parts is not None else spread(scores)
+    sd = questions.sd if questions.sd is not None else pilot_sd
     d = digits_for(sd)
     metric = str(runs["metric"].iloc[0])
     sentences = [
@@ -112,7 +118,7 @@ def _for_group(questions: Questions, part: Study, generator: np.random.Generator
         f"{float(scores.iloc[0]):.6g}."
     ]
     if sd > 0:
-        sentences += _moments(questions, sd, d)
+        sentences += _moments(questions, sd, d, parts)
     elif questions.width is not None or questions.effect is not None:
         sentences.append("the scores do not vary, so any number of runs is enough.")
     if questions.target is not None:
@@ -122,23 +128,56 @@ def _for_group(questions: Questions, part: Study, generator: np.random.Generator
     return sentences
 
 
-def _moments(questions: Questions, sd: float, d: int) -> list[str]:
+def _components(questions: Questions, runs: pd.DataFrame) -> Spread | None:
+    """Variance components of the pilot's scores; None where its design does not tell them."""
+    if questions.sd is not None:
+        return None
+    try:
+        found = components(cell_table(runs), "pool")
+    except DesignError:
+        return None
+    spread = Spread(*(max(found[name], 0.0) for name in ("init", "order", "rest")))
+    return spread if spread.sd > 0 else None
+
+
+def _moments(questions: Questions, sd: float, d: int, parts: Spread | None = None) -> list[str]:
     sentences = []
     if questions.width is not None:
         n = runs_for_width(questions.width, sd, level=questions.level)
         now = interval_width(5, sd, level=questions.level)
-        sentences.append(
+        text = (
             f"a {percent(questions.level)} interval for the mean at most {questions.width:g} wide "
-            f"takes {count(n, 'run')} (5 runs give one {number(now, d)} wide)."
+            f"takes {count(n, 'run')} that share no seed (5 runs give one {number(now, d)} wide)"
         )
+        if parts is not None:
+            size = grid_for_width(questions.width, parts, level=questions.level)
+            text += f", or a grid of {size} x {size} seeds"
+        sentences.append(text + ".")
     if questions.effect is not None:
-        n = runs_for_power(questions.effect, sd, power=questions.power, paired=questions.paired)
-        kind = "pairs of runs" if questions.paired else "runs of each"
-        sentences.append(
-            f"detecting a difference of {questions.effect:g} between two recipes with power "
-            f"{percent(questions.power)} takes {n:,} {kind} (two-sided t test at 5%)."
-        )
+        sentences.append(_effect(questions, questions.effect, sd, parts))
     return sentences
+
+
+def _effect(questions: Questions, effect: float, sd: float, parts: Spread | None) -> str:
+    text = (
+        f"detecting a difference of {effect:g} between two recipes with power "
+        f"{percent(questions.power)} takes "
+    )
+    if questions.paired:
+        # Without another word, the same seeds help neither recipe: differences vary like two runs.
+        differences = sd if questions.sd is not None else math.sqrt(2) * sd
+        n = runs_for_power(effect, differences, power=questions.power, paired=True)
+        text += f"{n:,} pairs of runs, no two of which share a seed"
+        if questions.sd is None:
+            text += " (if the recipes' scores are uncorrelated over seeds)"
+    else:
+        n = runs_for_power(effect, sd, power=questions.power)
+        text += f"{n:,} runs of each, no two of which share a seed"
+    text += " (two-sided t test at 5%)"
+    if parts is not None:
+        size = grid_for_power(effect, parts.doubled(), power=questions.power)
+        text += f", or the same grid of {size} x {size} seeds for both (crossed test)"
+    return text + "."
 
 
 def _target(questions: Questions, target: float, scores: pd.Series, lower: bool) -> str:

@@ -47,7 +47,7 @@ def runs_for_width(width: float, sd: float, *, level: float = 0.95) -> int:
     int, at least 2
     """
     check_positive("width", width)
-    return _fewest(lambda n: interval_width(n, sd, level=level) <= width, 2)
+    return fewest(lambda n: interval_width(n, sd, level=level) <= width, 2)
 
 
 def power_of_runs(
@@ -90,10 +90,10 @@ def power_of_runs(
     freedom = runs - 1 if paired else 2 * runs - 2
     shift = effect / sd * math.sqrt(runs if paired else runs / 2)
     if alternative == "larger":
-        return _upper_tail(float(t.isf(alpha, freedom)), freedom, shift)
+        return upper_tail(float(t.isf(alpha, freedom)), freedom, shift)
     critical = float(t.isf(alpha / 2, freedom))
     # The lower tail of the noncentral t is the upper one with the shift turned round.
-    return _upper_tail(critical, freedom, shift) + _upper_tail(critical, freedom, -shift)
+    return upper_tail(critical, freedom, shift) + upper_tail(critical, freedom, -shift)
 
 
 def runs_for_power(
@@ -116,7 +116,7 @@ def runs_for_power(
         reached = power_of_runs(n, effect, sd, alpha=alpha, paired=paired, alternative=alternative)
         return reached >= power
 
-    return _fewest(enough, 2)
+    return fewest(enough, 2)
 
 
 def budget_table(
@@ -147,7 +147,8 @@ def budget_table(
     )
 
 
-def _upper_tail(critical: float, freedom: int, shift: float) -> float:
+def upper_tail(critical: float, freedom: float, shift: float) -> float:
+    """Chance that a noncentral t variable exceeds `critical`; safe far out in the tails."""
     # Far tails: scipy's noncentral t returns NaN there, and the answer is 0 or 1.
     if critical - shift > 40.0:
         return 0.0
@@ -156,7 +157,7 @@ def _upper_tail(critical: float, freedom: int, shift: float) -> float:
     return float(nct.sf(critical, freedom, shift))
 
 
-def _fewest(enough: Callable[[int], bool], least: int) -> int:
+def fewest(enough: Callable[[int], bool], least: int) -> int:
     """Smallest n from `least` on with ``enough(n)``, which must not turn false again."""
     high = least
     while not enough(high):
