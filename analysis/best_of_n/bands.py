@@ -142,6 +142,38 @@ def cdf_band(size: int, level: float = 0.95, method: BandMethod = "ld_highest_de
     return CdfBand(lower, upper, method, level)
 
 
+def shared_seeds_band(
+    size: int,
+    effective: float | None,
+    level: float = 0.95,
+    method: BandMethod = "ld_highest_density",
+) -> CdfBand:
+    """Band of `size` scores that are worth `effective` independent ones.
+
+    Parameters
+    ----------
+    size, level, method
+        As for `cdf_band`.
+    effective : float, optional
+        From 1 to `size`, rounded down; None or `size` for independent scores.
+
+    Returns
+    -------
+    CdfBand
+        At the share j / size of the scores, the band of `effective` scores at its next lower (and
+        next higher) step, which is on the safe side. Simulated coverage of 95% bands on grids of
+        5 x 5 to 15 x 15 runs: .95 to 1, where bands of `size` scores cover .21 to .96
+        (`experiments/inference`).
+    """
+    m = size if effective is None else max(min(math.floor(effective + 1e-9), size), 1)
+    band = cdf_band(m, level, method)
+    if m == size:
+        return band
+    step = np.arange(size + 1) * m / size
+    down, up = np.floor(step + 1e-9).astype(np.int64), np.ceil(step - 1e-9).astype(np.int64)
+    return CdfBand(band.lower[down], band.upper[up], method, level)
+
+
 def _pointwise_miss(size: int, level: float, intervals: Intervals) -> float:
     def excess(log_miss: float) -> float:
         return stay_probability(*intervals(size, math.exp(log_miss))) - level
@@ -177,6 +209,7 @@ def best_of_band(
     level: float = 0.95,
     bounds: tuple[float, float] = (-math.inf, math.inf),
     lower_is_better: bool = False,
+    effective: float | None = None,
 ) -> BestOfBand:
     r"""Band for the median (or mean) of the best of n, simultaneous over n.
 
@@ -197,6 +230,9 @@ def best_of_band(
     lower_is_better : bool
         Best means smallest; done by a change of sign, as in
         :mod:`analysis.best_of_n.expected_max`.
+    effective : float, optional
+        Number of independent runs that the scores are worth, for runs that share seeds; the band
+        is then the one of so many scores. By default their number.
 
     Returns
     -------
@@ -231,7 +267,7 @@ def best_of_band(
     if lower_is_better:
         values, (smallest, largest) = -values, (-largest, -smallest)
 
-    band = cdf_band(len(values), level, method)
+    band = shared_seeds_band(len(values), effective, level, method)
     curve = _median_curve if statistic == "median" else _mean_curve
     support = np.concatenate([[smallest], np.sort(values), [largest]])
     worse, better = curve(support, band.upper, sizes), curve(support, band.lower, sizes)

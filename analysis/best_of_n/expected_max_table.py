@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ COLUMNS = [
     "band_upper",
     "band_method",
     "band_level",
+    "band_runs",
 ]
 
 
@@ -40,6 +41,7 @@ def expected_max_table(
     band_level: float = 0.95,
     bounds: tuple[float, float] = (-math.inf, math.inf),
     lower_is_better: bool = False,
+    effective: Callable[[pd.DataFrame], float] | None = None,
 ) -> pd.DataFrame:
     """Expected maximum, its spread, the median and its band, for every n.
 
@@ -56,14 +58,18 @@ def expected_max_table(
         As for :func:`analysis.best_of_n.bands.best_of_band`.
     lower_is_better : bool
         The best score is the smallest; "maximum" then reads "minimum".
+    effective : callable, optional
+        Returns the number of independent runs that the rows of `runs` of one group are worth, with
+        the schedule's scores as their ``score``. By default runs are independent.
 
     Returns
     -------
     DataFrame
         ``task, recipe, schedule, n, unbiased, plugin, spread, median, band_lower,
-        band_upper, band_method, band_level``: the two estimates of the expected
+        band_upper, band_method, band_level, band_runs``: the two estimates of the expected
         best of n, the standard deviation of the best (plug-in), the median best
-        and its simultaneous band. The four band columns are empty beyond the
+        and its simultaneous band, for scores that are worth ``band_runs`` independent ones. The
+        five band columns are empty beyond the
         informative range, where the data give no upper bound for the best of n.
 
     Raises
@@ -79,6 +85,8 @@ def expected_max_table(
         values = group["score"].to_numpy(np.float64)
         sizes = np.arange(1, len(values) + 1) if ns is None else np.unique(np.asarray(ns))
         sizes = sizes[sizes <= len(values)]
+        known = runs.drop(columns="score").merge(group[["run", "score"]], on="run")
+        worth = float(len(values)) if effective is None else effective(known)
         band = best_of_band(
             values,
             sizes,
@@ -86,6 +94,7 @@ def expected_max_table(
             level=band_level,
             bounds=bounds,
             lower_is_better=lower_is_better,
+            effective=worth,
         )
         informative = sizes <= band.informative
         frames.append(
@@ -107,6 +116,7 @@ def expected_max_table(
                         [band_method if known else None for known in informative], dtype="str"
                     ),
                     "band_level": np.where(informative, band_level, np.nan),
+                    "band_runs": np.where(informative, worth, np.nan),
                 }
             )
         )

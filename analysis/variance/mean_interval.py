@@ -28,7 +28,13 @@ class MeanInterval:
     ----------
     mean, error, df, lower, upper : float
         Mean, its standard error with degrees of freedom, and the interval; the last four are NaN
-        where the runs do not determine them, and ``error`` is 0 where the scores do not vary.
+        where the runs do not determine them. ``error`` is 0 where the scores do not vary.
+    sd : float
+        Standard deviation of runs that share no seed: from the sum of the components, since the
+        standard deviation of a small grid is too low.
+    effective : float
+        Number of runs without a common seed whose mean would be known as well; the number of the
+        rarer seeds where the design is unknown.
     design : {"independent", "grid", "incomplete grid", "one shared seed", "unknown"}
         Which runs share seeds. "independent": no two runs share a seed. "one shared seed": all runs
         have the same init (or order) seed, and the interval holds for this seed alone. "unknown":
@@ -40,6 +46,8 @@ class MeanInterval:
     df: float
     lower: float
     upper: float
+    sd: float
+    effective: float
     design: Design
 
 
@@ -76,24 +84,29 @@ def mean_interval(runs: pd.DataFrame, value: str = "score", *, level: float = 0.
     cells = runs.groupby(list(FACTORS))[value].mean().reset_index()
     y = cells[value].to_numpy(dtype=np.float64)
     n, (a, b) = len(y), (int(cells[factor].nunique()) for factor in FACTORS)
-    mean = float(y.mean())
+    mean, design = float(y.mean()), _design(a, b, n)
     if float(np.ptp(y)) <= ROUNDING * float(np.abs(y).max()):
-        return MeanInterval(mean, 0.0 if n > 1 else math.nan, n - 1.0, mean, mean, _design(a, b, n))
-    design = _design(a, b, n)
-    if design == "grid":
-        found = grid_mean(y.reshape(a, b), level=level)
-        error, df = float(found.error), float(found.df)
-        return MeanInterval(mean, error, df, float(found.lower), float(found.upper), design)
-    if design == "incomplete grid":
-        table = cell_table(cells, value)
-        try:
-            error, df = _of_components(table), min(a, b) - 1.0
-        except DesignError:
-            return MeanInterval(mean, math.nan, math.nan, math.nan, math.nan, "unknown")
+        error = 0.0 if n > 1 else math.nan
+        return MeanInterval(mean, error, n - 1.0, mean, mean, error, float(n), design)
+    if design in ("independent", "one shared seed"):
+        sd = float(y.std(ddof=1))
+        error, df = sd / math.sqrt(n), n - 1.0
     else:
-        error, df = float(y.std(ddof=1)) / math.sqrt(n), n - 1.0
+        try:
+            table = cell_table(cells, value)
+            parts = {k: max(part, 0.0) for k, part in components(table, "pool").items()}
+        except DesignError:
+            nan, fewest = math.nan, float(min(a, b))
+            return MeanInterval(mean, nan, nan, nan, nan, float(y.std(ddof=1)), fewest, "unknown")
+        sd = math.sqrt(sum(parts.values()))
+        if design == "grid":
+            found = grid_mean(y.reshape(a, b), level=level)
+            error, df = float(found.error), float(found.df)
+        else:
+            error, df = _of_components(table, parts), min(a, b) - 1.0
     half = float(student.ppf(0.5 + level / 2, df)) * error
-    return MeanInterval(mean, error, df, mean - half, mean + half, design)
+    effective = min(max((sd / error) ** 2, 1.0), float(n))
+    return MeanInterval(mean, error, df, mean - half, mean + half, sd, effective, design)
 
 
 def _design(a: int, b: int, n: int) -> Design:
@@ -104,13 +117,12 @@ def _design(a: int, b: int, n: int) -> Design:
     return "grid" if n == a * b else "incomplete grid"
 
 
-def _of_components(table: CellTable) -> float:
+def _of_components(table: CellTable, parts: dict[str, float]) -> float:
     """Standard error of the mean from the components of a grid with missing cells."""
-    parts = components(table, "pool")
     n = float(table.counts.sum())
     shares = {
         "init": float(((table.counts.sum(axis=1) / n) ** 2).sum()),
         "order": float(((table.counts.sum(axis=0) / n) ** 2).sum()),
         "rest": 1.0 / n,
     }
-    return math.sqrt(sum(max(parts[name], 0.0) * share for name, share in shares.items()))
+    return math.sqrt(sum(parts[name] * share for name, share in shares.items()))

@@ -87,6 +87,12 @@ def expected_max_caption(group: GroupResults) -> str:
         last = table.loc[table["schedule"] == "final"].set_index("n")["unbiased"]
         gain = abs(float(best[5]) - float(last[5]))
         text += f" Keeping the best evaluation instead of the last one gains {number(gain, d)} at n = 5."
+    runs, worth = len(group.runs), float(main["band_runs"].max())
+    if worth < runs - 0.5:
+        text += (
+            f" Runs share seeds, so the band counts {count(runs, 'run')} as {number(worth, 0)} that "
+            "share none."
+        )
     if len(informative) > 1:
         text += (
             f" The band is drawn up to n = {int(informative.index.max())}: beyond it, {count(len(group.runs), 'run')} "

@@ -28,6 +28,7 @@ from analysis.training.layer_profiles import DISTANCE, GRADIENT, distances_at_en
 from analysis.training.run_similarity import run_similarity
 from analysis.variance.components import seed_spreads, variance_components
 from analysis.variance.failure_rates import failure_rates
+from analysis.variance.mean_interval import mean_interval
 from analysis.variance.noise_floor import noise_floor
 from analysis.variance.permutation import factor_tests
 from analysis.variance.seed_effects import best_and_worst_seeds, seed_means
@@ -213,6 +214,7 @@ def _of_curves(
             ns=tabulated_ns(len(runs)),
             band_method="ld_highest_density" if exact else "dkw",
             lower_is_better=lower,
+            effective=lambda part: mean_interval(part).effective,
         )
 
     group.attempt("expected_max", lambda: best_of_n(curves))
