@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from analysis.best_of_n.binomial import log_binomial
 from analysis.best_of_n.expected_max import finite_scores
 
 Floats = npt.NDArray[np.float64]
@@ -30,6 +29,7 @@ def chosen_scores(
     ns: npt.ArrayLike | None = None,
     *,
     lower_is_better: bool = False,
+    counts: npt.ArrayLike | None = None,
 ) -> Chosen:
     r"""Expected validation and test score of the best of n runs on the validation set.
 
@@ -41,17 +41,21 @@ def chosen_scores(
         Numbers of runs to choose from; by default 1, 2, ..., B.
     lower_is_better : bool
         The run with the smallest validation score is chosen.
+    counts : array of integers, shape (..., B), optional
+        How often each run counts, for one bootstrap sample or several; `ns` is then needed.
 
     Returns
     -------
     Chosen
+        Arrays of shape (..., len(ns)), with the leading axes of `counts`.
 
     Raises
     ------
     TableError
         Scores are empty, not 1D or not finite.
     ValueError
-        `dev` and `test` differ in length, or `ns` is outside 1..B.
+        `dev` and `test` differ in length, or `ns` is outside 1..B, the number of runs (of the
+        smallest sample).
 
     Notes
     -----
@@ -74,24 +78,28 @@ def chosen_scores(
         raise ValueError(
             f"dev has {len(values)} scores and test has {len(tests)}; give one per run."
         )
-    size = len(values)
+    times = np.ones(len(values), np.int64) if counts is None else np.asarray(counts, np.int64)
+    size = int(times.sum(axis=-1).min())
     n = np.arange(1, size + 1) if ns is None else np.atleast_1d(np.asarray(ns, dtype=np.int64))
     if ((n < 1) | (n > size)).any():
         raise ValueError(
             f"ns holds numbers outside 1 to {size}, the number of runs; leave them out."
         )
     levels, block = np.unique(-values if lower_is_better else values, return_inverse=True)
-    last = np.cumsum(np.bincount(block))
-    means = np.bincount(block, weights=tests) / np.bincount(block)
-    weights = _block_weights(last, n)
-    best = weights @ (-levels if lower_is_better else levels)
-    return Chosen(best, weights @ means)
-
-
-def _block_weights(last: npt.NDArray[np.int64], n: npt.NDArray[np.int64]) -> Floats:
-    """Chance that the best of n lies in each block of equal scores, shape (len(n), blocks)."""
-    below = np.concatenate([[0], last[:-1]])
-    whole = log_binomial(last[-1], n[:, None])
-    weights = np.exp(log_binomial(last, n[:, None]) - whole)
-    weights -= np.exp(log_binomial(below, n[:, None]) - whole)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+    blocks = np.zeros((len(values), len(levels)))
+    blocks[np.arange(len(values)), block] = 1.0
+    sizes = times @ blocks
+    # A block without any run in the sample has no weight, whatever stands for its mean.
+    means = (times * tests) @ blocks / np.maximum(sizes, 1.0)
+    last = np.cumsum(sizes, axis=-1)
+    best, tests_of_best = [], []
+    below = np.ones_like(last)
+    for k in range(1, int(n.max(initial=0)) + 1):
+        # C(j, k) / C(B, k), which is 0 for j < k.
+        below = below * np.maximum(last - k + 1, 0.0) / (last[..., -1:] - k + 1)
+        if k in n:
+            weights = np.diff(below, axis=-1, prepend=0.0)
+            best.append(weights @ (-levels if lower_is_better else levels))
+            tests_of_best.append((weights * means).sum(axis=-1))
+    place = np.searchsorted(np.unique(n), n)
+    return Chosen(*(np.stack(part, axis=-1)[..., place] for part in (best, tests_of_best)))

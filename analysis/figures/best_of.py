@@ -57,7 +57,7 @@ def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = ""
         # A band at n = 1 alone has no width to draw.
         band = band.iloc[:0]
     scale = score_axis([*lines["unbiased"], *band["band_lower"], *band["band_upper"]])
-    x = _runs_axis(table)
+    x = runs_axis(table)
     tooltip = [
         alt.Tooltip("series:N", title="schedule"),
         alt.Tooltip("n:Q"),
@@ -126,7 +126,7 @@ def best_of_recipes(table: pd.DataFrame, *, metric: str = "score", title: str = 
     band = lines.dropna(subset=["band_lower", "band_upper"])
     band = band.loc[np.isfinite(band["band_lower"]) & np.isfinite(band["band_upper"])]
     scale = score_axis([*lines["unbiased"], *band["band_lower"], *band["band_upper"]])
-    x = _runs_axis(table)
+    x = runs_axis(table)
     color = alt.Color(
         "recipe:N",
         scale=series_scale(names, SERIES),
@@ -166,7 +166,8 @@ def _logarithmic(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table["n"].isin(kept)]
 
 
-def _runs_axis(table: pd.DataFrame) -> alt.X:
+def runs_axis(table: pd.DataFrame) -> alt.X:
+    """Logarithmic axis of the numbers of runs in column ``n``."""
     most = int(table["n"].max())
     return alt.X(
         "n:Q",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from analysis.report.panels.best_of import BestOfRecipes, ExpectedBest
 from analysis.report.panels.bias_correction import BiasCorrection
+from analysis.report.panels.choosing import PriceOfChoosing
 from analysis.report.panels.comparison import Comparisons
 from analysis.report.panels.grids import GridHeatmap, ValidationCurves
 from analysis.report.panels.layers import (
@@ -64,6 +65,15 @@ CONTENTS: tuple[Outline, ...] = (
         "estimate is in the tables). The band belongs to the median of the best and holds for all n "
         "at once.",
         (ExpectedBest(), BestOfRecipes()),
+    ),
+    Outline(
+        "choosing",
+        "The price of choosing",
+        "The best of n runs is chosen by its validation score, which therefore promises too much. The "
+        "expected test score of the chosen run is what the choice delivers. Both are exact averages "
+        "over all choices of n of the runs. The band is a bootstrap over seeds, for each n by itself.",
+        (PriceOfChoosing(),),
+        optional=True,
     ),
     Outline(
         "early-stopping",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.best_of_n.choosing_table import choosing_table
 from analysis.best_of_n.expected_max_table import expected_max_table
 from analysis.comparison.instability import instability
 from analysis.data.curves import curve_pools
@@ -54,7 +55,7 @@ class GroupResults:
     """The tables of one (task, model, recipe), by name, and the reasons for missing ones.
 
     ``tables`` may hold ``failure, floor, variance, spreads, tests, published_tests,
-    seed_means, extremes, expected_max, early_stopping, rank_correlation, replay,
+    seed_means, extremes, expected_max, choosing, early_stopping, rank_correlation, replay,
     instability, final_losses, uncorrected, distances, distance_medians,
     gradient_medians, similarity``; a table that could not be made has its reason in ``missing``.
     """
@@ -131,7 +132,7 @@ def analyse_group(
     group = GroupResults(key, label, stem, study)
     recorded, study = group.recorded, group.study
     # One stream per table, so that adding one does not change the others.
-    streams = iter(np.random.default_rng(child) for child in seed.spawn(4))
+    streams = iter(np.random.default_rng(child) for child in seed.spawn(5))
     if group.runs.empty:
         group.missing["all"] = (
             selection_text(recorded)
@@ -164,6 +165,7 @@ def analyse_group(
             lambda: factor_tests(study, published, permutations=shuffles, method="dodge2020"),
         )
     _of_curves(group, next(streams), next(streams))
+    _of_choosing(group, next(streams))
     analyse_training(group)
     return group
 
@@ -261,6 +263,14 @@ def _of_curves(
             lower_is_better=lower,
         ),
     )
+
+
+def _of_choosing(group: GroupResults, generator: np.random.Generator) -> None:
+    if "test_score" not in group.runs:
+        return
+    runs = group.runs.assign(recipe=recipe_name(group))
+    lower = not group.up
+    group.attempt("choosing", lambda: choosing_table(runs, generator, lower_is_better=lower))
 
 
 def recipe_name(group: GroupResults) -> str:

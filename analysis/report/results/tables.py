@@ -20,6 +20,7 @@ FILES = {
     "tests_dodge2020": "published_tests",
     "seed_means": "seed_means",
     "expected_max": "expected_max",
+    "choosing": "choosing",
     "early_stopping": "early_stopping",
     "rank_correlation": "rank_correlation",
     "pruner_replay": "replay",

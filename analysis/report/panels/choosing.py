@@ -1,0 +1,57 @@
+"""The price of choosing a run by its validation score."""
+
+from __future__ import annotations
+
+from analysis.data.frames import row_dict
+from analysis.figures.choosing import price_of_choosing
+from analysis.figures.theme import Chart
+from analysis.formatting import count, number
+from analysis.report.results.group_results import GroupResults
+from analysis.report.results.report_results import ReportResults
+from analysis.report.sections.part import GroupFigure
+
+SHOWN_N = (10, 5, 2)
+
+
+class PriceOfChoosing(GroupFigure):
+    """Expected validation and test score of the best of n runs."""
+
+    id = "choosing"
+
+    def applies(self, group: GroupResults) -> bool:
+        """Whether two runs or more have both scores."""
+        table = group.table("choosing")
+        return table is not None and len(table) > 1
+
+    def caption(self, group: GroupResults) -> str:
+        """The promise and the delivery."""
+        return choosing_caption(group)
+
+    def draw(self, group: GroupResults, report: ReportResults) -> Chart:
+        """See `price_of_choosing`."""
+        return price_of_choosing(group.tables["choosing"], metric=group.metric)
+
+
+def choosing_caption(group: GroupResults) -> str:
+    """What choosing among some seeds promises on the validation set and delivers on the test set."""
+    table = group.table("choosing")
+    if table is None or len(table) < 2:
+        return ""
+    n = next(k for k in SHOWN_N if k <= len(table))
+    one, chosen = row_dict(table, 0), row_dict(table, n - 1)
+    d = max(group.digits, 3)
+    promised = float(chosen["expected_dev"]) - float(one["expected_dev"])
+    delivered = float(chosen["expected_test"]) - float(one["mean_test"])
+    text = (
+        f"Choosing among {count(n, 'run')} by the validation score promises {promised:+.{d}f} and "
+        f"delivers {delivered:+.{d}f} on the test set: the chosen run has "
+        f"{number(chosen['expected_dev'], d)} on the validation set and "
+        f"{number(chosen['expected_test'], d)} on the test set; the mean run has "
+        f"{number(one['mean_test'], d)}."
+    )
+    left = len(group.runs) - len(table)
+    if left:
+        text += (
+            f" {count(left, 'run')} without both scores {'is' if left == 1 else 'are'} left out."
+        )
+    return text
