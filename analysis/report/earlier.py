@@ -63,16 +63,18 @@ def earlier_files(folder: Path) -> set[str]:
         return set()
     if not isinstance(summary, dict) or not summary.keys() >= _KEYS:
         return set()
-    return report_files(_plain(summary["figures"]), _plain(summary["tables"]))
+    names = (_plain(summary.get(part)) for part in ("figures", "tables", "paper_tables"))
+    return report_files(*names)
 
 
-def report_files(figures: Iterable[str], tables: Iterable[str]) -> set[str]:
+def report_files(figures: Iterable[str], tables: Iterable[str], papers: Iterable[str]) -> set[str]:
     """Return the files of a report, from its folder on."""
     return {
         PAGE,
         SUMMARY,
         *(f"{FIGURES}/{stem}.{form}" for stem in figures for form in FORMATS),
         *(f"{TABLES}/{name}.csv" for name in tables),
+        *(f"{TABLES}/{name}.{form}" for name in papers for form in ("md", "tex")),
     }
 
 

@@ -36,6 +36,7 @@ from analysis.report.earlier import (
 from analysis.report.facts import answer_facts, share_intervals
 from analysis.report.html.page import Page, heading, render
 from analysis.report.results.group_results import GroupResults, analyse_group, shuffles_for
+from analysis.report.results.paper_tables import paper_tables, write_paper_tables
 from analysis.report.results.report_results import ReportResults
 from analysis.report.results.tables import report_tables, write_tables
 from analysis.report.sections.section import Outline, Section, fill_sections
@@ -150,7 +151,8 @@ def _written(
         permutations=min(shuffles_for(len(group.runs)) for group in groups),
     )
     figures = [p.stem for s in sections for p in s.panels]
-    files = report_files(figures, tables)
+    papers = paper_tables(groups, tables)
+    files = report_files(figures, tables, [table.name for table in papers])
     if not overwrite:
         check_files(folder, files)
     folder.mkdir(parents=True, exist_ok=True)
@@ -168,11 +170,13 @@ def _written(
         "missing": {s.title: s.missing for s in sections if s.missing},
         "figures": figures,
         "tables": sorted(tables),
+        "paper_tables": sorted(table.name for table in papers),
     }
     text = json.dumps(_finite(summary), indent=2, ensure_ascii=False, allow_nan=False)
     # First, so that the files of a report that is interrupted are known as a report's.
     (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
     write_tables(tables, folder / TABLES)
+    write_paper_tables(papers, folder / TABLES)
     _write_figures(sections, folder / FIGURES, mapped)
     path = folder / PAGE
     path.write_text(render(page), encoding="utf-8")

@@ -12,11 +12,13 @@ import pandas as pd
 from scipy.stats import t as student
 
 from analysis.checks import check_probability
+from analysis.data.study import Study
 from analysis.errors import DesignError
 from analysis.variance.grid_mean import ROUNDING, grid_mean
 from analysis.variance.henderson import FACTORS, CellTable, cell_table, components
 
 Floats = npt.NDArray[np.float64]
+MEAN_COLUMNS = ("mean", "lower", "upper", "error", "df", "sd", "effective_runs", "design")
 Design = Literal["independent", "grid", "incomplete grid", "one shared seed", "unknown"]
 
 
@@ -126,3 +128,31 @@ def _of_components(table: CellTable, parts: dict[str, float]) -> float:
         "rest": 1.0 / n,
     }
     return math.sqrt(sum(parts[name] * share for name, share in shares.items()))
+
+
+def mean_table(study: Study, *, value: str = "score", level: float = 0.95) -> pd.DataFrame:
+    """Mean, interval, spread and range of every group's complete runs.
+
+    Returns
+    -------
+    DataFrame
+        ``task, model, recipe, n_runs, mean, lower, upper, error, df, sd, effective_runs, design, min,
+        max`` in the units of the metric; see `MeanInterval`.
+    """
+    rows = []
+    for key, part in study.groups():
+        runs = part.complete_runs()
+        if runs.empty:
+            continue
+        found = dataclasses.asdict(mean_interval(runs, value, level=level))
+        found["effective_runs"] = found.pop("effective")
+        rows.append(
+            {
+                **key._asdict(),
+                "n_runs": len(runs),
+                **{name: found[name] for name in MEAN_COLUMNS},
+                "min": float(runs[value].min()),
+                "max": float(runs[value].max()),
+            }
+        )
+    return pd.DataFrame(rows)

@@ -29,7 +29,7 @@ from analysis.training.layer_profiles import DISTANCE, GRADIENT, distances_at_en
 from analysis.training.run_similarity import run_similarity
 from analysis.variance.components import seed_spreads, variance_components
 from analysis.variance.failure_rates import failure_rates
-from analysis.variance.mean_interval import mean_interval
+from analysis.variance.mean_interval import mean_interval, mean_table
 from analysis.variance.noise_floor import noise_floor
 from analysis.variance.permutation import factor_tests
 from analysis.variance.seed_effects import best_and_worst_seeds, seed_means
@@ -54,7 +54,7 @@ MOST_COMPARED = 20
 class GroupResults:
     """The tables of one (task, model, recipe), by name, and the reasons for missing ones.
 
-    ``tables`` may hold ``failure, floor, variance, spreads, tests, published_tests,
+    ``tables`` may hold ``means, failure, floor, variance, spreads, tests, published_tests,
     seed_means, extremes, expected_max, choosing, early_stopping, rank_correlation, replay,
     instability, final_losses, uncorrected, distances, distance_medians,
     gradient_medians, similarity``; a table that could not be made has its reason in ``missing``.
@@ -140,6 +140,7 @@ def analyse_group(
             else "no run of this group was trained to its end."
         )
         return group
+    group.attempt("means", lambda: mean_table(study))
     group.attempt("failure", lambda: failure_rates(study))
     group.attempt("floor", lambda: noise_floor(study))
     group.attempt("instability", lambda: instability(study))

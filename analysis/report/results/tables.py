@@ -12,6 +12,7 @@ from analysis.stopping.value import COLUMNS as STOPPING_COLUMNS
 
 # Name of the file: names of the tables of a group, one below the other.
 FILES = {
+    "means": "means",
     "failure_rates": "failure",
     "noise_floor": "floor",
     "variance": "variance",
