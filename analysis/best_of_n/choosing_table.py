@@ -67,8 +67,8 @@ def choosing_table(
     -----
     Expectations are exact (`choosing.chosen_scores`). The interval is the percentile bootstrap over
     init and order seeds (`resampling.resampled_counts`), for seeds drawn anew at every n by itself. It
-    is given for n up to a tenth of the runs: there, its simulated coverage is .89 to .97 at 95%. Half
-    of the runs would give .79 (`experiments/inference`).
+    is given for n up to a tenth of the runs: there, its simulated coverage is .89 to .95 at 95%. At half
+    of the runs it falls to .78 (`experiments/inference`).
     """
     check_probability("level", level)
     known = runs.loc[runs[["score", "test_score"]].notna().all(axis=1)]

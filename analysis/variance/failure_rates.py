@@ -64,7 +64,7 @@ def failure_rates(study: Study, *, level: float = 0.95) -> pd.DataFrame:
     rate (1 - rate) / error^2 of runs, from 1 to the number of runs, and Student's quantile. Error
     and degrees of freedom are those of `mean_interval.mean_interval` for the indicator of failure.
     Korn and Graubard (1998, Survey Methodology 24, 193-201) treat clustered proportions so. Without
-    any failure (or success) the number of runs counts. The simulated coverage of 95% intervals is .89
+    any failure (or success) the number of runs counts. The simulated coverage of 95% intervals is .90
     to .99; it is lowest for rare failures that one seed decides (`experiments/inference`).
     """
     rows = []

@@ -25,7 +25,7 @@ def rows(path: Path) -> pd.DataFrame:
     cells = [
         [cell.strip() for cell in line.replace("\\|", "/").strip("|").split("|")] for line in lines
     ]
-    return pd.DataFrame([cells[0]] + cells[2:]).T.set_index(0).T
+    return pd.DataFrame([cells[0], *cells[2:]]).T.set_index(0).T
 
 
 @pytest.mark.parametrize("name", ["means", "failure_rates", "variance", "expected_max"])
