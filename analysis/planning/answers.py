@@ -16,7 +16,7 @@ from analysis.data.labels import group_labels
 from analysis.data.study import Study
 from analysis.errors import DesignError, OptionError, TableError
 from analysis.formatting import count, digits_apart, digits_for, number, percent
-from analysis.planning.grid_size import Spread, grid_for_power, grid_for_width
+from analysis.planning.grid_size import SeedVariances, grid_for_power, grid_for_width
 from analysis.planning.sample_size import (
     budget_table,
     interval_width,
@@ -128,7 +128,7 @@ def _for_group(questions: Questions, part: Study, generator: np.random.Generator
     return sentences
 
 
-def _components(questions: Questions, runs: pd.DataFrame) -> Spread | None:
+def _components(questions: Questions, runs: pd.DataFrame) -> SeedVariances | None:
     """Variance components of the pilot's scores; None where its design does not tell them."""
     if questions.sd is not None:
         return None
@@ -136,11 +136,13 @@ def _components(questions: Questions, runs: pd.DataFrame) -> Spread | None:
         found = components(cell_table(runs), "pool")
     except DesignError:
         return None
-    spread = Spread(*(max(found[name], 0.0) for name in ("init", "order", "rest")))
-    return spread if spread.sd > 0 else None
+    parts = SeedVariances(*(max(found[name], 0.0) for name in ("init", "order", "rest")))
+    return parts if parts.sd > 0 else None
 
 
-def _moments(questions: Questions, sd: float, d: int, parts: Spread | None = None) -> list[str]:
+def _moments(
+    questions: Questions, sd: float, d: int, parts: SeedVariances | None = None
+) -> list[str]:
     sentences = []
     if questions.width is not None:
         n = runs_for_width(questions.width, sd, level=questions.level)
@@ -158,7 +160,7 @@ def _moments(questions: Questions, sd: float, d: int, parts: Spread | None = Non
     return sentences
 
 
-def _effect(questions: Questions, effect: float, sd: float, parts: Spread | None) -> str:
+def _effect(questions: Questions, effect: float, sd: float, parts: SeedVariances | None) -> str:
     text = (
         f"detecting a difference of {effect:g} between two recipes with power "
         f"{percent(questions.power)} takes "

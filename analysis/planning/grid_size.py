@@ -12,7 +12,7 @@ from analysis.planning.sample_size import fewest, upper_tail
 
 
 @dataclasses.dataclass(frozen=True)
-class Spread:
+class SeedVariances:
     """Variance components of a run's score, each at least 0, in squared units of the metric."""
 
     init: float
@@ -24,9 +24,9 @@ class Spread:
         """Standard deviation of runs that share no seed."""
         return math.sqrt(self.init + self.order + self.rest)
 
-    def doubled(self) -> Spread:
+    def doubled(self) -> SeedVariances:
         """Components of the difference of two recipes whose seed effects are independent."""
-        return Spread(2 * self.init, 2 * self.order, 2 * self.rest)
+        return SeedVariances(2 * self.init, 2 * self.order, 2 * self.rest)
 
     def of_mean(self, a: int, b: int) -> tuple[float, float]:
         """Standard error of the mean of a x b runs, and its degrees of freedom.
@@ -40,7 +40,7 @@ class Spread:
         return math.sqrt(total / (a * b)), total**2 / parts
 
 
-def grid_interval_width(a: int, b: int, spread: Spread, *, level: float = 0.95) -> float:
+def grid_interval_width(a: int, b: int, spread: SeedVariances, *, level: float = 0.95) -> float:
     """Expected width of the interval for the mean of a grid of a init and b order seeds."""
     check_probability("level", level)
     _check_grid(a, b)
@@ -48,7 +48,9 @@ def grid_interval_width(a: int, b: int, spread: Spread, *, level: float = 0.95) 
     return float(2 * student.ppf((1 + level) / 2, df) * error)
 
 
-def power_of_grid(a: int, b: int, effect: float, spread: Spread, *, alpha: float = 0.05) -> float:
+def power_of_grid(
+    a: int, b: int, effect: float, spread: SeedVariances, *, alpha: float = 0.05
+) -> float:
     """Power of the crossed test between two recipes on the same a x b grid.
 
     Parameters
@@ -57,7 +59,7 @@ def power_of_grid(a: int, b: int, effect: float, spread: Spread, *, alpha: float
         Numbers of init and of order seeds.
     effect : float
         True difference of the mean scores.
-    spread : Spread
+    spread : SeedVariances
         Components of the differences between the recipes' runs of a cell.
     alpha : float in (0, 1)
         Size of the two-sided test.
@@ -75,7 +77,7 @@ def power_of_grid(a: int, b: int, effect: float, spread: Spread, *, alpha: float
     return upper_tail(critical, df, shift) + upper_tail(critical, df, -shift)
 
 
-def grid_for_width(width: float, spread: Spread, *, level: float = 0.95) -> int:
+def grid_for_width(width: float, spread: SeedVariances, *, level: float = 0.95) -> int:
     """Fewest seeds n of each kind for which an n x n grid's interval is at most `width` wide.
 
     Squares only: a pilot knows its components too badly for a better shape.
@@ -85,7 +87,7 @@ def grid_for_width(width: float, spread: Spread, *, level: float = 0.95) -> int:
 
 
 def grid_for_power(
-    effect: float, spread: Spread, *, power: float = 0.8, alpha: float = 0.05
+    effect: float, spread: SeedVariances, *, power: float = 0.8, alpha: float = 0.05
 ) -> int:
     """Fewest seeds n of each kind for which the crossed test of n x n grids has the given power.
 

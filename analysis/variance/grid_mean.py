@@ -14,10 +14,9 @@ from scipy.stats import t as student
 
 from analysis.checks import check_probability
 from analysis.errors import DesignError
+from analysis.rounding import ROUNDING
 
 Floats = npt.NDArray[np.float64]
-# Scores that differ by less than this share of the largest one are equal.
-ROUNDING = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,8 @@ from scipy.stats import t as student
 from analysis.checks import check_probability
 from analysis.data.study import Study
 from analysis.errors import DesignError
-from analysis.variance.grid_mean import ROUNDING, grid_mean
+from analysis.rounding import varies
+from analysis.variance.grid_mean import grid_mean
 from analysis.variance.henderson import FACTORS, CellTable, cell_table, components
 
 Floats = npt.NDArray[np.float64]
@@ -87,7 +88,7 @@ def mean_interval(runs: pd.DataFrame, value: str = "score", *, level: float = 0.
     y = cells[value].to_numpy(dtype=np.float64)
     n, (a, b) = len(y), (int(cells[factor].nunique()) for factor in FACTORS)
     mean, design = float(y.mean()), _design(a, b, n)
-    if float(np.ptp(y)) <= ROUNDING * float(np.abs(y).max()):
+    if not varies(y):
         error = 0.0 if n > 1 else math.nan
         return MeanInterval(mean, error, n - 1.0, mean, mean, error, float(n), design)
     if design in ("independent", "one shared seed"):

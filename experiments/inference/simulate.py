@@ -20,7 +20,7 @@ from scipy.stats import ttest_ind, ttest_rel
 
 from analysis.best_of_n.bands import cdf_band, shared_seeds_band
 from analysis.best_of_n.choosing import chosen_scores
-from analysis.planning.grid_size import Spread, grid_for_power
+from analysis.planning.grid_size import SeedVariances, grid_for_power
 from analysis.variance.failure_rates import wilson_interval
 from analysis.variance.grid_mean import grid_mean
 
@@ -189,7 +189,7 @@ def powers(rng: np.random.Generator, repeats: int) -> None:
     """Power of the planned grid for a difference of half a standard deviation."""
     rows: list[list[object]] = []
     for shares in SHARES:
-        spread = Spread(*shares, 1 - sum(shares))
+        spread = SeedVariances(*shares, 1 - sum(shares))
         size = grid_for_power(0.5, spread.doubled())
         a, b = (grids(rng, repeats, size, shares, "normal") for _ in range(2))
         power = float((grid_mean(b + 0.5 - a).p_value < 0.05).mean())

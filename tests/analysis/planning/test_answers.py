@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.errors import OptionError
-from analysis.planning.grid_size import Spread, grid_for_power, grid_for_width
+from analysis.planning.grid_size import SeedVariances, grid_for_power, grid_for_width
 from analysis.planning.sample_size import runs_for_power, runs_for_width
 from analysis.report import Questions, plan_answers
 from analysis.variance.henderson import cell_table, components
@@ -29,7 +29,7 @@ def test_the_runs_of_a_pilots_grid_share_seeds():
     """N runs stands for runs that share no seed; a grid is named beside it."""
     study = curved(a=5, b=5)
     found = components(cell_table(study.complete_runs()), "pool")
-    spread = Spread(*(max(value, 0.0) for value in found.values()))
+    spread = SeedVariances(*(max(value, 0.0) for value in found.values()))
     width, effect = plan_answers(Questions(width=0.02, effect=0.02, paired=True), study)[1:]
     size = grid_for_width(0.02, spread)
     assert f"takes {runs_for_width(0.02, spread.sd)} runs that share no seed" in width
