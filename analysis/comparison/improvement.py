@@ -11,13 +11,14 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import norm, rankdata
 
 from analysis.best_of_n.expected_max import finite_scores
 from analysis.checks import check_at_least, check_choice, check_probability
 from analysis.errors import OptionError
-from analysis.variance.failure_rates import wilson_interval
+from analysis.variance.failure_rates import rate_interval, wilson_interval
 
 Floats = npt.NDArray[np.float64]
 
@@ -71,6 +72,7 @@ def probability_of_improvement(
     method: Literal["score", "bootstrap"] = "score",
     generator: np.random.Generator | None = None,
     resamples: int = 2_000,
+    seeds: pd.DataFrame | None = None,
 ) -> Improvement:
     """P(B > A) + P(B = A)/2 for scores of which higher is better.
 
@@ -89,6 +91,9 @@ def probability_of_improvement(
         Newcombe's (unpaired), which do not shrink to a point when one side
         always wins. "bootstrap": percentiles of resampled pairs (or of both
         samples), as in the paper; needs a `generator`.
+    seeds : DataFrame, optional
+        ``init_seed, order_seed`` of the pairs. The score interval then counts pairs that share
+        seeds by their effective number (`failure_rates.rate_interval`).
 
     Returns
     -------
@@ -116,7 +121,9 @@ def probability_of_improvement(
             raise OptionError("the bootstrap draws random numbers: give a numpy Generator.")
         lower, upper = _bootstrap(x, y, paired, level, generator, resamples)
     else:
-        if paired:
+        if paired and seeds is not None:
+            _, lower, upper = rate_interval(seeds.assign(win=_wins(x, y)), "win", level=level)
+        elif paired:
             lower, upper = wilson_interval(point * len(x), len(x), level=level)
         else:
             lower, upper = _newcombe(point, len(x), len(y), float(norm.ppf(0.5 + level / 2)))

@@ -71,7 +71,10 @@ def failure_rates(study: Study, *, level: float = 0.95) -> pd.DataFrame:
     for key, part in study.groups():
         runs = part.complete_runs()
         n, failed = len(runs), int(runs["failed"].sum())
-        effective, lower, upper = _interval(runs, level) if n else (math.nan, math.nan, math.nan)
+        effective = lower = upper = math.nan
+        if n:
+            indicators = runs.assign(failed=runs["failed"].astype("float64"))
+            effective, lower, upper = rate_interval(indicators, "failed", level=level)
         rows.append(
             {
                 **key._asdict(),
@@ -89,10 +92,25 @@ def failure_rates(study: Study, *, level: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _interval(runs: pd.DataFrame, level: float) -> tuple[float, float, float]:
-    """Effective number of runs, and the interval of the failure rate."""
-    n, rate = len(runs), float(runs["failed"].mean())
-    found = mean_interval(runs.assign(failed=runs["failed"].astype("float64")), "failed")
+def rate_interval(
+    runs: pd.DataFrame, column: str, *, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Effective number of runs, and the interval of a rate over runs that share seeds.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        At least one row, with ``init_seed``, ``order_seed`` and `column` with values from 0 to 1.
+    column : str
+    level : float in (0, 1)
+
+    Returns
+    -------
+    (effective, lower, upper) : floats
+        See the notes of `failure_rates`.
+    """
+    n, rate = len(runs), float(runs[column].mean())
+    found = mean_interval(runs, column)
     if not found.error > 0:
         return float(n), *wilson_interval(rate * n, n, level=level)
     effective = min(max(rate * (1 - rate) / found.error**2, 1.0), float(n))

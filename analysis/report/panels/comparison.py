@@ -9,6 +9,7 @@ from typing import ClassVar
 import pandas as pd
 
 from analysis.comparison.compare import compare
+from analysis.comparison.mean_difference import primary_test
 from analysis.comparison.pairing import Factor
 from analysis.data.frames import row_dict
 from analysis.errors import AnalysisError
@@ -90,11 +91,12 @@ def comparison_caption(table: pd.DataFrame) -> str:
             back.assign(chance=1 - back["improvement"], winner=back["a"], loser=back["b"]),
         ]
     )
-    significant = int((table["welch_holm"] < 0.05).sum())
+    tests = [(row, *primary_test(row)) for row in table.to_dict("records")]
+    significant = sum(row[f"{test}_holm"] < 0.05 for row, test, _ in tests)
     text = (
         f"{count(len(clear), 'meaningful improvement')} among {count(len(table), 'comparison')}; "
         f"{significant} of the differences of means {'is' if significant == 1 else 'are'} "
-        "significant at 5% after Holm's correction."
+        f"significant at 5% after Holm's correction ({', '.join(sorted({n for *_, n in tests}))})."
     )
     if len(clear):
         top = row_dict(clear, int(clear["chance"].argmax()))
@@ -108,6 +110,7 @@ def comparison_caption(table: pd.DataFrame) -> str:
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """The comparison as a reader needs it; all columns are in the file."""
+    tests = [(row, *primary_test(row)) for row in table.to_dict("records")]
     return pd.DataFrame(
         {
             "comparison (B over A)": table["label"],
@@ -116,15 +119,11 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
                 for a, b, p in zip(table["n_a"], table["n_b"], table["n_pairs"], strict=True)
             ],
             "difference of means": [
-                difference(d, low, high)
-                for d, low, high in zip(
-                    table["welch_difference"],
-                    table["welch_lower"],
-                    table["welch_upper"],
-                    strict=True,
-                )
+                difference(*(row[f"{test}_{part}"] for part in ("difference", "lower", "upper")))
+                for row, test, _ in tests
             ],
-            "Welch, after Holm": [p_value(float(p)) for p in table["welch_holm"]],
+            "test": [name for *_, name in tests],
+            "p, after Holm": [p_value(float(row[f"{test}_holm"])) for row, test, _ in tests],
             "P(B beats A)": [
                 f"{p:.2f} [{low:.2f}, {high:.2f}]"
                 for p, low, high in zip(

@@ -6,10 +6,10 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from analysis.comparison.mean_difference import primary_test
 from analysis.formatting import number, percent
 from analysis.report.results.group_results import GroupResults
 
@@ -237,17 +237,6 @@ def _comparison(table: pd.DataFrame, by: str) -> PaperTable:
         "the table.",
         pd.DataFrame(rows),
     )
-
-
-def primary_test(row: dict[Any, Any]) -> tuple[str, str]:
-    """Prefix of the columns of the test that fits the design, and its name."""
-    for prefix, name in (
-        ("crossed", "test for recipes on one grid of seeds (crossed, Satterthwaite)"),
-        ("paired", "paired t test"),
-    ):
-        if math.isfinite(row.get(f"{prefix}_p", math.nan)):
-            return prefix, name
-    return "welch", "Welch's t test"
 
 
 def _interval(lower: float, upper: float, text: Callable[[float], str]) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.report.results.paper_tables import PaperTable, primary_test
+from analysis.comparison.mean_difference import primary_test
+from analysis.report.results.paper_tables import PaperTable
 from analysis.report.write import write_report
 from tests.suites.made_studies import curved
 
