@@ -14,9 +14,14 @@ from analysis.data.early_stopped import is_selected, selection_text
 from analysis.data.frames import row_dict
 from analysis.data.labels import group_labels
 from analysis.data.study import Study
-from analysis.errors import DesignError, OptionError, TableError
+from analysis.errors import OptionError, TableError
 from analysis.formatting import count, digits_apart, digits_for, number, percent
-from analysis.planning.grid_size import SeedVariances, grid_for_power, grid_for_width
+from analysis.planning.grid_size import (
+    SeedVariances,
+    grid_for_power,
+    grid_for_width,
+    seed_variances,
+)
 from analysis.planning.sample_size import (
     budget_table,
     interval_width,
@@ -24,7 +29,6 @@ from analysis.planning.sample_size import (
     runs_for_width,
 )
 from analysis.rounding import spread, varies
-from analysis.variance.henderson import cell_table, components
 
 SHOWN_N = (1, 5, 10, 20, 50)
 
@@ -104,7 +108,7 @@ def _for_group(questions: Questions, part: Study, generator: np.random.Generator
         return ["fewer than two runs were trained to their end: no pilot to plan with."]
     scores = runs["score"].astype("float64")
     lower = not bool(runs["higher_is_better"].iloc[0])
-    parts = _components(questions, runs)
+    parts = None if questions.sd is not None else seed_variances(runs)
     # The standard deviation of a small grid is low, because its runs share seeds.
     pilot_sd = parts.sd if parts is not None else spread(scores)
     sd = questions.sd if questions.sd is not None else pilot_sd
@@ -126,18 +130,6 @@ def _for_group(questions: Questions, part: Study, generator: np.random.Generator
     if questions.budget is not None:
         sentences.append(_budget(questions, questions.budget, part, generator, lower, d))
     return sentences
-
-
-def _components(questions: Questions, runs: pd.DataFrame) -> SeedVariances | None:
-    """Variance components of the pilot's scores; None where its design does not tell them."""
-    if questions.sd is not None:
-        return None
-    try:
-        found = components(cell_table(runs), "pool")
-    except DesignError:
-        return None
-    parts = SeedVariances(*(max(found[name], 0.0) for name in ("init", "order", "rest")))
-    return parts if parts.sd > 0 else None
 
 
 def _moments(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import pandas as pd
 from scipy.stats import t as student
 
 from analysis.checks import check_at_least, check_positive, check_probability
+from analysis.errors import DesignError
 from analysis.planning.sample_size import fewest, upper_tail
+from analysis.variance.henderson import cell_table, components
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +41,16 @@ class SeedVariances:
         total = init + order - self.rest
         parts = init**2 / (a - 1) + order**2 / (b - 1) + self.rest**2 / ((a - 1) * (b - 1))
         return math.sqrt(total / (a * b)), total**2 / parts
+
+
+def seed_variances(runs: pd.DataFrame, value: str = "score") -> SeedVariances | None:
+    """Components of a pilot by Henderson's method III; None where its design does not tell them."""
+    try:
+        found = components(cell_table(runs, value), "pool")
+    except DesignError:
+        return None
+    parts = SeedVariances(*(max(found[name], 0.0) for name in ("init", "order", "rest")))
+    return parts if parts.sd > 0 else None
 
 
 def grid_interval_width(a: int, b: int, spread: SeedVariances, *, level: float = 0.95) -> float:

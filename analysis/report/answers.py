@@ -40,9 +40,9 @@ def answer_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
         ]
     sentences = [
         f"Over {count(n, 'run')} that differ in their seeds alone, {group.metric} is "
-        f"{number(get('mean'), d)} on average with a standard deviation of {number(get('sd'), d)} "
-        f"(from {number(get('min'), d)} to {number(get('max'), d)}): two runs differ by "
-        f"{number(get('mean_difference_of_two_runs'), d)} on average."
+        f"{number(get('mean'), d)} on average{_mean_text(facts, d)} with a standard deviation of "
+        f"{number(get('sd'), d)} (from {number(get('min'), d)} to {number(get('max'), d)}): two runs "
+        f"that share no seed differ by {number(get('mean_difference_of_two_runs'), d)} on average."
     ]
     if "gain_of_best_of_5" in facts:
         sentences[0] += (
@@ -54,11 +54,26 @@ def answer_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
     if "mean_within" in facts:
         sentences.append(
             f"Knowing the mean to ±{facts['mean_within']:g} takes "
-            f"{count(int(get('runs_for_mean_within')), 'run')} (there are {n:,}); detecting a "
+            f"{count(int(get('runs_for_mean_within')), 'run')} that share no seed"
+            f"{_grid_text(facts, 'grid_for_mean_within')} (there are {n:,} runs); detecting a "
             f"difference of {facts['effect']:g} between two recipes with power 80% takes "
-            f"{count(int(get('runs_for_effect')), 'run')} of each."
+            f"{count(int(get('runs_for_effect')), 'such run')} of each"
+            f"{_grid_text(facts, 'grid_for_effect')}."
         )
     return [*sentences, *_stopping_text(group, facts, d)]
+
+
+def _mean_text(facts: dict[str, object], d: int) -> str:
+    """The interval of the mean, which knows that runs share seeds."""
+    found = facts.get("mean_interval")
+    if not isinstance(found, list) or not all(math.isfinite(limit) for limit in found):
+        return ""
+    return f" (95% interval {number(found[0], d)} to {number(found[1], d)})"
+
+
+def _grid_text(facts: dict[str, object], name: str) -> str:
+    size = facts.get(name)
+    return "" if size is None else f" or a grid of {size} x {size} seeds"
 
 
 def _numbers(facts: dict[str, object]) -> Callable[[str], float]:

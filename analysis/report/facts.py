@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 
 from analysis.best_of_n.expected_max import expected_max
 from analysis.data.early_stopped import at_the_decision, is_selected
 from analysis.data.frames import row_dict
 from analysis.formatting import round_step
+from analysis.planning.grid_size import grid_for_power, grid_for_width, seed_variances
 from analysis.planning.sample_size import runs_for_power, runs_for_width
 from analysis.report.results.group_results import GroupResults
 from analysis.rounding import spread, varies
@@ -40,8 +42,12 @@ def answer_facts(group: GroupResults) -> dict[str, object]:
         "sd": sd,
         "min": float(scores.min()),
         "max": float(scores.max()),
-        "mean_difference_of_two_runs": mean_difference(scores),
+        "mean_difference_of_two_runs": mean_difference(runs),
     }
+    if (means := group.table("means")) is not None:
+        known = row_dict(means, 0)
+        facts["mean_interval"] = [float(known["lower"]), float(known["upper"])]
+        facts["design"] = known["design"]
     if len(scores) >= 5:
         one, five = expected_max(scores, [1, 5], lower_is_better=not group.up)
         facts["gain_of_best_of_5"] = abs(float(five - one))
@@ -52,7 +58,7 @@ def answer_facts(group: GroupResults) -> dict[str, object]:
             "failures_judged": bool(row["judged"]),
             "failure_rate": [float(row[c]) for c in ("rate", "lower", "upper")],
         }
-    facts |= _shares(group) | _needed(sd) | _saved(group)
+    facts |= _shares(group) | _needed(group, sd) | _saved(group)
     return facts
 
 
@@ -87,16 +93,23 @@ def share_intervals(facts: dict[str, object]) -> dict[str, tuple[float, float]]:
     return {name: (shares[name][1], shares[name][2]) for name in FACTORS if name in shares}
 
 
-def _needed(sd: float) -> dict[str, object]:
+def _needed(group: GroupResults, sd: float) -> dict[str, object]:
     half, effect = round_step(sd / 4), round_step(sd / 2)
     if not (math.isfinite(half) and sd > 0):
         return {}
-    return {
+    parts = seed_variances(group.runs)
+    # The standard deviation of a small grid is low, because its runs share seeds.
+    sd = sd if parts is None else parts.sd
+    facts: dict[str, object] = {
         "mean_within": half,
         "runs_for_mean_within": runs_for_width(2 * half, sd),
         "effect": effect,
         "runs_for_effect": runs_for_power(effect, sd),
     }
+    if parts is not None:
+        facts["grid_for_mean_within"] = grid_for_width(2 * half, parts)
+        facts["grid_for_effect"] = grid_for_power(effect, parts.doubled())
+    return facts
 
 
 def _saved(group: GroupResults) -> dict[str, object]:
@@ -115,13 +128,29 @@ def _saved(group: GroupResults) -> dict[str, object]:
     return {"early_stopping": facts}
 
 
-def mean_difference(scores: pd.Series) -> float:
-    """Mean absolute difference between two distinct scores (Gini's mean difference)."""
+def mean_difference(runs: pd.DataFrame) -> float:
+    """Mean absolute difference of the scores of two runs that share no seed.
+
+    Gini's mean difference over such pairs; over all pairs where every two runs share a seed. NaN for
+    fewer than two runs.
+    """
+    if not varies(runs["score"]):
+        return 0.0 if len(runs) > 1 else math.nan
+    init, order = FACTORS.values()
+    whole = _differences(runs["score"])
+    shared = [_grouped(runs, [init]), _grouped(runs, [order]), _grouped(runs, [init, order])]
+    total, pairs = (whole[k] - shared[0][k] - shared[1][k] + shared[2][k] for k in (0, 1))
+    return total / pairs if pairs else whole[0] / whole[1]
+
+
+def _grouped(runs: pd.DataFrame, columns: list[str]) -> tuple[float, int]:
+    """Sum of absolute differences within groups, and the number of pairs."""
+    parts = [_differences(scores) for _, scores in runs.groupby(columns)["score"]]
+    return sum(total for total, _ in parts), sum(pairs for _, pairs in parts)
+
+
+def _differences(scores: pd.Series) -> tuple[float, int]:
     ordered = scores.sort_values().to_numpy(dtype=float)
     n = len(ordered)
-    if n < 2:
-        return math.nan
-    if not varies(ordered):
-        return 0.0
-    weights = 2 * pd.RangeIndex(1, n + 1).to_numpy() - n - 1
-    return float((weights * ordered).sum() * 2 / (n * (n - 1)))
+    weights = 2 * np.arange(1, n + 1) - n - 1
+    return float((weights * ordered).sum()), n * (n - 1) // 2

@@ -1,6 +1,7 @@
 """The report: promised files and columns, answers that follow from the data, nothing unescaped."""
 
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -37,6 +38,7 @@ from analysis.report.sections.part import Missing, Panel
 from analysis.report.sections.section import Outline, Section
 from analysis.report.write import gathered
 from analysis.stopping.value import COLUMNS as STOPPING
+from analysis.variance.grid_mean import grid_mean
 from tests.suites.made_studies import complete, curved, plain
 
 EVIL, HOSTILE = "<script>alert(1)</script>", "it's & <b>"
@@ -131,7 +133,9 @@ def test_answer_states_the_numbers_of_the_data():
     facts = answer_facts(found)
     scores = study.runs["score"]
     pairs = np.abs(np.subtract.outer(scores.to_numpy(), scores.to_numpy()))
-    assert facts["mean_difference_of_two_runs"] == pytest.approx(pairs.sum() / (25 * 24))
+    seeds = study.runs[["init_seed", "order_seed"]].to_numpy()
+    apart = (seeds[:, None] != seeds[None]).all(axis=2)
+    assert facts["mean_difference_of_two_runs"] == pytest.approx(pairs[apart].mean())
     one, five = expected_max(scores, [1, 5])
     assert facts["gain_of_best_of_5"] == pytest.approx(five - one)
     assert facts["n_failed"] == 1
@@ -144,19 +148,32 @@ def test_answer_states_the_numbers_of_the_data():
     smaller = honest.loc[honest.index < plan["budget_with_stopping"]]
     assert (smaller < plan["baseline"]).all()
     words = " ".join(answer_text(found, facts))
+    grid = grid_mean(scores.to_numpy().reshape(5, 5))
     assert (
-        f"{scores.mean():.3f} on average with a standard deviation of {scores.std():.3f}" in words
+        f"{scores.mean():.3f} on average (95% interval {grid.lower:.3f} to {grid.upper:.3f}) with a "
+        f"standard deviation of {scores.std():.3f}" in words
     )
     # One failure makes all mean squares .04: Wilson's interval of .96 in 24 runs, t with 16 df.
     assert "1 run of 25 failed (4.0%, 95% interval 0.6% to 22%)" in words
     assert "Init accounts for" in words
 
 
-def test_mean_difference_is_that_of_all_pairs():
-    values = np.random.default_rng(0).normal(size=9)
-    every = np.abs(np.subtract.outer(values, values)).sum() / (9 * 8)
-    assert mean_difference(pd.Series(values)) == pytest.approx(every)
-    assert math.isnan(mean_difference(pd.Series([1.0])))
+def test_mean_difference_is_that_of_pairs_that_share_no_seed():
+    rng = np.random.default_rng(3)
+    seeds = rng.integers(0, 3, size=(30, 2))
+    runs = pd.DataFrame(seeds, columns=["init_seed", "order_seed"]).assign(
+        score=rng.normal(size=30)
+    )
+    pairs = [
+        abs(a.score - b.score)
+        for a, b in itertools.combinations(runs.itertuples(), 2)
+        if a.init_seed != b.init_seed and a.order_seed != b.order_seed
+    ]
+    assert mean_difference(runs) == pytest.approx(np.mean(pairs))
+    one_init = runs.assign(init_seed=0)
+    every = [abs(x - y) for x, y in itertools.combinations(runs["score"], 2)]
+    assert mean_difference(one_init) == pytest.approx(np.mean(every))
+    assert math.isnan(mean_difference(runs.iloc[:1]))
 
 
 def test_answer_of_few_runs():
