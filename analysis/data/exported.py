@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data import diagnostics as diagnostic_tables
-from analysis.data.chosen import chosen_scores
+from analysis.data.analysed_score import check_score, chosen_scores, with_score
 from analysis.data.frames import (
     flags,
     integers,
@@ -33,8 +33,8 @@ from analysis.data.run_values import (
     seeds,
     typed_values,
 )
-from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study
-from analysis.errors import OptionError, TableError
+from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Score, Study
+from analysis.errors import TableError
 from analysis.table_file import read_frame
 
 SCHEMA_VERSION = 1
@@ -75,7 +75,7 @@ NUMBERS = (
 )
 
 
-def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
+def read_study(folder: str | os.PathLike[str], *, score: Score = "best") -> Study:
     """A study from the folder of tables that ``seedlab export`` wrote.
 
     Runs of one recipe that differ in a hyperparameter (another ``setting``) are
@@ -85,19 +85,21 @@ def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
     ----------
     folder : path
         Folder with ``schema.json`` and the tables.
-    score : {"best", "final"}
+    score : {"best", "final", "test"}
         Which of a run's scores the analyses use (the column ``score``): the best evaluation after
-        step 0 (``chosen_score``; see :mod:`analysis.data.chosen`), or the last score.
+        step 0 (``chosen_score``; see :mod:`analysis.data.analysed_score`), the last score, or the
+        score on the test set. Complete runs without a test score are then in ``untested`` alone.
 
     Raises
     ------
     TableError
         The folder, a table or a column is missing, the schema version is
-        not supported, a value cannot be parsed, a cell occurs twice, or a run
-        has no evaluation after step 0 to choose.
+        not supported, a value cannot be parsed, a cell occurs twice, a run
+        has no evaluation after step 0 to choose, or no run has a test score.
+    OptionError
+        `score` is another name.
     """
-    if score not in ("best", "final"):
-        raise OptionError(f"score is {score!r}; allowed: 'best', 'final'.")
+    check_score(score)
     root = Path(folder)
     _check_schema(root)
     frames = {name: _table(root, name) for name in TABLES}
@@ -108,7 +110,7 @@ def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
         )
     runs = _runs(frames["runs"], frames["evaluations"], score, f"{root}/runs")
     evaluations, steps, predictions, profiles, tokens = (frames[name] for name in TABLES[1:])
-    return Study(
+    study = Study(
         runs=runs,
         curves=None if evaluations is None else _curves(evaluations, runs, f"{root}/evaluations"),
         steps=None if steps is None else _steps(steps, f"{root}/steps"),
@@ -128,6 +130,7 @@ def read_study(folder: str | os.PathLike[str], *, score: str = "best") -> Study:
             else diagnostic_tables.representations_of(tokens, f"{root}/representations")
         ),
     )
+    return with_score(study, score, str(root))
 
 
 def _check_schema(root: Path) -> None:

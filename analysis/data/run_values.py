@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.data.frames import counted, integers, numbers, refuse_rows, texts
 from analysis.data.study import COMPLETE_STATUSES, GROUP_COLUMNS
-from analysis.errors import OptionError
+from analysis.errors import OptionError, TableError
 
 STATUSES = (*sorted(COMPLETE_STATUSES), "stopped", "running")
 # Squares of larger scores, which every variance needs, come near the end of the floats.
@@ -34,7 +34,9 @@ def typed_values(frame: pd.DataFrame, column: str, table: str) -> pd.Series:
     """
     if column == "n_examples":
         return counted(frame, column, table)
-    values = numbers(frame, column, table, infinite_allowed=column != "majority")
+    values = numbers(
+        frame, column, table, infinite_allowed=column not in ("majority", "test_score")
+    )
     if column in ("majority", "value") or column.endswith("score"):
         bad = (values.abs() > LARGEST_SCORE).to_numpy(dtype=bool)
         what = f"too large to compute with; allowed: magnitudes up to {LARGEST_SCORE:g}"
@@ -139,6 +141,39 @@ def check_best_scores(runs: pd.DataFrame, table: str) -> None:
             "scores, or the direction of the metric.",
             table,
         )
+
+
+def one_test_score(frame: pd.DataFrame, table: str) -> pd.Series:
+    """The test score of each row's run, which may stand in one of its rows or in all."""
+    first = frame.groupby("run")["test_score"].transform("first")
+    refuse_rows(
+        (frame["test_score"].notna() & (frame["test_score"] != first)).to_numpy(dtype=bool),
+        frame.index,
+        "column 'test_score': differs from the earlier rows of the same run; a run has one test "
+        "score. Keep that of the model that is reported.",
+        table,
+    )
+    return first
+
+
+def check_test_scale(runs: pd.DataFrame, table: str) -> None:
+    """Refuse test scores in percent beside fractions, or the reverse, where higher is better.
+
+    Accuracies, F1 and correlations are at most 1. So the scores of one group are on two scales where
+    none exceeds 1 and most test scores do, or the reverse.
+    """
+    if "test_score" not in runs:
+        return
+    up = runs.loc[runs["higher_is_better"] & runs[["score", "test_score"]].notna().all(axis=1)]
+    for key, part in up.groupby(list(GROUP_COLUMNS), sort=False):
+        score, test = part["score"], part["test_score"]
+        one, other = score.max() <= 1 < test.median(), test.max() <= 1 < score.median()
+        if one or other:
+            raise TableError(
+                f"{table}: {key[0]}, {key[2]}: column 'test_score' is {test.median():g} in the middle, "
+                f"and the score {score.median():g}: fractions beside percentages. Give both on one "
+                "scale."
+            )
 
 
 def check_majority_option(majority: float | Mapping[str, float] | None) -> None:

@@ -3,7 +3,7 @@
 Columns ``task, init_seed, order_seed, score``, or ``seed`` in place of the two where one seed
 decides both; optional ``recipe, model, run,
 dropout_seed, fraction, epoch, step, failed, status, metric, majority,
-n_examples, final_score, best_score``; any others are kept. A table with a
+n_examples, final_score, best_score, test_score``; any others are kept. A table with a
 ``fraction`` (or ``epoch`` or ``step``) that varies within runs is in long form:
 its rows are evaluations and carry the curves. An evaluation at 0 is the untrained model: it is in
 the curves and never the score of a run.
@@ -14,11 +14,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from analysis.data.analysed_score import check_score, with_score
 from analysis.data.frames import (
     flags,
     listed,
@@ -31,10 +31,12 @@ from analysis.data.run_values import (
     check_majority_option,
     check_one_value_per_group,
     check_statuses,
+    check_test_scale,
+    one_test_score,
     seeds,
     typed_values,
 )
-from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Study, cell_columns
+from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Score, Study, cell_columns
 from analysis.errors import TableError
 from analysis.table_file import read_frame, refuse_repeated_names
 
@@ -48,7 +50,7 @@ def read_table(
     metric: str | None = None,
     higher_is_better: bool = True,
     majority: float | Mapping[str, float] | None = None,
-    score: Literal["best", "final"] | None = None,
+    score: Score = "best",
 ) -> Study:
     """A study from one table of scores.
 
@@ -67,28 +69,29 @@ def read_table(
         Score of the majority classifier (the metric's chance value). A
         ``majority`` column overrides it. A run whose final score does not beat
         it has failed, and a failed run without a score is given this value.
-    score : {"best", "final"}, optional
-        The score that is analysed: ``best_score`` or ``final_score``. Where the table lacks the
-        column, ``score`` serves. Without the option it is ``score``. In long form "best"
-        is the best evaluation after step 0, also the default, and "final" the last one.
+    score : {"best", "final", "test"}
+        Which of a run's scores the analyses use (the column ``score``): ``best_score``,
+        ``final_score`` or ``test_score``. Where the table has no ``best_score`` or ``final_score``,
+        its ``score`` serves.
 
     Returns
     -------
     Study
-        In long form ``score`` is the best evaluation of the run after step 0,
-        ``best_score`` the best of all and ``final_score`` the last; otherwise all three are the score
-        given, unless the table has columns for them. ``fraction`` is the step
-        (or epoch) over the largest one of its group where it is not given.
+        In long form ``best_score`` is the best evaluation of the run, ``final_score`` the last,
+        and the best one that is analysed is that after step 0. ``fraction`` is the step
+        (or epoch) over the largest one of its group where it is not given. Complete runs without a
+        test score are in ``untested`` alone where test scores are analysed.
 
     Raises
     ------
     TableError
         A column is missing, a value cannot be parsed or is none that a run can have
         (`run_values`), a score is missing on a run that is not marked as failed, or two rows
-        have the same cell.
+        have the same cell; or no run has a test score and test scores are to be analysed.
     OptionError
-        A majority value is not finite.
+        A majority value is not finite, or `score` is another name.
     """
+    check_score(score)
     check_majority_option(majority)
     if isinstance(source, pd.DataFrame):
         table, frame = "the table", source.reset_index(drop=True)
@@ -99,6 +102,8 @@ def read_table(
         table, frame = str(source), read_frame(Path(source))
     frame, name = _with_one_metric(frame, metric, table)
     frame = _with_both_seeds(frame, table)
+    if "score" not in frame and {"best_score", "final_score"} <= set(frame.columns):
+        frame["score"] = frame["final_score"]
     require_columns(frame, ("task", "init_seed", "order_seed", "score"), table)
     frame = _typed(frame, table)
     frame["metric"] = name
@@ -121,14 +126,13 @@ def read_table(
     if time is None or not frame.duplicated(key).any():
         if "run" not in frame:
             frame["run"] = [f"row{i + 1}" for i in range(len(frame))]
-        if f"{score}_score" in frame:
-            frame["score"] = frame[f"{score}_score"]
         frame = frame.drop(columns=[c for c in ("fraction", "epoch") if c in frame])
-        return Study(runs=finished_runs(frame, table))
-    study = _long_form(frame, time, key, table)
-    if score == "final":
-        study.runs["score"] = study.runs["final_score"]
-    return study
+        runs = finished_runs(frame, table)
+        study = Study(runs=runs.assign(score=runs["best_score"]))
+    else:
+        study = _long_form(frame, time, key, table)
+    check_test_scale(study.runs, table)
+    return with_score(study, score, table)
 
 
 def _with_one_metric(
@@ -192,6 +196,7 @@ def _typed(frame: pd.DataFrame, table: str) -> pd.DataFrame:
         "score",
         "final_score",
         "best_score",
+        "test_score",
         "fraction",
         "epoch",
         "step",
@@ -255,6 +260,8 @@ def _long_form(frame: pd.DataFrame, time: str, key: list[str], table: str) -> St
             "a run has one value. Give each run its own name in the column 'run'.",
             table,
         )
+    if "test_score" in frame:
+        frame["test_score"] = one_test_score(frame, table)
     frame["_diverged"] = frame["score"].isna()
     frame["score"] = at_chance(frame, "score", table, incomplete_may_lack=False)
     ordered = frame.sort_values(["run", "fraction"], kind="stable")

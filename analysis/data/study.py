@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from analysis.errors import TableError
 
+Score = Literal["best", "final", "test"]
+"""the best evaluation after step 0, the last one, or the test score"""
 GROUP_COLUMNS = ("task", "model", "recipe")
 SEED_COLUMNS = (
     "init_seed",
@@ -50,8 +52,8 @@ class Study:
         or diverged, as opposed to stopped early or still running), ``failed`` (bool:
         the final score does not beat ``majority``, or the loss became NaN),
         ``diverged`` (bool: a score was missing because the loss became NaN, and
-        stands at ``majority``), ``score`` (the one the analyses use: the best
-        evaluation after step 0 where evaluations exist), ``final_score``,
+        stands at ``majority``), ``score`` (the one the analyses use, which the
+        attribute `score` names), ``final_score``,
         ``best_score`` (the best of all evaluations, step 0 included),
         ``metric`` (str), ``higher_is_better`` (bool),
         ``majority`` (float, NaN where unknown) and ``n_examples`` (float, NaN
@@ -69,6 +71,12 @@ class Study:
     representations : DataFrame or None
         ``run, depth, example, values`` (an array of floats per row): first tokens
         after the last step; depth i is the output of the i-th layer.
+    untested : DataFrame or None
+        Complete runs that have no test score, where `score` is "test". They are in no other frame.
+    score : {"best", "final", "test"}
+        Which score of a run is its ``score``: the best evaluation after step 0 where evaluations
+        exist, the last one, or the test score. Curves, ``final_score``, ``best_score``, ``failed``,
+        ``majority`` and predictions are always those of the validation set.
     """
 
     runs: pd.DataFrame
@@ -77,6 +85,8 @@ class Study:
     predictions: pd.DataFrame | None = None
     profiles: pd.DataFrame | None = None
     representations: pd.DataFrame | None = None
+    untested: pd.DataFrame | None = None
+    score: Score = "best"
 
     def complete_runs(self) -> pd.DataFrame:
         """Runs that were trained to their end.
@@ -117,7 +127,14 @@ class Study:
                     known = ", ".join(sorted(set(self.runs[column])))
                     raise TableError(f"no run has {column} {value!r}; the study holds: {known}.")
                 keep &= matches
-        runs = self.runs.loc[keep].reset_index(drop=True)
+        return self.of_runs(pd.Series(keep))
+
+    def of_runs(self, keep: pd.Series) -> Study:
+        """The runs that are marked in `keep`, a flag per run, with what belongs to them.
+
+        Runs without a test score are no part of it: `untested` of the whole study has them.
+        """
+        runs = self.runs.loc[keep.to_numpy(dtype=bool)].reset_index(drop=True)
         return Study(
             runs=runs,
             curves=_of_runs(self.curves, runs),
@@ -125,6 +142,7 @@ class Study:
             predictions=_of_runs(self.predictions, runs),
             profiles=_of_runs(self.profiles, runs),
             representations=_of_runs(self.representations, runs),
+            score=self.score,
         )
 
     def repeats_exactly(self) -> bool:
@@ -184,10 +202,17 @@ def concat_studies(studies: Sequence[Study]) -> Study:
     Raises
     ------
     TableError
-        No study was given, or a cell occurs in two of them.
+        No study was given, they were read for several kinds of scores, or a cell occurs in two of
+        them.
     """
     if not studies:
         raise TableError("no study was given; allowed: one or more.")
+    kinds = sorted({study.score for study in studies})
+    if len(kinds) > 1:
+        raise TableError(
+            f"the studies were read for several kinds of scores: {', '.join(kinds)}; allowed is one. "
+            "Read them with the same score=NAME."
+        )
     names = [name for study in studies for name in study.runs["run"]]
     clash = {name for name, count in pd.Series(names).value_counts().items() if count > 1}
 
@@ -209,7 +234,8 @@ def concat_studies(studies: Sequence[Study]) -> Study:
         if column in runs and runs[column].isna().any():
             runs[column] = runs[column].astype("Int64")
     refuse_duplicate_cells(runs, "the studies together")
-    return Study(runs, *(stacked(part.name) for part in dataclasses.fields(Study)[1:]))
+    frames = [part.name for part in dataclasses.fields(Study)[1:] if part.name != "score"]
+    return Study(runs, *(stacked(name) for name in frames), score=studies[0].score)
 
 
 def cell_columns(runs: pd.DataFrame) -> list[str]:

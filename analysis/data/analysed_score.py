@@ -1,16 +1,89 @@
-"""The chosen score of a run: its best evaluation after step 0.
+"""The score of a run that is analysed: its best evaluation, its last one, or its test score.
 
-Step 0 is the untrained model. It is shown in curves and never chosen.
+The best evaluation is the chosen score: the best after step 0. Step 0 is the untrained model. It
+is shown in curves and never chosen.
 """
 
 from __future__ import annotations
+
+import dataclasses
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
 from analysis.data.frames import numbers, refuse_rows, texts
 from analysis.data.run_status import marked_failed
-from analysis.data.study import COMPLETE_STATUSES
+from analysis.data.study import COMPLETE_STATUSES, Score, Study
+from analysis.errors import OptionError, TableError
+
+
+def check_score(score: str) -> None:
+    """Refuse a name that is no score."""
+    if score not in get_args(Score):
+        allowed = ", ".join(repr(name) for name in get_args(Score))
+        raise OptionError(f"score is {score!r}; allowed: {allowed}.")
+
+
+def has_test_scores(runs: pd.DataFrame) -> bool:
+    """Whether a complete run has a test score."""
+    known = "test_score" in runs and runs.loc[runs["complete"], "test_score"].notna().any()
+    return bool(known)
+
+
+def with_score(study: Study, score: Score, source: str) -> Study:
+    """The study with the ``score`` that is selected.
+
+    Parameters
+    ----------
+    study : Study
+        As read, with the best evaluations (or the selected ones) as ``score``.
+    score : {"best", "final", "test"}
+    source : str
+        Where the runs come from, for the message.
+
+    Raises
+    ------
+    TableError
+        Test scores are selected and no complete run has one.
+    """
+    if score == "test":
+        return with_test_scores(study, source)
+    if score == "final":
+        study = dataclasses.replace(study, runs=study.runs.assign(score=study.runs["final_score"]))
+    return dataclasses.replace(study, score=score)
+
+
+def with_test_scores(study: Study, source: str) -> Study:
+    """The study with its test scores as the ``score`` that is analysed.
+
+    Parameters
+    ----------
+    study : Study
+    source : str
+        Where the runs come from, for the message.
+
+    Returns
+    -------
+    Study
+        Complete runs without a test score are in ``untested`` alone.
+
+    Raises
+    ------
+    TableError
+        No complete run has a test score.
+    """
+    if not has_test_scores(study.runs):
+        raise TableError(
+            f"{source}: no run that was trained to its end has a test score. A study records them "
+            "where its task has a test set: train with task.dev_split=halved, or with "
+            "task.test_file=FILE for tables of your own. A table gives them in the column "
+            "'test_score'. Or analyse validation scores (--score best, --score final)."
+        )
+    runs = study.runs.assign(score=study.runs["test_score"])
+    gap = runs["complete"] & runs["score"].isna()
+    tested = dataclasses.replace(study, runs=runs, score="test").of_runs(~gap)
+    return dataclasses.replace(tested, untested=runs.loc[gap].reset_index(drop=True))
 
 
 def chosen_scores(runs: pd.DataFrame, evaluations: pd.DataFrame | None, table: str) -> pd.DataFrame:
