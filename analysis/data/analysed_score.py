@@ -86,6 +86,16 @@ def with_test_scores(study: Study, source: str) -> Study:
     return dataclasses.replace(tested, untested=runs.loc[gap].reset_index(drop=True))
 
 
+def untested_text(gap: pd.DataFrame, of: int, estimates: str) -> str:
+    """The runs without a test score in a sentence: their number among `of`, and failed ones."""
+    text = f"{len(gap)} of {of} runs {'has' if len(gap) == 1 else 'have'} no test score"
+    if failed := int(gap["failed"].sum()):
+        text += (
+            f" ({failed} failed). Without failed runs the scores look too good; give their scores"
+        )
+    return f"{text}. {'It is' if len(gap) == 1 else 'They are'} left out of {estimates}."
+
+
 def chosen_scores(runs: pd.DataFrame, evaluations: pd.DataFrame | None, table: str) -> pd.DataFrame:
     """The chosen score and step of exported runs, as recorded or from their evaluations.
 

@@ -234,8 +234,9 @@ def concat_studies(studies: Sequence[Study]) -> Study:
         if column in runs and runs[column].isna().any():
             runs[column] = runs[column].astype("Int64")
     refuse_duplicate_cells(runs, "the studies together")
-    frames = [part.name for part in dataclasses.fields(Study)[1:] if part.name != "score"]
-    return Study(runs, *(stacked(name) for name in frames), score=studies[0].score)
+    names = [part.name for part in dataclasses.fields(Study)[1:] if part.name != "score"]
+    joined = Study(runs, **{name: stacked(name) for name in names})  # type: ignore[arg-type]
+    return dataclasses.replace(joined, score=studies[0].score)
 
 
 def cell_columns(runs: pd.DataFrame) -> list[str]:

@@ -10,9 +10,10 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
 
+from analysis.data.analysed_score import untested_text
 from analysis.data.early_stopped import is_selected
 from analysis.data.seed_design import TOGETHER, seeds_move_together
-from analysis.data.study import Group, Study
+from analysis.data.study import GROUP_COLUMNS, Group, Study
 
 # True share .25: at 5 x 5 seeds the jackknife interval is .89 wide on average, at 10 x 10 .55.
 FEW_LEVELS = 10
@@ -67,12 +68,14 @@ def study_warnings(
             found += incomplete_grid(key, part)
         found += incomplete_runs(key, part)
         found += same_split(key, part)
+        found += some_untested(key, part)
         found += unjudged_failures(key, part)
         found += unknown_tokens(key, part)
         if informative is not None and key in informative:
             n = len(part.complete_runs())
             end = n if drawn is None else drawn.get(key, n)
             found += band_beyond_limit(key, end, informative[key])
+    found += [*test_scores(study), *untested_runs(study)]
     found += best_against_mean(study)
     found += unequal_runs(study)
     return found
@@ -173,6 +176,39 @@ def same_split(key: Group, part: Study) -> Iterator[StudyWarning]:
             "is optimistic. Report a held-out split, or the final score.",
             key,
         )
+
+
+def some_untested(key: Group, part: Study) -> Iterator[StudyWarning]:
+    """Some runs of a group have a test score and others have none."""
+    runs = part.complete_runs()
+    if "test_score" not in runs or part.score == "test":
+        return
+    gap = runs["test_score"].isna()
+    if gap.any() and not gap.all():
+        text = untested_text(runs.loc[gap], len(runs), "the price of choosing")
+        yield StudyWarning("no test score", text, key)
+
+
+def test_scores(study: Study) -> Iterator[StudyWarning]:
+    """Test scores are analysed, and some results are about the validation set all the same."""
+    if study.score == "test":
+        yield StudyWarning(
+            "test scores",
+            "the scores of runs are test scores. Failures, the noise floor, curves, early stopping, "
+            "final scores beside training losses, and predictions are about the validation set. A run "
+            "or a recipe that is chosen by its test score looks too good.",
+        )
+
+
+def untested_runs(study: Study) -> Iterator[StudyWarning]:
+    """Runs that are left out because they have no test score, group by group."""
+    if study.untested is None:
+        return
+    sizes = study.complete_runs().groupby(list(GROUP_COLUMNS)).size()
+    for key, gap in study.untested.groupby(list(GROUP_COLUMNS), sort=False):
+        named = Group(*map(str, key))
+        text = untested_text(gap, int(sizes.get(key, 0)) + len(gap), "all estimates")
+        yield StudyWarning("no test score", f"on {named.task}, {_name(named)}: {text}")
 
 
 def unjudged_failures(key: Group, part: Study) -> Iterator[StudyWarning]:

@@ -40,7 +40,7 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
     Parameters
     ----------
     study : Study
-        One task; its groups become rows.
+        One task; its groups become rows. The axis names the test set where test scores are drawn.
     floors : DataFrame, optional
         Rows of `noise_floor.noise_floor` for this task.
     title : str
@@ -48,14 +48,16 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
     Returns
     -------
     altair chart
-        Failed runs are crosses; vertical lines mark the majority classifier and
-        the best score; the two kinds of test-set noise are bars below the points.
+        Failed runs are crosses; vertical lines mark the majority classifier (of the validation
+        set, so not beside test scores) and the best score; the two kinds of test-set noise are bars below the points.
         Points of (nearly) equal scores are stacked, so that their height is a histogram.
     """
     runs = study.complete_runs()
     if runs.empty:
         raise TableError("there is no complete run to draw.")
-    metric, up = str(runs["metric"].iloc[0]), bool(runs["higher_is_better"].iloc[0])
+    tested = study.score == "test"
+    metric = f"{runs['metric'].iloc[0]} on the test set" if tested else str(runs["metric"].iloc[0])
+    up = bool(runs["higher_is_better"].iloc[0])
     labels = group_labels(study)
     task = set(runs["task"])
     if len(task) > 1:
@@ -77,7 +79,7 @@ def score_strips(study: Study, floors: pd.DataFrame | None = None, *, title: str
     drawn["lane"] = _lanes(drawn)
     order = list(dict.fromkeys(points["group"]))
     values = list(points["score"])
-    majority = runs["majority"].dropna()
+    majority = runs["majority"].dropna().iloc[: 0 if tested else 1]
     best = float(points["score"].max() if up else points["score"].min())
     lines = [(best, f"best {best:.4g}")]
     if len(majority):

@@ -14,6 +14,7 @@ from analysis.data.early_stopped import is_selected, selection_text
 from analysis.data.frames import row_dict
 from analysis.data.labels import group_labels
 from analysis.data.study import Study
+from analysis.data.warnings import untested_runs
 from analysis.errors import OptionError, TableError
 from analysis.formatting import count, digits_apart, digits_for, number, percent
 from analysis.planning.grid_size import (
@@ -91,8 +92,8 @@ def plan_answers(questions: Questions, study: Study | None = None, *, seed: int 
                 "a table to take it from."
             )
         return _moments(questions, questions.sd, digits_for(questions.sd))
-    sentences = []
     labels = group_labels(study)
+    sentences = [warning.message for warning in untested_runs(study)]
     for k, (key, part) in enumerate(study.groups()):
         generator = np.random.default_rng([seed, k])
         answers = _for_group(questions, part, generator)
@@ -114,8 +115,9 @@ def _for_group(questions: Questions, part: Study, generator: np.random.Generator
     sd = questions.sd if questions.sd is not None else pilot_sd
     d = digits_for(sd)
     metric = str(runs["metric"].iloc[0])
+    tested = " on the test set" if part.score == "test" else ""
     sentences = [
-        f"pilot of {count(len(runs), 'run')}, {metric} {number(float(scores.mean()), d)} on average, "
+        f"pilot of {count(len(runs), 'run')}, {metric}{tested} {number(float(scores.mean()), d)} on average, "
         f"standard deviation {number(sd, d + 1)}."
         if varies(scores) or questions.sd is not None
         else f"pilot of {count(len(runs), 'run')}: {metric} does not vary, every score is "
@@ -128,7 +130,9 @@ def _for_group(questions: Questions, part: Study, generator: np.random.Generator
     if questions.target is not None:
         sentences.append(_target(questions, questions.target, scores, lower))
     if questions.budget is not None:
-        sentences.append(_budget(questions, questions.budget, part, generator, lower, d))
+        answer = _budget(questions, questions.budget, part, generator, lower, d)
+        # Only curves tell what a run was worth when it was stopped.
+        sentences.append(f"by validation scores, {answer}" if tested else answer)
     return sentences
 
 

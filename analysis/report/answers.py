@@ -38,8 +38,9 @@ def answer_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
             f"the score {get('mean'):.6g}. There is no variance to share or to plan with.",
             *_failure_text(group, facts),
         ]
+    tested = " on the test set" if group.study.score == "test" else ""
     sentences = [
-        f"Over {count(n, 'run')} that differ in their seeds alone, {group.metric} is "
+        f"Over {count(n, 'run')} that differ in their seeds alone, {group.metric}{tested} is "
         f"{number(get('mean'), d)} on average{_mean_text(facts, d)} with a standard deviation of "
         f"{number(get('sd'), d)} (from {number(get('min'), d)} to {number(get('max'), d)}): two runs "
         f"that share no seed differ by {number(get('mean_difference_of_two_runs'), d)} on average."
@@ -183,10 +184,11 @@ def _stopping_text(group: GroupResults, facts: dict[str, object], d: int) -> lis
         return []
     budget, saved = plan["budget"], plan["budget_with_stopping"]
     if plan["fraction"] >= 1:
-        return [
+        text = (
             f"Early stopping gains nothing at a budget of {count(budget, 'training')}: no plan beats "
             f"{count(budget, 'plain run')}."
-        ]
+        )
+        return [_on_validation(group, text)]
     d = digits_apart(plan["expected_best"], plan["baseline"], d)
     text = (
         f"With a budget of {count(budget, 'full training')}, the best early-stopping plan starts "
@@ -203,7 +205,14 @@ def _stopping_text(group: GroupResults, facts: dict[str, object], d: int) -> lis
         )
     else:
         text += ". Evaluated on runs that had no part in the choice, it saves nothing"
-    return [text + "."]
+    return [_on_validation(group, text + ".")]
+
+
+def _on_validation(group: GroupResults, text: str) -> str:
+    """The sentence, which says that its scores are validation scores where the others are not."""
+    if group.study.score != "test":
+        return text
+    return f"On the validation set: {text[0].lower()}{text[1:]}"
 
 
 def spread_text(all_facts: list[dict[str, object]]) -> str:

@@ -28,6 +28,7 @@ from analysis.report.panels.stopping import (
 )
 from analysis.report.panels.surfaces import LossSurfaces
 from analysis.report.panels.tasks import PerformanceProfiles, SeedsAcrossTasks
+from analysis.report.panels.tested_strips import TestedStrips
 from analysis.report.panels.variance import ExtremeSeeds, SeedRanking, VarianceShares
 from analysis.report.sections.section import Outline
 
@@ -38,7 +39,7 @@ CONTENTS: tuple[Outline, ...] = (
         "Every run is a point. A box spans the middle half of the runs; its tick is the median and "
         "the diamond the mean. A run fails when its final score does not beat the majority classifier. "
         "By other metrics than accuracy, runs that seedlab trained must beat chance too.",
-        (ScoreStrips(), FailureRates()),
+        (ScoreStrips(), TestedStrips(), FailureRates()),
     ),
     Outline(
         "grids",
@@ -73,7 +74,6 @@ CONTENTS: tuple[Outline, ...] = (
         "expected test score of the chosen run is what the choice delivers. Both are exact averages "
         "over all choices of n of the runs. The band is a bootstrap over seeds, for each n by itself.",
         (PriceOfChoosing(),),
-        optional=True,
     ),
     Outline(
         "early-stopping",

@@ -25,6 +25,7 @@ def answer_facts(group: GroupResults) -> dict[str, object]:
     facts: dict[str, object] = {
         **group.key._asdict(),
         "metric": group.metric,
+        "score": group.study.score,
         "higher_is_better": group.up,
         "n_runs": len(runs),
         "n_failed": int(runs["failed"].sum()) if len(runs) else 0,

@@ -214,8 +214,9 @@ def _write_figures(sections: Sequence[Section], folder: Path, mapped: Mapper) ->
 def _subtitle(study: Study, source: str) -> str:
     runs = study.runs
     failed = int((runs["failed"] & runs["complete"]).sum())
+    names = {"best": "best scores", "final": "last scores", "test": "test scores"}
     parts = [
-        count(len(runs), "run"),
+        f"{names[study.score]} of {count(len(runs), 'run')}",
         count(runs["task"].nunique(), "task"),
         count(runs["recipe"].nunique(), "recipe"),
     ]

@@ -83,6 +83,8 @@ def expected_max_caption(group: GroupResults) -> str:
     shown = [n for n in (1, 5, 20, 100) if n in best.index]
     values = ", ".join(f"{number(float(best[n]), d)} for n = {n}" for n in shown)
     text = f"Expected best: {values}."
+    if group.study.score == "test":
+        text = f"Expected best test score: {values}. Choosing by the test score is too optimistic."
     if len(names) > 1 and 5 in main.index:
         last = table.loc[table["schedule"] == "final"].set_index("n")["unbiased"]
         gain = abs(float(best[5]) - float(last[5]))

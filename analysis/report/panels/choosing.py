@@ -11,6 +11,10 @@ from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import GroupFigure
 
 SHOWN_N = (10, 5, 2)
+CHOSEN_BY_TEST = (
+    "the price of choosing sets the validation score of a chosen run beside its test score, but the "
+    "report is on test scores. Choose by the validation score: --score best or --score final."
+)
 
 
 class PriceOfChoosing(GroupFigure):
@@ -22,6 +26,10 @@ class PriceOfChoosing(GroupFigure):
         """Whether two runs or more have both scores."""
         table = group.table("choosing")
         return table is not None and len(table) > 1
+
+    def missing(self, group: GroupResults) -> str:
+        """The reason why test scores can't be chosen by."""
+        return CHOSEN_BY_TEST if group.study.score == "test" else ""
 
     def caption(self, group: GroupResults) -> str:
         """The promise and the delivery."""
@@ -49,9 +57,4 @@ def choosing_caption(group: GroupResults) -> str:
         f"{number(chosen['expected_test'], d)} on the test set; the mean run has "
         f"{number(one['mean_test'], d)}."
     )
-    left = len(group.runs) - len(table)
-    if left:
-        text += (
-            f" {count(left, 'run')} without both scores {'is' if left == 1 else 'are'} left out."
-        )
     return text

@@ -14,7 +14,7 @@ from analysis.figures.theme import Chart
 from analysis.formatting import count, number, percent
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
-from analysis.report.sections.part import GroupFigure
+from analysis.report.sections.part import GroupFigure, over_training
 
 STRIPS = "Means of the seeds stand at the edges in the same colours."
 LINKED = "The curve of the cell is highlighted in the figure of curves."
@@ -70,6 +70,10 @@ class ValidationCurves(GroupFigure):
             "no curves. Record evaluations during training, or give a long table (run, fraction, "
             "score), to see them here."
         )
+
+    def lead(self, group: GroupResults) -> str:
+        """That curves are of the validation set, where scores are not."""
+        return over_training(group.study.score)
 
     def caption(self, group: GroupResults) -> str:
         """The early rank of the run that ended best."""

@@ -21,6 +21,10 @@ BARS = (
     "The two bars below the points are noise of the test set alone: the noise floor, by which equally "
     "good runs differ, and the sampling error, which all runs share."
 )
+TESTED = (
+    "Scores are those of the test set; crosses are runs that failed on the validation set. The noise "
+    "floor in the tables is that of the validation set."
+)
 MOST_DESCRIBED = 3
 """Groups whose noise floors stand in the caption one by one."""
 
@@ -33,17 +37,21 @@ class ScoreStrips:
     def entries(self, groups: list[GroupResults], report: ReportResults) -> Iterator[Entry]:
         """One panel, and a note where the noise floor is unknown."""
         task = groups[0].key.task
-        tables = [t for group in groups if (t := group.table("floor")) is not None]
+        tested = report.study.score == "test"
+        # The noise floor is that of the validation set.
+        tables = [t for group in groups if (t := group.table("floor")) is not None and not tested]
         floors = pd.concat(tables, ignore_index=True) if tables else None
         alone = len(groups) == 1
         study = groups[0].study if alone else concat_studies([group.study for group in groups])
         yield drawn(
             f"scores-{groups[0].stem if alone else file_stem(task)}",
             task,
-            floor_caption(groups),
+            "" if tested else floor_caption(groups),
             lambda: score_strips(study, floors),
         )
-        if floors is not None and floors[["floor_sd", "sampling_sd"]].notna().any(axis=None):
+        if tested:
+            yield Lead(TESTED)
+        elif floors is not None and floors[["floor_sd", "sampling_sd"]].notna().any(axis=None):
             yield Lead(BARS)
         else:
             yield Missing(

@@ -12,7 +12,7 @@ from analysis.figures.theme import Chart
 from analysis.formatting import count, digits_apart, number, percent
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
-from analysis.report.sections.part import GroupFigure
+from analysis.report.sections.part import GroupFigure, over_training
 
 SPLIT_HALF = (
     "A plan chosen on the runs that evaluate it looks too good: the dashed line is the value of a "
@@ -40,7 +40,8 @@ class StoppingValue(GroupFigure):
 
     def lead(self, group: GroupResults) -> str:
         """The dashed line, where there is one."""
-        return SPLIT_HALF if group.tables["early_stopping"]["split_half"].notna().any() else ""
+        halves = group.tables["early_stopping"]["split_half"].notna().any()
+        return over_training(group.study.score, SPLIT_HALF if halves else "")
 
     def draw(self, group: GroupResults, report: ReportResults) -> Chart:
         """See `stopping_value`."""

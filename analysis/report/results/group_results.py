@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.best_of_n.choosing_table import choosing_table
 from analysis.best_of_n.expected_max_table import expected_max_table
 from analysis.comparison.instability import instability
+from analysis.data.analysed_score import has_test_scores
 from analysis.data.curves import curve_pools
 from analysis.data.early_stopped import is_selected, selection_text, unselected
 from analysis.data.seed_design import TOGETHER, seeds_move_together
@@ -203,11 +204,16 @@ def _of_curves(
     lower = not group.up
     named = {"task": group.key.task, "recipe": recipe_name(group)}
     runs = group.runs.assign(**named)
-    # Without evaluations during training a run has one score: the one that is analysed.
-    end = "score" if group.study.curves is None else "final_score"
-    ends = runs.assign(score=runs[end]).drop(columns="model")
     bare = group.study.complete_curves()
     curves = None if bare is None else bare.assign(**named)
+    tested = group.study.score == "test"
+    # Curves are those of the validation set. Without them a best score stands for all evaluations.
+    ends = runs.assign(score=runs["score" if tested else "final_score"]).drop(columns="model")
+    kept = curves
+    if tested:
+        kept = None
+    elif curves is None and (runs["best_score"] != runs["final_score"]).any():
+        kept = runs[["run", "task", "recipe"]].assign(fraction=1.0, score=runs["best_score"])
 
     def best_of_n(curves: pd.DataFrame | None) -> pd.DataFrame:
         exact = len(runs) <= LARGEST_EXACT_BAND
@@ -220,7 +226,7 @@ def _of_curves(
             effective=lambda part: mean_interval(part).effective,
         )
 
-    group.attempt("expected_max", lambda: best_of_n(curves))
+    group.attempt("expected_max", lambda: best_of_n(kept))
     if "expected_max" in group.missing:
         # Curves of some runs only: the score at the end can still be used.
         group.attempt("expected_max", lambda: best_of_n(None))
@@ -267,7 +273,7 @@ def _of_curves(
 
 
 def _of_choosing(group: GroupResults, generator: np.random.Generator) -> None:
-    if "test_score" not in group.runs:
+    if group.study.score == "test" or not has_test_scores(group.runs):
         return
     runs = group.runs.assign(recipe=recipe_name(group))
     lower = not group.up

@@ -166,6 +166,16 @@ class GroupFigure(abc.ABC):
             yield Missing(reason, group.label)
 
 
+VALIDATED = (
+    "Scores over training are those of the validation set, although the report is on test scores."
+)
+
+
+def over_training(report_score: str, text: str = "") -> str:
+    """A lead on scores over training, which says that they are validation scores."""
+    return f"{text} {VALIDATED}".strip() if report_score == "test" else text
+
+
 def drawn(
     stem: str,
     heading: str,

@@ -130,4 +130,8 @@ class Outline:
 def fill_sections(contents: tuple[Outline, ...], report: ReportResults) -> list[Section]:
     """All sections of the report that have something to show."""
     filled = [(outline, outline.fill(report)) for outline in contents]
-    return [section for outline, section in filled if section.panels or not outline.optional]
+    return [
+        section
+        for outline, section in filled
+        if section.panels or (not outline.optional and (section.tables or section.notes))
+    ]

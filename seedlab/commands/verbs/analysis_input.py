@@ -17,7 +17,7 @@ from seedlab.commands.verbs.verb import add_studies
 from seedlab.errors import SeedlabError
 
 if TYPE_CHECKING:
-    from analysis.data.study import Study
+    from analysis.data.study import Score, Study
 
 
 def add_table(parser: argparse.ArgumentParser) -> None:
@@ -38,9 +38,10 @@ def add_table(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--score",
-        choices=("best", "final"),
-        help="the score of a run: its best after step 0, or its last. A table has it in the columns "
-        "best_score and final_score. Default: best for studies, the column of scores for tables",
+        choices=("best", "final", "test"),
+        default="best",
+        help="score that is analysed: a run's best evaluation, its last one, or that on the test "
+        "set; default %(default)s",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of all resampling; default %(default)s"
@@ -92,10 +93,10 @@ def read_input(names: list[str], options: argparse.Namespace) -> Study | None:
                 f"{flag} belongs to --table; a study records its metric, direction and majority "
                 "value. Leave it out."
             )
-    return concat_studies([_read(name, options.studies, options.score or "best") for name in names])
+    return concat_studies([_read(name, options.studies, options.score) for name in names])
 
 
-def _read(name: str, studies: str, score: str) -> Study:
+def _read(name: str, studies: str, score: Score) -> Study:
     from analysis.data.exported import read_study
     from seedlab.store.study import find_study
     from seedlab.store.tables.export import export
