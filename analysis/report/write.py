@@ -214,9 +214,9 @@ def _write_figures(sections: Sequence[Section], folder: Path, mapped: Mapper) ->
 def _subtitle(study: Study, source: str) -> str:
     runs = study.runs
     failed = int((runs["failed"] & runs["complete"]).sum())
-    names = {"best": "best scores", "final": "last scores", "test": "test scores"}
+    which = {"best": "", "final": "last scores of ", "test": "test scores of "}
     parts = [
-        f"{names[study.score]} of {count(len(runs), 'run')}",
+        f"{which[study.score]}{count(len(runs), 'run')}",
         count(runs["task"].nunique(), "task"),
         count(runs["recipe"].nunique(), "recipe"),
     ]

@@ -28,7 +28,7 @@ def test_report_on_a_table(table, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("asked", "mean"),
-    [([], "0.700"), (["--score", "final"], "0.600"), (["--score", "best"], "0.800")],
+    [([], "0.800"), (["--score", "final"], "0.600"), (["--score", "best"], "0.800")],
 )
 def test_the_score_of_a_table_is_chosen(asked, mean, tmp_path, capsys):
     path = tmp_path / "scores.csv"
@@ -37,6 +37,15 @@ def test_the_score_of_a_table_is_chosen(asked, mean, tmp_path, capsys):
     )
     assert cli.main(["plan", "--table", str(path), "--width", "0.05", *asked]) == 0
     assert f"score {mean} on average" in capsys.readouterr().out
+
+
+def test_test_scores_need_test_scores(table, tmp_path, capsys):
+    arguments = ["--table", str(table), "--score", "test"]
+    assert cli.main(["plan", *arguments, "--width", "0.05"]) == 2
+    assert cli.main(["report", *arguments, "--out", str(tmp_path / "out")]) == 2
+    refused = capsys.readouterr().err
+    assert refused.count("train with task.dev_split=halved, or with task.test_file=FILE") == 2
+    assert not (tmp_path / "out").exists()
 
 
 def test_plan_on_a_long_table(tmp_path, capsys):

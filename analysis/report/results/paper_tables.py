@@ -14,6 +14,13 @@ from analysis.formatting import number, percent
 from analysis.report.results.group_results import GroupResults
 
 SHOWN_N = (1, 5, 10, 20, 50)
+SCORES = {
+    "best": "",
+    "final": "Scores are those of the last evaluation.",
+    "test": "Scores are those of the test set.",
+}
+OF_VALIDATION = ("failure_rates", "choosing")
+"""Tables about the validation set whichever scores are analysed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +85,14 @@ def paper_tables(
         table = tables.get(f"comparison_{by}")
         if table is not None and not table.empty:
             made.append(_comparison(table, by))
-    return [table for table in made if table is not None and len(table.frame)]
+    note = SCORES[groups[0].study.score] if groups else ""
+    return [
+        dataclasses.replace(table, caption=f"{table.caption} {note}".strip())
+        if table.name not in OF_VALIDATION
+        else table
+        for table in made
+        if len(table.frame)
+    ]
 
 
 def write_paper_tables(tables: Sequence[PaperTable], folder: Path) -> None:

@@ -247,3 +247,15 @@ def test_bad_values_are_refused_by_row(tmp_path, table, change, message):
     frames[table] = frames[table].assign(**change)
     with pytest.raises(TableError, match=message):
         read_study(export(tmp_path, frames))
+
+
+def test_test_scores_of_an_exported_study(tmp_path):
+    frames = tables()
+    with pytest.raises(TableError, match=r"no run .* has a test score.*task.dev_split=halved"):
+        read_study(export(tmp_path, frames), score="test")
+    frames["runs"]["test_score"] = [0.65, None, 0.5, None]
+    study = read_study(export(tmp_path, frames), score="test")
+    assert study.runs.set_index("run")["score"].dropna().to_dict() == {"a": 0.65, "c": 0.5}
+    assert study.untested["run"].tolist() == ["b"]
+    # Curves stay those of the validation set.
+    assert study.curves.loc[study.curves["run"] == "a", "score"].tolist() == [0.8, 0.7]

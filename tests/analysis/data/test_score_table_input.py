@@ -6,7 +6,7 @@ import pytest
 
 from analysis.data.score_table import read_table
 from analysis.data.study import concat_studies
-from analysis.errors import TableError
+from analysis.errors import OptionError, TableError
 from analysis.table_file import read_frame
 
 
@@ -212,6 +212,85 @@ def test_metric_column_selects_and_metric_name_finds_the_score():
         read_table(frame, metric="mcc")
     named = rows().rename(columns={"score": "mcc"})
     assert read_table(named, metric="mcc").runs["score"].tolist() == [0.5, 0.7, 0.6, 0.65]
+
+
+def three_scores(**columns):
+    return rows(
+        score=[0.51, 0.61, 0.55, 0.6],
+        best_score=[0.6, 0.7, 0.65, 0.7],
+        final_score=[0.5, 0.6, 0.55, 0.6],
+        test_score=[0.4, 0.5, 0.45, 0.5],
+        **columns,
+    )
+
+
+@pytest.mark.parametrize("score", ["best", "final", "test"])
+def test_the_score_that_is_analysed_is_selected(score):
+    frame = three_scores()
+    study = read_table(frame, score=score)
+    assert study.runs["score"].tolist() == frame[f"{score}_score"].tolist()
+    assert study.runs["final_score"].tolist() == frame["final_score"].tolist()
+    assert (study.score, study.untested is None or study.untested.empty) == (score, True)
+    assert study.subset(task="rte").score == score
+    bare = frame.drop(columns="score")
+    assert read_table(bare, score=score).runs["score"].tolist() == study.runs["score"].tolist()
+
+
+@pytest.mark.parametrize("score", ["best", "final"])
+def test_the_column_score_serves_where_the_selected_one_is_missing(score):
+    frame = three_scores().drop(columns=["best_score", "final_score"])
+    assert read_table(frame, score=score).runs["score"].tolist() == frame["score"].tolist()
+
+
+def test_a_long_table_has_its_evaluations_and_one_test_score_per_run():
+    frame = long_rows()
+    frame["test_score"] = [None] * 4 + [0.45, 0.65, 0.55, 0.6]
+    scores = {name: read_table(frame, score=name) for name in ("best", "final", "test")}
+    assert scores["best"].runs["score"].tolist() == [0.6, 0.7, 0.6, 0.65]
+    assert scores["final"].runs["score"].tolist() == [0.5, 0.7, 0.6, 0.65]
+    assert scores["test"].runs["score"].tolist() == [0.45, 0.65, 0.55, 0.6]
+    assert len(scores["test"].curves) == len(frame)
+    frame.loc[0, "test_score"] = 0.44
+    with pytest.raises(TableError, match=r"row 5, column 'test_score': differs from the earlier"):
+        read_table(frame)
+
+
+def test_runs_without_a_test_score_are_set_aside():
+    frame = three_scores(status=["finished"] * 3 + ["stopped"]).assign(run=list("abcd"))
+    frame.loc[[1, 3], "test_score"] = None
+    study = read_table(frame, score="test")
+    # A stopped run is in no estimate anyway.
+    assert study.runs["run"].tolist() == ["a", "c", "d"]
+    assert study.untested["run"].tolist() == ["b"]
+    both = concat_studies([study, read_table(three_scores(recipe="r"), score="test")])
+    assert (both.score, both.untested["run"].tolist()) == ("test", ["b"])
+    with pytest.raises(TableError, match="several kinds of scores: best, test; allowed is one"):
+        concat_studies([study, read_table(three_scores(recipe="r"))])
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"test_score": [0.4, np.inf, 0.4, 0.4]}, r"row 2, column 'test_score': inf is not finite"),
+        ({"test_score": [0.4, "high", 0.4, 0.4]}, r"row 2, column 'test_score': 'high' is not a n"),
+        ({"test_score": [0.4, 1e101, 0.4, 0.4]}, r"row 2, column 'test_score': 1e\+101 is too la"),
+        ({"test_score": [40, 50, 45, 50]}, r"rte, default: .* fractions beside percentages"),
+        ({"test_score": [None] * 4}, r"no run .* has a test score.*task.dev_split=halved"),
+        (
+            {"test_score": [None, None, None, 0.5], "status": ["finished"] * 3 + ["stopped"]},
+            "no run",
+        ),
+        ({}, r"the table: no run .* task.test_file=FILE .* the column 'test_score'"),
+    ],
+)
+def test_test_scores_that_can_not_be_analysed(columns, message):
+    with pytest.raises(TableError, match=message):
+        read_table(rows(**columns), score="test")
+
+
+def test_an_unknown_score_is_refused():
+    with pytest.raises(OptionError, match="score is 'last'; allowed: 'best', 'final', 'test'"):
+        read_table(rows(), score="last")
 
 
 REFUSALS = [

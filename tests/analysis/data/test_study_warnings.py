@@ -105,3 +105,18 @@ def test_findings_do_not_depend_on_results(change):
     table = frame(3, 4)
     other = table.sample(frac=1, random_state=1) if change == "rows" else table.assign(score=0.6)
     assert rules(read(table)) == rules(read(other)) == ["few levels", "few levels"]
+
+
+def test_runs_without_a_test_score_are_counted():
+    tested = frame().assign(test_score=0.5)
+    tested.loc[0:2, "test_score"] = None
+    first, second = study_warnings(read_table(tested, majority=0.506, score="test"))[-2:]
+    assert first.rule == "test scores"
+    assert "early stopping, final scores beside training losses, and pred" in first.message
+    assert second.message == (
+        "on t, default (unspecified): 3 of 100 runs have no test score (2 failed). Without failed runs "
+        "the scores look too good; give their scores. They are left out of all estimates."
+    )
+    (only,) = [w for w in study_warnings(read(tested)) if w.rule == "no test score"]
+    assert only.message.endswith("no test score. They are left out of the price of choosing.")
+    assert "no test score" not in rules(read(tested.assign(test_score=None)))

@@ -1,0 +1,102 @@
+"""A report on test scores, and test scores in a report on validation scores."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.data.score_table import read_table
+from analysis.data.study import Score
+from analysis.planning.answers import Questions, plan_answers
+from analysis.report.contents import CONTENTS
+from analysis.report.facts import answer_facts
+from analysis.report.results.group_results import GroupResults, analyse_group
+from analysis.report.results.paper_tables import paper_tables
+from analysis.report.results.report_results import ReportResults
+from analysis.report.sections.section import Section, fill_sections
+from tests.suites.made_studies import MAJORITY, long_table
+
+SHOWN = ("scores", "grids", "choosing", "early-stopping")
+
+
+def table() -> pd.DataFrame:
+    made = long_table(a=3, b=3, evaluations=3)
+    runs = made["run"].drop_duplicates()
+    test = pd.Series(np.linspace(0.6, 0.7, len(runs)), index=runs)
+    return made.assign(test_score=made["run"].map(test))
+
+
+def filled(score: Score) -> tuple[dict[str, Section], GroupResults]:
+    study = read_table(table(), metric="accuracy", majority=MAJORITY, score=score)
+    ((key, part),) = study.groups()
+    group = analyse_group(key, "rte", "rte", part, np.random.SeedSequence(0))
+    outlines = tuple(outline for outline in CONTENTS if outline.anchor in SHOWN)
+    sections = fill_sections(outlines, ReportResults(study, [group]))
+    return {section.anchor: section for section in sections}, group
+
+
+def test_test_scores_stand_beside_validation_scores() -> None:
+    sections, _ = filled("best")
+    stems = [panel.stem for panel in sections["scores"].panels]
+    assert stems[:2] == ["scores-rte", "test-scores-rte"]
+    dev, test = (json.dumps(panel.spec) for panel in sections["scores"].panels[:2])
+    assert "accuracy on the test set" in test
+    assert "accuracy on the test set" not in dev
+    # The majority classifier is that of the validation set.
+    assert "majority 0.527" in dev
+    assert "majority" not in test
+    assert "rte: 9 runs, on average 0.650 on the test set" in sections["scores"].panels[1].caption
+    assert len(sections["choosing"].panels) == 1
+    assert "although" not in sections["grids"].lead + sections["early-stopping"].lead
+
+
+def test_a_report_on_test_scores_says_what_is_about_the_validation_set() -> None:
+    sections, group = filled("test")
+    assert [p.stem for p in sections["scores"].panels] == ["scores-rte", "failures"]
+    assert "noise floor in the tables is that of the validation set" in sections["scores"].lead
+    for anchor in ("grids", "early-stopping"):
+        assert "Scores over training are those of the validation set" in sections[anchor].lead
+    assert not sections["choosing"].panels
+    assert sections["choosing"].missing == [
+        "rte: the price of choosing sets the validation score of a chosen run beside its test score, "
+        "but the report is on test scores. Choose by the validation score: --score best or --score "
+        "final."
+    ]
+    facts = answer_facts(group)
+    assert (facts["score"], facts["mean"]) == ("test", pytest.approx(0.65))
+    best = group.tables["expected_max"]
+    assert set(best["schedule"]) == {"final"}
+    assert best["unbiased"].iloc[-1] == pytest.approx(0.7)
+    captions = {paper.name: paper.caption for paper in paper_tables([group], {})}
+    assert captions["means"].endswith("Scores are those of the test set.")
+    assert "test set" not in captions["failure_rates"]
+
+
+def test_without_test_scores_there_is_no_word_about_choosing() -> None:
+    study = read_table(table().drop(columns="test_score"), metric="accuracy", majority=MAJORITY)
+    ((key, part),) = study.groups()
+    group = GroupResults(key, "rte", "rte", part)
+    outlines = tuple(outline for outline in CONTENTS if outline.anchor == "choosing")
+    assert fill_sections(outlines, ReportResults(study, [group])) == []
+
+
+def test_a_plan_on_test_scores_spends_the_budget_by_validation_scores() -> None:
+    study = read_table(table(), metric="accuracy", score="test")
+    pilot, budget = plan_answers(Questions(budget=3), study)
+    assert pilot.startswith("pilot of 9 runs, accuracy on the test set 0.65")
+    assert budget.startswith("by validation scores, a budget of 3 full trainings")
+
+
+def test_the_best_scores_of_a_table_without_curves_are_the_richest_schedule() -> None:
+    """Each run's best score is the best of its evaluations, so the best of n knows it too."""
+    runs = table().drop_duplicates("run").drop(columns=["fraction", "epoch"])
+    runs = runs.assign(best_score=0.8, final_score=runs["score"])
+    study = read_table(runs, metric="accuracy", majority=MAJORITY)
+    ((key, part),) = study.groups()
+    group = analyse_group(key, "rte", "rte", part, np.random.SeedSequence(0))
+    best = group.tables["expected_max"].set_index(["schedule", "n"])["unbiased"]
+    assert best["every", 1] == pytest.approx(0.8)
+    assert best["final", 1] == pytest.approx(runs["score"].mean())
