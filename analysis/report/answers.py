@@ -271,13 +271,17 @@ def overview(all_facts: list[dict[str, object]], labels: list[str]) -> pd.DataFr
 def _selected_text(study: Study) -> list[str]:
     """The best run so far, and the scores at the last common evaluation."""
     sentences = [selection_text(study)]
-    runs = study.runs
+    # A stopped run has no test score.
+    runs = study.runs.dropna(subset=["score"]).reset_index(drop=True)
+    if runs.empty:
+        return sentences
     up = bool(runs["higher_is_better"].iloc[0])
     scores = runs["score"].astype("float64")
     d = digits_for(spread(scores))
+    kind = "started" if len(runs) == len(study.runs) else "scored"
     best = row_dict(runs, int((scores if up else -scores).to_numpy().argmax()))
     sentences.append(
-        f"The best of all {len(runs)} started runs has {best['metric']} {number(best['score'], d)} "
+        f"The best of all {len(runs)} {kind} runs has {best['metric']} {number(best['score'], d)} "
         f"(init {best['init_seed']}, order {best['order_seed']}): one draw from this policy."
     )
     table = at_the_decision(study)

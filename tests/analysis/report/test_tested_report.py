@@ -11,6 +11,7 @@ import pytest
 from analysis.data.score_table import read_table
 from analysis.data.study import Score
 from analysis.planning.answers import Questions, plan_answers
+from analysis.report.answers import answer_text
 from analysis.report.contents import CONTENTS
 from analysis.report.facts import answer_facts
 from analysis.report.results.group_results import GroupResults, analyse_group
@@ -100,3 +101,13 @@ def test_the_best_scores_of_a_table_without_curves_are_the_richest_schedule() ->
     best = group.tables["expected_max"].set_index(["schedule", "n"])["unbiased"]
     assert best["every", 1] == pytest.approx(0.8)
     assert best["final", 1] == pytest.approx(runs["score"].mean())
+
+
+def test_stopped_runs_without_a_test_score_are_never_the_best() -> None:
+    runs = table().assign(status=lambda t: np.where(t["run"] == "0-0", "stopped", "finished"))
+    runs.loc[runs["run"] == "0-0", "test_score"] = np.nan
+    study = read_table(runs, metric="accuracy", majority=MAJORITY, score="test")
+    ((key, part),) = study.groups()
+    group = GroupResults(key, "rte", "rte", part)
+    text = answer_text(group, answer_facts(group))
+    assert text[1].startswith("The best of all 8 scored runs has accuracy 0.700 (init 2, order 2)")
