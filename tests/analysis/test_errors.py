@@ -43,7 +43,7 @@ def test_only_refusals_and_argument_errors_are_raised():
         (
             lambda: analysis.read_table(pd.DataFrame({"task": ["t"]})),
             TableError,
-            "the column 'init_seed' is missing",
+            "there is no column of seeds",
         ),
         (lambda: plan_answers(Questions(width=-1.0, sd=1.0)), OptionError, r"width is -1\.0"),
         (
