@@ -129,31 +129,6 @@ def test_a_single_seed_is_both_seeds():
     assert runs["init_seed"].tolist() == runs["order_seed"].tolist() == [13, 42]
 
 
-def test_the_score_that_is_asked_for_is_analysed():
-    frame = pd.DataFrame(
-        {
-            "task": "rte",
-            "seed": [13, 42],
-            "score": [0.6, 0.7],
-            "best_score": [0.8, 0.9],
-            "final_score": [0.5, 0.4],
-        }
-    )
-    asked = {score: read_table(frame, score=score).runs for score in (None, "best", "final")}
-    assert {score: runs["score"].tolist() for score, runs in asked.items()} == {
-        None: [0.6, 0.7],
-        "best": [0.8, 0.9],
-        "final": [0.5, 0.4],
-    }
-    bare = read_table(frame[["task", "seed", "score"]], score="final").runs
-    assert bare["score"].tolist() == [0.6, 0.7]
-    long = pd.DataFrame(
-        {"task": "rte", "seed": 13, "fraction": [0.0, 0.5, 1.0], "score": [0.9, 0.8, 0.7]}
-    )
-    assert read_table(long, score="best").runs["score"].tolist() == [0.8]
-    assert read_table(long, score="final").runs["score"].tolist() == [0.7]
-
-
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
