@@ -111,7 +111,7 @@ def rate_interval(
     """
     n, rate = len(runs), float(runs[column].mean())
     found = mean_interval(runs, column)
-    if not found.error > 0:
+    if not found.error > 0 or found.design in ("independent", "one shared seed"):
         return float(n), *wilson_interval(rate * n, n, level=level)
     effective = min(max(rate * (1 - rate) / found.error**2, 1.0), float(n))
     return effective, *wilson_interval(rate * effective, effective, level=level, df=found.df)

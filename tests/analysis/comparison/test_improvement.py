@@ -137,3 +137,11 @@ def test_failure_rates_of_groups():
     assert table["judged"].all()
     unknown = failure_rates(read_table(frame.iloc[4:].drop(columns="failed")))
     assert not unknown["judged"].any()
+
+
+def test_runs_that_share_no_seed_have_wilsons_interval():
+    scores = [0.4, 0.6, 0.7, 0.8, 0.9]
+    frame = pd.DataFrame({"task": "t", "seed": range(5), "score": scores})
+    row = failure_rates(read_table(frame, majority=0.5)).iloc[0]
+    assert (row["lower"], row["upper"]) == pytest.approx(wilson_interval(1, 5))
+    assert row["n_effective"] == 5
