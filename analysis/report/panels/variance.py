@@ -35,7 +35,7 @@ class VarianceShares(GroupFigure):
         reason = group.missing.get("variance") or group.missing.get("all", "")
         if table is not None:
             reason = str(table["note"].iloc[0])
-        return f"no variance shares; {reason}"
+        return f"no variance shares with intervals; {reason}"
 
     def caption(self, group: GroupResults) -> str:
         """The effect of leaving out failed runs, and the spread with one seed fixed."""
@@ -87,11 +87,11 @@ class ExtremeSeeds(GroupFigure):
 
 
 def _shares(group: GroupResults) -> pd.DataFrame | None:
-    """Rows with a known share; those without failed runs only where a run failed."""
+    """Rows with a share and its interval; those without failed runs only where a run failed."""
     table = group.table("variance")
     if table is None:
         return None
-    shares = table.dropna(subset="share")
+    shares = table.dropna(subset=["share", "share_lower"])
     if group.runs["failed"].any():
         return shares
     return shares.loc[shares["subset"] == "all runs"]

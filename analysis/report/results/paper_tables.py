@@ -173,7 +173,7 @@ def _shares(groups: list[GroupResults]) -> PaperTable:
     def cells(group: GroupResults) -> dict[str, str] | None:
         table = group.tables["variance"]
         table = table.loc[table["subset"] == "all runs"]
-        if table["share"].isna().all():
+        if table["share_lower"].isna().all():
             return None
         found = {"grid": f"{int(table['n_init'].iloc[0])} x {int(table['n_order'].iloc[0])}"}
         for row in table.to_dict("records"):

@@ -203,7 +203,7 @@ def test_seeds_that_move_together_have_no_grid_and_every_other_result():
         ((GridHeatmap(),), f"t: no heat map; {TOGETHER}"),
         (
             (VarianceShares(), SeedRanking(), ExtremeSeeds()),
-            f"t: no variance shares; {TOGETHER}",
+            f"t: no variance shares with intervals; {TOGETHER}",
         ),
     ):
         section = Outline("x", "x", "", parts).fill(report)
