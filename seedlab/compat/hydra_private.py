@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hydra._internal import hydra as hydra_command
+from hydra._internal import hydra as _hydra_command
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
@@ -118,9 +118,9 @@ def checked_composition(checks: CompositionChecks) -> Iterator[None]:
     that, and then it raises them.
     """
     # Hydra makes its loader under this name and offers no other place for one.
-    before = getattr(hydra_command, _LOADER)
-    setattr(hydra_command, _LOADER, functools.partial(_CheckedLoader, checks))
+    before = getattr(_hydra_command, _LOADER)
+    setattr(_hydra_command, _LOADER, functools.partial(_CheckedLoader, checks))
     try:
         yield
     finally:
-        setattr(hydra_command, _LOADER, before)
+        setattr(_hydra_command, _LOADER, before)

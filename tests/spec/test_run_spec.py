@@ -18,6 +18,7 @@ PLACES = {
     ("task", "train_file"),
     ("task", "dev_file"),
     ("task", "test_file"),
+    ("task", "allow_unknown_tokens"),
     ("model", "name"),
     ("model", "path"),
     ("model", "allow_pickle"),
