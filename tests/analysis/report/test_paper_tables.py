@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.comparison.mean_difference import primary_test
-from analysis.report.results.paper_tables import PaperTable
-from analysis.report.write import write_report
+from analysis.report.results.group_results import analyse_group
+from analysis.report.results.paper_tables import PaperTable, paper_tables, write_paper_tables
+from analysis.report.results.tables import report_tables, write_tables
 from tests.suites.made_studies import curved
 
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    write_report(curved(a=3, b=3, recipes=("a_b", "b|c")), folder)
-    return folder / "tables"
+    groups = [
+        analyse_group(key, key.recipe, key.recipe, part, np.random.SeedSequence(0))
+        for key, part in curved(a=3, b=3, recipes=("a_b", "b|c")).groups()
+    ]
+    made = report_tables(groups)
+    write_tables(made, folder)
+    write_paper_tables(paper_tables(groups, made), folder)
+    return folder
 
 
 def rows(path: Path) -> pd.DataFrame:
