@@ -180,7 +180,7 @@ def profile_over_steps(
         **({} if domain is None else {"domain": list(domain)}),
     )
     ends = domain or (float(shown["median"].min()), float(shown["median"].max()))
-    axis = alt.Axis(format="~g", values=log_ticks(*ends)) if log else alt.Axis(format="~g")
+    axis = alt.Axis(format="~g", values=log_ticks(*ends)) if log else alt.Axis()
     encoded = {
         "x": alt.X("step:Q", title="step", scale=alt.Scale(nice=False)),
         "y": alt.Y("median:Q", title=quantity, scale=scale, axis=axis),
