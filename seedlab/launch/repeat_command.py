@@ -24,7 +24,7 @@ def given(arguments: Sequence[str]) -> Iterator[None]:
     arguments : sequence of str
         The verb and the words after it.
     """
-    token = _given.set((*_program(), *arguments))
+    token = _given.set((*program(), *arguments))
     try:
         yield
     finally:
@@ -39,7 +39,7 @@ def command() -> str:
     return shlex.join(_given.get() or sys.orig_argv)
 
 
-def _program() -> list[str]:
+def program() -> list[str]:
     """Return the program: ``seedlab`` where a shell finds it by that name, or its path."""
     start = Path(sys.argv[0])
     if start.name == "__main__.py":

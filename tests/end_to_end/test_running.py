@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +39,15 @@ def test_a_job_in_a_folder_of_its_own_keeps_its_result_in_the_study(place: Path)
 
 
 def test_the_demo_finds_its_study_in_the_chosen_folder(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And names the next commands as this one was called."""
+    monkeypatch.setattr(sys, "argv", ["some/bin/seedlab", "demo"])
     tiny = ["study=shown", "studies_dir=other", *SMALL, "seed.init=0", "seed.order=0"]
     assert main(["demo", *tiny]) == 0
     out = capsys.readouterr().out
     assert "The study is in other/shown" in out
-    assert "seedlab status other/shown" in out
+    assert "\n  some/bin/seedlab status other/shown --grid final " in out
 
 
 def test_status_counts_the_cells(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _demo(options: argparse.Namespace) -> int:
     from seedlab.commands.study.score_table import score_grid
+    from seedlab.launch.repeat_command import program
     from seedlab.store.chosen import scored_runs
     from seedlab.store.study import find_study
 
@@ -34,11 +35,18 @@ def _demo(options: argparse.Namespace) -> int:
     more = max((run.record.seeds["init"] for run in runs), default=0) + 4
     print(f"\n{score_grid(runs)}")
     print(f"\nThe study is in {study.folder}. Next:")
-    print(f"  seedlab status {shown} --grid final    scores and times, the table of final scores")
-    print(f"  seedlab report {shown} --out report    figures, tables, report/report.html")
-    print(f"  seedlab export {shown}                 tidy tables (CSV)")
-    print(f"  seedlab run {again} 'seed.init=range(0,{more})'   three more init seeds")
-    print(f"  seedlab save {shown} best model/    the best run's model, for transformers")
+    # Whoever has no `seedlab` on the path can paste these lines as well.
+    called = shlex.join(program())
+    lines = (
+        (f"status {shown} --grid final", "scores and times, the table of final scores"),
+        (f"report {shown} --out report", "figures, tables, report/report.html"),
+        (f"export {shown}", "tidy tables (CSV)"),
+        (f"run {again} 'seed.init=range(0,{more})'", "three more init seeds"),
+        (f"save {shown} best model/", "the best run's model, for transformers"),
+    )
+    width = max(len(words) for words, _ in lines)
+    for words, purpose in lines:
+        print(f"  {called} {words:<{width}}  {purpose}")
     return code
 
 
