@@ -79,7 +79,8 @@ def plan_answers(questions: Questions, study: Study | None = None, *, seed: int 
     asked = (questions.width, questions.effect, questions.target, questions.budget)
     if all(value is None for value in asked):
         raise OptionError(
-            "there is nothing to plan; give a width, an effect, a target or a budget."
+            "there is nothing to plan; give a width (--width), an effect (--effect), a target "
+            "(--target) or a budget (--budget)."
         )
     if study is None:
         if questions.target is not None or questions.budget is not None:

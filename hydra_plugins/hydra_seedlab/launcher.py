@@ -16,41 +16,41 @@ from omegaconf import DictConfig
 
 @dataclass
 class SeedlabLauncherConf:
-    """Configuration of the launcher: ``hydra.launcher.*``.
+    """The launcher: worker processes, retries, progress.
 
     An executor with keys of its own extends this class and registers it as another launcher.
     """
 
     _target_: str = "hydra_plugins.hydra_seedlab.launcher.SeedlabLauncher"
 
-    # The executor: local (worker processes of this machine), or MODULE:CLASS of one outside
-    # seedlab (docs/extending.md).
     executor: str = "local"
+    """The executor: local (worker processes of this machine), or MODULE:CLASS of one outside
+    seedlab (docs/extending.md)."""
 
-    # Worker processes at a time. null: one per GPU; without GPUs the CPU cores divided by
-    # engine.threads.
     slots: int | None = None
+    """Worker processes at a time. null: one per GPU; without GPUs the CPU cores divided by
+    engine.threads."""
 
-    # GPUs to use, as CUDA_VISIBLE_DEVICES names them, one worker each. null: all that are
-    # visible; []: none.
     gpus: list[Any] | None = None
+    """GPUs to use, as CUDA_VISIBLE_DEVICES names them, one worker each. null: all that are
+    visible; []: none."""
 
-    # Further tries of a run whose worker dies (out of memory, a crash, a kill) while it trains
-    # that run alone. A pack whose worker dies is halved first.
     retries: int = 1
+    """Further tries of a run whose worker dies (out of memory, a crash, a kill) while it trains
+    that run alone. A pack whose worker dies is halved first."""
 
-    # Failures in a row that are alike (refusals, dead workers), with no result in between,
-    # after which the launch is given up. null: every run is tried.
     give_up_after: int | None = 3
+    """Failures in a row that are alike (refusals, dead workers), with no result in between,
+    after which the launch is given up. null: every run is tried."""
 
-    # Longest time in seconds until a worker is ready for its first pack.
     start_timeout: float = 300.0
+    """Longest time in seconds until a worker is ready for its first pack."""
 
-    # auto (live on a terminal, otherwise lines), live, lines or none.
     progress: str = "auto"
+    """auto (live on a terminal, otherwise lines), live, lines or none."""
 
-    # Longest time in seconds between two status lines where there is no terminal.
     heartbeat: float = 60.0
+    """Longest time in seconds between two status lines where there is no terminal."""
 
 
 ConfigStore.instance().store(

@@ -15,60 +15,60 @@ from omegaconf import DictConfig, OmegaConf
 
 @dataclass
 class SeedlabSearchConf:
-    """Configuration of the search: ``hydra.sweeper.*``."""
+    """The search that ``hydra/sweeper=seedlab_optuna`` chooses: Optuna proposes, seeds are replicates."""
 
     _target_: str = "hydra_plugins.hydra_seedlab.search.SeedlabSearch"
 
-    # Search spaces by configuration key, in Hydra's grammar: interval(0,0.2),
-    # tag(log,interval(1e-5,1e-3)), int(interval(1,8)), range(1,5), choice(a,b).
-    # Sweeps on the command line are added to them. Never a seed.
     params: dict[str, str] = field(default_factory=dict)
+    """Search spaces by configuration key, in Hydra's grammar: interval(0,0.2),
+    tag(log,interval(1e-5,1e-3)), int(interval(1,8)), range(1,5), choice(a,b). Sweeps on the
+    command line are added to them. Never a seed."""
 
-    # Settings that are tried. A larger number continues a finished search.
     trials: int = 20
+    """Settings that are tried. A larger number continues a finished search."""
 
-    # Settings that are trained side by side; the next ones are proposed when all of them
-    # are decided.
     trials_at_once: int = 5
+    """Settings that are trained side by side; the next ones are proposed when all of them are
+    decided."""
 
-    # Value of a setting: mean, median, "expected_best(N)", "quantile(Q)", failure_rate;
-    # or a list of two, for which the Pareto front is sought.
     objective: Any = "mean"
+    """Value of a setting: mean, median, "expected_best(N)", "quantile(Q)", failure_rate; or a
+    list of two, for which the Pareto front is sought."""
 
-    # Direction of the score: maximize or minimize. null: the metric's own for seedlab's
-    # tasks, maximize for other applications.
     direction: str | None = None
+    """Direction of the score: maximize or minimize. null: the metric's own for seedlab's tasks,
+    maximize for other applications."""
 
-    # Replicates of a setting at most: replicate r has the seeds init=r and order=r.
     seeds: int = 10
+    """Replicates of a setting at most: replicate r has the seeds init=r and order=r."""
 
-    # Replicates between two decisions.
     seeds_per_round: int = 2
+    """Replicates between two decisions."""
 
-    # Rule that drops settings between rounds: sequential (for each
-    # setting at most alpha wrong over the whole search), wilcoxon (Optuna's WilcoxonPruner with the
-    # uncorrected level alpha at every round) or none. Only settings under the
-    # objectives mean and failure_rate are dropped early: these are means of a number per run.
     pruner: str = "sequential"
+    """Rule that drops settings between rounds: sequential (for each setting at most alpha wrong
+    over the whole search), wilcoxon (Optuna's WilcoxonPruner with the uncorrected level alpha
+    at every round) or none. Only settings under the objectives mean and failure_rate are
+    dropped early: these are means of a number per run."""
 
-    # Chance that the search drops a given setting although no other is better.
     alpha: float = 0.1
+    """Chance that the search drops a given setting although no other is better."""
 
-    # Test of the sequential pruner: t or signed_rank. null: t for mean, signed_rank for
-    # failure_rate.
     statistic: str | None = None
+    """Test of the sequential pruner: t or signed_rank. null: t for mean, signed_rank for
+    failure_rate."""
 
-    # sqlite or journal (a file in the study's folder), or the URL of a database.
     storage: str = "sqlite"
+    """sqlite or journal (a file in the study's folder), or the URL of a database."""
 
-    # Name of the study in the storage; null: the name of the study's folder.
     study_name: str | None = None
+    """Name of the study in the storage; null: the name of the study's folder."""
 
-    # Seed of the proposals. Proposal n depends on it, on n and on the trials before.
     sampler_seed: int = 0
+    """Seed of the proposals. Proposal n depends on it, on n and on the trials before."""
 
-    # Trials that are drawn at random before the sampler (Optuna's TPE) learns from them.
     startup_trials: int = 10
+    """Trials that are drawn at random before the sampler (Optuna's TPE) learns from them."""
 
 
 ConfigStore.instance().store(

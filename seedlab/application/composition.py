@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -14,6 +15,8 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from seedlab.application.trust import check_foreign, is_installed
 from seedlab.config.experiments import GROUP
 from seedlab.config.study_name import check_job_name, check_study_name
+from seedlab.errors import SeedlabError
+from seedlab.store.study import is_study
 from seedlab.store.writable import check_studies
 
 
@@ -22,7 +25,8 @@ class Composition:
 
     Hydra writes files before a run's settings are read. So names that become folders are checked
     here, and the files of a dry run go to a temporary folder, which is removed at the end of the
-    ``with`` block.
+    ``with`` block. Where the block ends with a refusal, Hydra's files of a study that never began
+    are removed too.
 
     Parameters
     ----------
@@ -36,13 +40,16 @@ class Composition:
         self._trust = trust
         self._only_asks = only_asks
         self._scratch: str | None = None
+        self._new_study: Path | None = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
+        if self._new_study is not None and kind is not None and issubclass(kind, SeedlabError):
+            _remove_unbegun(self._new_study)
 
     def check_file(self, root: str, name: str, config: Container) -> None:
         """Refuse what a foreign file may not set; see `seedlab.application.trust`."""
@@ -62,6 +69,8 @@ class Composition:
             self._redirect(config)
         elif studies is not None:
             check_studies(Path(studies), study)
+            if study is not None and not (Path(studies) / study).exists():
+                self._new_study = Path(studies) / study
 
     def _redirect(self, config: DictConfig) -> None:
         """Have Hydra write the files of a dry run to a temporary folder."""
@@ -69,6 +78,16 @@ class Composition:
             self._scratch = tempfile.mkdtemp(prefix="seedlab-dry-")
         config.hydra.run.dir = self._scratch
         config.hydra.sweep.dir = self._scratch
+
+
+def _remove_unbegun(study: Path) -> None:
+    """Remove the files that Hydra wrote for a study, unless runs were planned."""
+    if not is_study(study):
+        shutil.rmtree(study / "jobs", ignore_errors=True)
+        (study / "multirun.yaml").unlink(missing_ok=True)
+        with suppress(OSError):  # Somebody else's files keep their folder.
+            study.rmdir()
+            study.parent.rmdir()
 
 
 def _text(config: DictConfig, key: str) -> str | None:

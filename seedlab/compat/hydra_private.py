@@ -64,6 +64,30 @@ def file_source(provider: str, folder: str) -> ConfigSource:
     return FileConfigSource(provider, folder)
 
 
+@contextmanager
+def without_error_line(kinds: type[Exception]) -> Iterator[None]:
+    """Have Hydra raise errors of these classes without the line that it prints before.
+
+    ``JobReturn.return_value`` writes "Error executing job with overrides" to the standard error
+    before it raises the error of a failed job.
+    """
+    before: Any = vars(JobReturn)[_VALUE]
+
+    def value(returned: JobReturn) -> Any:
+        if returned.status == JobStatus.FAILED and isinstance(returned._return_value, kinds):
+            raise returned._return_value
+        return before.__get__(returned)
+
+    setattr(JobReturn, _VALUE, property(value, before.fset))
+    try:
+        yield
+    finally:
+        setattr(JobReturn, _VALUE, before)
+
+
+_VALUE = "return_value"
+
+
 class CompositionChecks(Protocol):
     """Checks of configurations; see `checked_composition`."""
 

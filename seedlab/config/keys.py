@@ -18,13 +18,31 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from omegaconf import OmegaConf
+
 from seedlab.allowed import Allowed, OneOf
 from seedlab.config.checks import allowed_values
 from seedlab.config.settings import SECTIONS
 from seedlab.fields import hints_of, section_in, types_in
 from seedlab.paths import conf_folder
 
-_TYPES = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+_TYPES = {
+    int: "whole number",
+    float: "number",
+    str: "text",
+    bool: "true or false",
+    list: "list",
+    tuple: "list",
+    dict: "mapping",
+    Any: "text or list",
+}
+_HYDRA = {
+    "hydra.launcher": "hydra/launcher/seedlab.yaml",
+    "hydra.sweeper": "hydra/sweeper/seedlab_optuna.yaml",
+}
+"""Sections of Hydra's own configuration and the places of our classes in its config store."""
 _GENERAL = {
     "study": ("name of the study; by default made of the names of task and model", "text"),
     "studies_dir": ("folder of all studies", "text"),
@@ -78,7 +96,15 @@ def key_sections(defaults: Mapping[str, Any]) -> list[KeySection]:
         Key(name, "TASK-MODEL" if name == "study" else _text(defaults[name]), *words)
         for name, words in _GENERAL.items()
     )
-    return [*found, KeySection("", "The study, and the command as a whole.", keys)]
+    found.append(KeySection("", "The study, and the command as a whole.", keys))
+    # Hydra registers our plugins' classes when it searches for plugins.
+    Plugins.instance()
+    for name, place in _HYDRA.items():
+        node = ConfigStore.instance().load(place).node
+        kind = typing.cast("type", OmegaConf.get_type(node))
+        values = typing.cast("dict[str, Any]", OmegaConf.to_container(node))
+        found += list(_sections(kind, name, values, limits))
+    return found
 
 
 def choices() -> dict[str, list[str]]:
@@ -101,7 +127,7 @@ def _sections(
             _allowed(hints[field], limits.get(f"{name}.{field}")),
         )
         for field in hints
-        if field not in nested
+        if field not in nested and not field.startswith("_")
     )
     purpose = " ".join(inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].split())
     if keys:
@@ -133,7 +159,7 @@ def field_meanings(kind: type) -> dict[str, str]:
 
 def _allowed(hint: Any, limit: Allowed | None) -> str:
     wanted = types_in(hint)[0]
-    text = "list" if typing.get_origin(wanted) is tuple else _TYPES[wanted]
+    text = _TYPES[typing.get_origin(wanted) or wanted]
     if isinstance(limit, OneOf):
         text = str(limit)
     elif limit is not None:
@@ -148,4 +174,6 @@ def _text(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
         return f"[{','.join(_text(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{_text(item)}' for key, item in value.items())}}}"
     return f"{value:g}" if isinstance(value, float) else str(value)

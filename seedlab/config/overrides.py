@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     - ``experiment=NAME`` and ``experiment=PATH.yaml`` become the choice of a study's file,
     - ``grid=AxB`` becomes A weight-init seeds x B data-order seeds,
     - without ``study=`` the study is named after the task and the model,
-    - an unknown key is refused with the nearest name.
+    - an unknown key is refused with the nearest name, and so is a key with two values in a row.
 
     Parameters
     ----------
@@ -45,6 +46,7 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     sweeps: dict[str, str] = {}
     swept: list[str] = []
     own_files = any("--config-dir" in a or a == "-cd" or "searchpath" in a for a in arguments)
+    _check_repeated(overrides)
     for line in overrides:
         key, _, value = line.partition("=")
         swept += [line] if _check_key(line, key, known).is_sweep_override() else []
@@ -119,6 +121,22 @@ def _parse(line: str) -> Override:
         return OverridesParser.create().parse_override(line)
     except HydraException as error:
         raise unreadable(line, str(error)) from error
+
+
+def _check_repeated(overrides: Sequence[str]) -> None:
+    """Refuse one key several times in a row, of which Hydra would take the last.
+
+    A shell makes it of ``seed.init={0..4}``. Elsewhere in a command a second value may be meant: a script
+    appends the words of its user.
+    """
+    for first, second in itertools.pairwise(overrides):
+        key, _, value = first.partition("=")
+        again, _, other = second.partition("=")
+        if key == again and value != other:
+            raise SeedlabError(
+                f"{key} is given twice in a row, as {value} and as {other}, and Hydra would take the last. "
+                f"Give it once; a sweep is -m {key}={value},{other}, and seeds 0 to 4 are 'range(0,5)'."
+            )
 
 
 def _check_key(line: str, key: str, known: list[str]) -> Override:

@@ -277,9 +277,9 @@ def find_study(
     """
     folder, root = Path(name_or_folder), Path(studies_dir)
     for candidate in (root / folder, folder):
-        if _is_study(candidate):
+        if is_study(candidate):
             return StudyFolder(candidate)
-    names = sorted(p.name for p in root.iterdir() if _is_study(p)) if root.is_dir() else []
+    names = sorted(p.name for p in root.iterdir() if is_study(p)) if root.is_dir() else []
     if folder.is_dir():
         problem = f"folder '{folder}' is no study (it has neither study.json nor runs/)"
     else:
@@ -293,5 +293,6 @@ def find_study(
     )
 
 
-def _is_study(folder: Path) -> bool:
+def is_study(folder: Path) -> bool:
+    """Return whether a folder holds a study: a plan, or runs."""
     return any((folder / name).exists() for name in ("study.json", "runs", "stopped"))

@@ -47,6 +47,27 @@ def test_a_run_has_its_files_in_the_study(place: Path) -> None:
     assert [path.name for path in place.iterdir()] == ["studies"]
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_refusal_leaves_nothing_of_a_study_that_never_began(place: Path, begun: bool) -> None:
+    study = place / "studies/s"
+
+    def refused() -> None:
+        with Composition(trust=False, only_asks=False) as checks:
+            checks.check_whole(composed())
+            (study / "jobs/x/.hydra").mkdir(parents=True)
+            (study / "multirun.yaml").touch()
+            if begun:
+                (study / "study.json").touch()
+            raise SeedlabError("no")
+
+    with pytest.raises(SeedlabError, match="no"):
+        refused()
+    left = sorted(str(path.relative_to(place)) for path in place.rglob("*"))
+    whole = ["studies", "studies/s", "studies/s/jobs", "studies/s/jobs/x"]
+    files = ["studies/s/jobs/x/.hydra", "studies/s/multirun.yaml", "studies/s/study.json"]
+    assert left == ([*whole, *files] if begun else [])
+
+
 def test_a_command_that_asks_needs_no_folder(place: Path) -> None:
     with Composition(trust=False, only_asks=True) as checks:
         checks.check_whole(composed())

@@ -49,6 +49,21 @@ def test_the_basic_sweeper_survives_a_search_for_plugins() -> None:
         assert done.returncode == 0, done.stderr.strip().splitlines()[-1]
 
 
+def test_chosen_errors_come_without_hydras_line(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = {
+        kind: hydra_private.make_return(["a=1"], JobStatus.FAILED, kind("x"))
+        for kind in (KeyError, ValueError)
+    }
+    with canary("hydra-core", "hydra_private.without_error_line"):
+        for kind in failed:
+            with hydra_private.without_error_line(KeyError), pytest.raises(kind):
+                failed[kind].return_value  # noqa: B018
+            assert ("Error executing job" in capsys.readouterr().err) == (kind is ValueError)
+        with pytest.raises(KeyError):
+            failed[KeyError].return_value  # noqa: B018
+        assert "Error executing job" in capsys.readouterr().err
+
+
 def test_a_return_holds_a_result_or_an_exception() -> None:
     with canary("hydra-core", "hydra_private.make_return"):
         done = hydra_private.make_return(["a=1"], JobStatus.COMPLETED, 0.5, "task")

@@ -32,7 +32,8 @@ def test_every_key_has_a_meaning_and_allowed_values(keys: dict[str, Key]) -> Non
             found |= leaves(value, f"{full}.") if isinstance(value, dict) else {full}
         return found
 
-    assert set(keys) == leaves(defaults(), "") | set(OTHER_KEYS)
+    hydras = {name for name in keys if name.startswith("hydra.")}
+    assert set(keys) - hydras == leaves(defaults(), "") | set(OTHER_KEYS)
     assert not [key.name for key in keys.values() if not (key.meaning and key.allowed)]
     assert not [key.name for key in keys.values() if "None" in key.meaning]
 
@@ -45,6 +46,15 @@ def test_what_is_said_of_a_key(keys: dict[str, Key]) -> None:
     assert keys["recipe.layer_rates.multipliers"].default == "[1,1.75,3.5,3.6]"
     assert keys["recipe.dropout"].default == "null"
     assert field_meanings(TrainSpec)["checkpoint_every"].endswith("loses no more; null: none")
+
+
+def test_the_launchers_and_the_searchs_keys_are_among_them(keys: dict[str, Key]) -> None:
+    slots = keys["hydra.launcher.slots"]
+    assert (slots.default, slots.allowed) == ("null", "whole number, or null")
+    assert "Worker processes at a time" in slots.meaning
+    assert keys["hydra.launcher.gpus"].allowed == "list, or null"
+    assert keys["hydra.sweeper.params"].default == "{}"
+    assert "hydra.launcher._target_" not in keys
 
 
 def test_the_help_of_run_names_every_key_in_100_columns(

@@ -34,8 +34,21 @@ def test_any_size_is_a_grid_and_named_seeds_win() -> None:
         "seed.init=range(4,9)",
     ]
     # The last of two grids counts, as with any key.
-    assert rewrite(["-m", "study=s", "grid=2x7", "grid=3x3"])[-1] == "grid=3x3"
+    assert rewrite(["-m", "grid=2x7", "study=s", "grid=3x3"])[-1] == "grid=3x3"
     assert "+demo=study" in rewrite(["-m", "experiment=demo", "grid=1x1"])
+
+
+def test_a_key_that_a_shell_repeated_is_refused() -> None:
+    """Of seed.init={0..4} a shell makes five words, and Hydra would train the last seed alone."""
+    message = (
+        "seed.init is given twice in a row, as 0 and as 1, and Hydra would take the last. Give it once; "
+        "a sweep is -m seed.init=0,1, and seeds 0 to 4 are 'range(0,5)'."
+    )
+    with pytest.raises(SeedlabError) as refused:
+        rewrite(["study=s", *(f"seed.init={seed}" for seed in range(5))])
+    assert str(refused.value) == message
+    # A script appends the words of its user.
+    assert rewrite(["seed.init=0", "study=s", "seed.init=3"])[-1] == "seed.init=3"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +121,7 @@ def test_a_list_is_answered_with_a_sweep(text: str) -> None:
 )
 def test_sweeps_without_an_end_or_a_value_are_refused(line: str, message: str) -> None:
     with pytest.raises(SeedlabError, match=message):
-        rewrite(["-m", "study=s", line])
+        rewrite(["-m", "study=s", "dry=true", line])
 
 
 @pytest.mark.parametrize(
@@ -124,7 +137,7 @@ def test_sweeps_without_an_end_or_a_value_are_refused(line: str, message: str) -
 )
 def test_other_overrides_pass_unchanged(line: str) -> None:
     OverridesParser.create().parse_override(line)
-    assert line in rewrite(["-m", "study=s", line])
+    assert line in rewrite(["-m", "study=s", "dry=true", line])
 
 
 def test_a_sweep_without_jobs_is_refused_wherever_it_was_written() -> None:

@@ -45,7 +45,7 @@ def wait_for(condition: object, seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("victim", ["worker", "parent"])
+@pytest.mark.parametrize("victim", ["parent", pytest.param("worker", marks=pytest.mark.slow)])
 def test_kill_9_loses_nothing_and_the_same_command_continues(place: Path, victim: str) -> None:
     """The killed study ends with the bits of an undisturbed one."""
     name = f"killed-{victim}"

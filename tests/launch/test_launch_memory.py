@@ -30,6 +30,7 @@ class MeasuringExecutor(InlineExecutor):
         return returns
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hydra_restore_singletons")
 def test_a_launch_keeps_no_configuration_per_run(tmp_path: Path) -> None:
     held.clear()

@@ -178,7 +178,7 @@ def test_the_summary_has_counts_scores_and_times(
         clock.now = 10.0 * (at + 1)
         display.event(CPU, Event("finished", job.run_id, score=0.6 + 0.1 * at))
         display.tick()
-    expected = "6/10 done | best 0.9, median 0.75 | 0:00:40 | left 0:00:40"
+    expected = "6/10 done | new runs: best 0.9, median 0.75 | 0:00:40 | left 0:00:40"
     assert summary(progress, display.launch) == expected
     display.event(CPU, Event("failed", pack.jobs[4].run_id))
     assert "6/10 done | 1 failed" in summary(progress, display.launch)
@@ -248,7 +248,7 @@ def test_the_live_display_has_a_bar_for_the_launch_and_one_per_slot(
     rows = [row.rstrip().split(maxsplit=6) for row in shown(display, width=110)]
     assert [row[0] for row in rows] == ["3/10", "slot", "gpu"]
     # Elapsed, left, text. The launch did 2.2 runs in 20 s, and 5.6 are left.
-    assert rows[0][3:] == ["0:00:40", "left", "0:00:51", "best 0.9, median 0.9"]
+    assert rows[0][3:] == ["0:00:40", "left", "0:00:51", "new runs: best 0.9, median 0.9"]
     assert rows[1][3] == "0:00:40"
     assert rows[1][6] == "1/5 runs, step 25/100, scores .. 0.8 0.8 0.8, init 4 order 0"
     assert rows[2][3:6] == ["0:00:30", "left", "0:00:30"]

@@ -38,7 +38,7 @@ def run(overrides: Sequence[str], *, trust: bool = False) -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     from seedlab.application import app
     from seedlab.application.composition import Composition
-    from seedlab.compat.hydra_private import checked_composition
+    from seedlab.compat.hydra_private import checked_composition, without_error_line
     from seedlab.config.overrides import only_asks, plain_value, rewrite
 
     if not trust:
@@ -50,7 +50,8 @@ def run(overrides: Sequence[str], *, trust: bool = False) -> int:
             studies = Path(plain_value(rewritten, "studies_dir") or "studies")
             sys.argv = ["seedlab run", *rewritten]
             checks = Composition(trust=trust, only_asks=only_asks(rewritten))
-            with _full_disk(studies), checks, checked_composition(checks):
+            quiet = without_error_line(SeedlabError)
+            with _full_disk(studies), checks, checked_composition(checks), quiet:
                 app.main()
     finally:
         sys.argv = before

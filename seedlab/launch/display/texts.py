@@ -35,7 +35,9 @@ def counts(progress: ProgressState) -> list[str]:
     if progress.failed:
         parts.append(f"{len(progress.failed)} failed")
     if progress.best is not None and progress.median is not None:
-        parts.append(f"best {progress.best:.4g}, median {progress.median:.4g}")
+        # Scores of runs on record are not known here.
+        whose = "new runs: " if progress.before else ""
+        parts.append(f"{whose}best {progress.best:.4g}, median {progress.median:.4g}")
     elif len(progress.settings) > 1:
         parts.append(f"{len(progress.settings)} settings")
     return parts

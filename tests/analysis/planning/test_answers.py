@@ -53,7 +53,7 @@ def test_groups_are_named_where_there_are_several():
 
 
 def test_refusals():
-    with pytest.raises(OptionError, match="nothing to plan; give a width, an effect"):
+    with pytest.raises(OptionError, match=r"nothing to plan; give a width \(--width\)"):
         plan_answers(Questions())
     with pytest.raises(OptionError, match="needs runs to plan from"):
         plan_answers(Questions(budget=3, sd=0.1))
