@@ -65,7 +65,7 @@ def file_source(provider: str, folder: str) -> ConfigSource:
 
 
 @contextmanager
-def without_error_line(kinds: type[Exception]) -> Iterator[None]:
+def without_error_line(*kinds: type[Exception]) -> Iterator[None]:
     """Have Hydra raise errors of these classes without the line that it prints before.
 
     ``JobReturn.return_value`` writes "Error executing job with overrides" to the standard error

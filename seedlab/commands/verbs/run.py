@@ -36,6 +36,9 @@ def run(overrides: Sequence[str], *, trust: bool = False) -> int:
         raise SystemExit(0)
     # By default Hydra shortens a traceback and exits by itself. With this it raises.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
     from seedlab.application import app
     from seedlab.application.composition import Composition
     from seedlab.compat.hydra_private import checked_composition, without_error_line
@@ -50,7 +53,7 @@ def run(overrides: Sequence[str], *, trust: bool = False) -> int:
             studies = Path(plain_value(rewritten, "studies_dir") or "studies")
             sys.argv = ["seedlab run", *rewritten]
             checks = Composition(trust=trust, only_asks=only_asks(rewritten))
-            quiet = without_error_line(SeedlabError)
+            quiet = without_error_line(SeedlabError, HydraException, OmegaConfBaseException)
             with _full_disk(studies), checks, checked_composition(checks), quiet:
                 app.main()
     finally:
