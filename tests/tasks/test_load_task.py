@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -207,16 +206,11 @@ def test_a_cache_that_can_not_be_written_costs_nothing_but_time(
 
 
 @pytest.mark.data
-def test_a_warm_cache_is_fast_and_imports_no_tokenizer_library(
-    data_folder: Path, tmp_path: Path
-) -> None:
+def test_a_warm_cache_imports_no_tokenizer_library(data_folder: Path, tmp_path: Path) -> None:
     spec = TaskSpec(name="rte", reader="glue", path=str(data_folder / "data"))
     model = data_folder / "models" / "minilm-l6"
     get(spec, model, tmp_path, max_positions=512)
-    start = time.perf_counter()
     task = get(spec, model, tmp_path, max_positions=512)
-    # It takes 0.05 s; the bound leaves room for a machine that is busy.
-    assert time.perf_counter() - start < 0.5
     code = (
         "import sys; from pathlib import Path; from seedlab.tasks.load import load_task;"
         "from seedlab.spec.run import TaskSpec;"
