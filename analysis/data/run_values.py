@@ -20,6 +20,7 @@ LARGEST_SCORE = 1e100
 ROUNDED = 1e-9
 UPWARD = frozenset({"max", "maximize", "maximise", "higher", "up", "true", "1"})
 DOWNWARD = frozenset({"min", "minimize", "minimise", "lower", "down", "false", "0"})
+COSTS = ("steps", "seconds")
 OF_GROUP = ("higher_is_better", "majority", "n_examples")
 
 
@@ -29,13 +30,13 @@ def typed_values(frame: pd.DataFrame, column: str, table: str) -> pd.Series:
     Raises
     ------
     TableError
-        A score is beyond 1e100, a majority value is infinite, or n_examples is no whole
-        number from 1 on.
+        A score is beyond 1e100, a majority value is infinite, n_examples is no whole
+        number from 1 on, or a cost is below 0 or infinite.
     """
     if column == "n_examples":
         return counted(frame, column, table)
     values = numbers(
-        frame, column, table, infinite_allowed=column not in ("majority", "test_score")
+        frame, column, table, infinite_allowed=column not in ("majority", "test_score", *COSTS)
     )
     if column in ("majority", "value") or column.endswith("score"):
         bad = (values.abs() > LARGEST_SCORE).to_numpy(dtype=bool)
@@ -43,6 +44,9 @@ def typed_values(frame: pd.DataFrame, column: str, table: str) -> pd.Series:
     elif column in ("step", "epoch"):
         bad = (values < 0).to_numpy(dtype=bool)
         what = "below 0; allowed: numbers from 0, the start of training, on"
+    elif column in COSTS:
+        bad = (values < 0).to_numpy(dtype=bool)
+        what = "below 0; allowed: numbers from 0 on, the cost of the run so far"
     else:
         return values
     if bad.any():
@@ -154,6 +158,19 @@ def one_test_score(frame: pd.DataFrame, table: str) -> pd.Series:
         table,
     )
     return first
+
+
+def with_costs_of_runs(frame: pd.DataFrame) -> pd.DataFrame:
+    """A long table with each run's cost in all of its rows.
+
+    ``steps`` and ``seconds`` may stand in one row of a run, in all, or grow from row to row: the
+    largest is that of the run. Without ``steps`` the last ``step`` is the number of updates.
+    """
+    if "step" in frame and "steps" not in frame:
+        frame = frame.assign(steps=frame["step"])
+    known = [column for column in COSTS if column in frame]
+    largest = {c: frame.groupby("run")[c].transform("max") for c in known}
+    return frame.assign(**largest)
 
 
 def check_test_scale(runs: pd.DataFrame, table: str) -> None:

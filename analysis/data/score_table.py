@@ -3,7 +3,7 @@
 Columns ``task, init_seed, order_seed, score``, or ``seed`` in place of the two where one seed
 decides both; optional ``recipe, model, run,
 dropout_seed, fraction, epoch, step, failed, status, metric, majority,
-n_examples, final_score, best_score, test_score``; any others are kept. A table with a
+n_examples, final_score, best_score, test_score, steps, seconds``; any others are kept. A table with a
 ``fraction`` (or ``epoch`` or ``step``) that varies within runs is in long form:
 its rows are evaluations and carry the curves. An evaluation at 0 is the untrained model: it is in
 the curves and never the score of a run.
@@ -35,6 +35,7 @@ from analysis.data.run_values import (
     one_test_score,
     seeds,
     typed_values,
+    with_costs_of_runs,
 )
 from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Score, Study, cell_columns
 from analysis.errors import TableError
@@ -193,15 +194,8 @@ def _typed(frame: pd.DataFrame, table: str) -> pd.DataFrame:
         if column in frame:
             frame[column] = seeds(frame, column, table)
     for column in (
-        "score",
-        "final_score",
-        "best_score",
-        "test_score",
-        "fraction",
-        "epoch",
-        "step",
-        "majority",
-        "n_examples",
+        *("score", "final_score", "best_score", "test_score", "fraction", "epoch", "step"),
+        *("majority", "n_examples", "steps", "seconds"),
     ):
         if column in frame:
             frame[column] = typed_values(frame, column, table)
@@ -262,6 +256,7 @@ def _long_form(frame: pd.DataFrame, time: str, key: list[str], table: str) -> St
         )
     if "test_score" in frame:
         frame["test_score"] = one_test_score(frame, table)
+    frame = with_costs_of_runs(frame)
     frame["_diverged"] = frame["score"].isna()
     frame["score"] = at_chance(frame, "score", table, incomplete_may_lack=False)
     ordered = frame.sort_values(["run", "fraction"], kind="stable")

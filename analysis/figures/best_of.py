@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import altair as alt
 import numpy as np
 import pandas as pd
 
+from analysis.best_of_n.compute_table import STOPPED
 from analysis.figures.labels import LEGEND_LINE, folded, name_legend
 from analysis.figures.theme import (
     DASHES,
+    HEIGHT,
     INK,
     MUTED,
     NAVY,
     SERIES,
     Chart,
+    log_ticks,
     rows,
     score_axis,
     series_scale,
@@ -29,6 +35,12 @@ SCHEDULES = {
 }
 MOST_POINTS = 70
 MOST_BANDS = 5
+COST_TITLES = {
+    "updates": "updates in all runs",
+    "seconds": "time of all runs",
+    "gpu_hours": "GPU-hours of all runs",
+}
+UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 
 
 def expected_best(table: pd.DataFrame, *, metric: str = "score", title: str = "") -> Chart:
@@ -155,6 +167,112 @@ def best_of_recipes(table: pd.DataFrame, *, metric: str = "score", title: str = 
     # Bands that lie over each other show nothing; every recipe's own figure has its band.
     bands = [shaded] if len(names) <= MOST_BANDS else []
     return styled(sized(alt.layer(*bands, drawn, hover)), title)
+
+
+def best_of_compute(
+    table: pd.DataFrame, costs: Sequence[str], *, metric: str = "score", title: str = ""
+) -> Chart:
+    """Expected best score of several recipes against cumulative cost, one panel per cost.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of one task of `compute_table.best_of_compute`.
+    costs : sequence of {"updates", "seconds", "gpu_hours"}
+        Recipes without a cost are left out of its panel.
+
+    Returns
+    -------
+    altair chart
+        Lines are steps, because a part of a run gives no score. A study that stopped runs early
+        is a diamond.
+    """
+    lines_of = folded(list(table["recipe"]), line=LEGEND_LINE)
+    names = list(lines_of.values())
+    shown = table.assign(recipe=table["recipe"].map(lines_of))
+    shown = shown.loc[shown["n"].isin(_drawn_ns(int(shown["n"].max())))]
+    scale = score_axis([*shown["expected_best"], *_finite_band(shown)[["lower", "upper"]].stack()])
+    panels = [
+        _cost_panel(shown.dropna(subset=[cost]), cost, names, scale, metric, first=cost == costs[0])
+        for cost in costs
+    ]
+    return styled(panels[0] if len(panels) == 1 else alt.vconcat(*panels, spacing=18), title)
+
+
+def _cost_panel(
+    part: pd.DataFrame, cost: str, names: list[str], scale: alt.Scale, metric: str, *, first: bool
+) -> Chart:
+    low, high = float(part[cost].min()), float(part[cost].max())
+    divisor, unit = next((u for u in UNITS if high >= 3 * u[0]), UNITS[-1])
+    divisor, unit = (
+        (divisor, f" ({unit}, logarithmic)") if cost == "seconds" else (1.0, " (logarithmic)")
+    )
+    part = part.assign(cost=part[cost] / divisor)
+    low, high = low / divisor, high / divisor
+    x = alt.X(
+        "cost:Q",
+        title=COST_TITLES[cost] + unit,
+        scale=alt.Scale(type="log", nice=False, domain=[low, max(high, 1.1 * low)]),
+        axis=alt.Axis(
+            format="~s" if high >= 10_000 else ",~g", values=log_ticks(low, high) or [low]
+        ),
+    )
+    y = alt.Y("expected_best:Q", title=f"best {metric} of the runs", scale=scale)
+    legend = name_legend(names, symbolType="stroke", symbolOpacity=1) if first else None
+    color = alt.Color("recipe:N", scale=series_scale(names, SERIES), legend=legend)
+    dash = alt.StrokeDash("recipe:N", scale=series_scale(names, DASHES), legend=legend)
+    tooltip = [
+        "recipe:N",
+        alt.Tooltip("n:Q", title="runs"),
+        alt.Tooltip(
+            "cost:Q", title=COST_TITLES[cost] + unit.replace(", logarithmic", ""), format=",.4~g"
+        ),
+        alt.Tooltip("expected_best:Q", title="expected best", format=".4~f"),
+    ]
+    columns = ["recipe", "n", "cost", "expected_best"]
+    curves = part.loc[part["schedule"] != STOPPED]
+    band = _closed(_finite_band(curves))
+    layers = []
+    if len(names) <= MOST_BANDS and len(band):
+        layers.append(
+            alt.Chart(rows(band[["recipe", "cost", "lower", "upper"]]))
+            .mark_area(opacity=0.15, interpolate="step-after", clip=True)
+            .encode(x=x, y=alt.Y("lower:Q", scale=scale), y2="upper:Q", color=color)
+        )
+    base = alt.Chart(rows(curves[columns]))
+    layers.append(
+        base.mark_line(strokeWidth=2.2, interpolate="step-after").encode(
+            x=x, y=y, color=color, strokeDash=dash
+        )
+    )
+    layers.append(spots(base, x=x, y=y, tooltip=tooltip))
+    stopped = part.loc[part["schedule"] == STOPPED]
+    if len(stopped):
+        layers.append(
+            alt.Chart(rows(stopped[columns]))
+            .mark_point(shape="diamond", size=90, filled=True, opacity=1)
+            .encode(x=x, y=y, color=color, tooltip=tooltip)
+        )
+    return sized(alt.layer(*layers), height=HEIGHT)
+
+
+def _closed(band: pd.DataFrame) -> pd.DataFrame:
+    """The band with the end of every recipe's last step, where one more run begins."""
+    last = band.loc[band.groupby("recipe")["n"].idxmax()]
+    return pd.concat([band, last.assign(cost=last["cost"] * (1 + 1 / last["n"]))])
+
+
+def _finite_band(table: pd.DataFrame) -> pd.DataFrame:
+    finite = np.isfinite(table[["lower", "upper"]].to_numpy(dtype=np.float64)).all(axis=1)
+    return table.loc[pd.Series(finite, index=table.index)]
+
+
+def _drawn_ns(most: int) -> set[int]:
+    """All n up to 100, and beyond about one in a hundred more: steps that can be seen."""
+    beyond = np.geomspace(
+        100, max(most, 100), max(1, math.ceil(100 * math.log(max(most, 100) / 100)))
+    )
+    return {*range(1, min(most, 100) + 1), *beyond.round().astype(int).tolist(), most}
 
 
 def _logarithmic(table: pd.DataFrame) -> pd.DataFrame:

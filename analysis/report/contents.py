@@ -5,7 +5,7 @@ A new figure is a part in a module of its own and one line here.
 
 from __future__ import annotations
 
-from analysis.report.panels.best_of import BestOfRecipes, ExpectedBest
+from analysis.report.panels.best_of import BestOfCompute, BestOfRecipes, ExpectedBest
 from analysis.report.panels.bias_correction import BiasCorrection
 from analysis.report.panels.choosing import PriceOfChoosing
 from analysis.report.panels.comparison import Comparisons
@@ -65,7 +65,7 @@ CONTENTS: tuple[Outline, ...] = (
         "The expected score of the best of n runs. Lines are the unbiased estimate (the plug-in "
         "estimate is in the tables). The band belongs to the median of the best and holds for all n "
         "at once.",
-        (ExpectedBest(), BestOfRecipes()),
+        (ExpectedBest(), BestOfRecipes(), BestOfCompute()),
     ),
     Outline(
         "choosing",

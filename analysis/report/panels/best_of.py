@@ -1,19 +1,35 @@
-"""Panels on the best of n runs: per group, and recipes side by side."""
+"""Panels on the best of n runs: per group, recipes side by side, and against what runs cost."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import ClassVar
 
 import pandas as pd
 
+from analysis.best_of_n.compute_table import (
+    STOPPED,
+    affordable,
+    best_of_compute,
+    change_of_lead,
+    do_cross,
+    stopped_study,
+)
+from analysis.data.early_stopped import is_selected
 from analysis.data.labels import file_stem
+from analysis.figures import best_of as figures
 from analysis.figures.best_of import MOST_BANDS, SCHEDULES, best_of_recipes, expected_best
 from analysis.figures.theme import Chart
 from analysis.formatting import count, number
 from analysis.report.results.group_results import GroupResults, recipe_name
 from analysis.report.results.report_results import ReportResults
-from analysis.report.sections.part import Entry, GroupFigure, Per, drawn
+from analysis.report.sections.part import Entry, GroupFigure, Missing, Per, TableFile, drawn
+
+AXES = ("updates", "gpu_hours", "seconds")
+"""Costs that a figure may have as its axis; time only where GPU-hours are unknown."""
+BOUGHT = (10, 5, 2, 1)
+MOST_NAMED = 3
 
 
 class ExpectedBest(GroupFigure):
@@ -62,6 +78,137 @@ class BestOfRecipes:
             + "Where lines cross, the better recipe depends on the number of runs.",
             lambda: best_of_recipes(table, metric=known[0].metric),
         )
+
+
+class BestOfCompute:
+    """Expected best scores of a task's recipes against updates and time."""
+
+    per: ClassVar[Per] = "task"
+
+    def entries(self, groups: list[GroupResults], report: ReportResults) -> Iterator[Entry]:
+        """The table, and a figure where two recipes have a cost in common."""
+        tables = [table for group in groups if len(table := compute_table(group))]
+        if not tables:
+            return
+        task, metric, up = groups[0].key.task, groups[0].metric, groups[0].up
+        table = pd.concat(tables, ignore_index=True)
+        known = [c for c in AXES if table.loc[table[c].notna(), "recipe"].nunique() > 1]
+        if "gpu_hours" in known and table["gpu_hours"].notna().all():
+            known.remove("seconds")
+        if table[[*AXES]].notna().any(axis=None):
+            yield TableFile("best_of_compute", table)
+        if known:
+            digits = max(group.digits for group in groups)
+            yield drawn(
+                f"best-of-compute-{file_stem(task)}",
+                f"{task}: best of the runs that a budget pays for",
+                compute_caption(table, known, digits, lower_is_better=not up),
+                lambda: figures.best_of_compute(table, known, metric=metric),
+            )
+        elif table["recipe"].nunique() > 1:
+            yield Missing(
+                "the cost of the runs is unknown, so recipes are compared at equal numbers of runs "
+                "alone. Studies of seedlab record it. A table gives it in the columns 'steps' "
+                "(updates) and 'seconds'.",
+                task,
+            )
+
+
+def compute_table(group: GroupResults) -> pd.DataFrame:
+    """The best of one group's runs against cumulative cost; empty where no best is known."""
+    if group.table("expected_max") is not None:
+        return best_of_compute(_richest(group), group.runs)
+    if is_selected(group.recorded):
+        return stopped_study(group.recorded.runs, group.key.task, recipe_name(group))
+    return pd.DataFrame()
+
+
+def compute_caption(
+    table: pd.DataFrame, costs: list[str], digits: int, *, lower_is_better: bool = False
+) -> str:
+    """What the cost of some runs of the dearest recipe buys with the others, and sure crossings."""
+    cost = costs[-1]
+    curves = {
+        str(name): part.reset_index(drop=True)
+        for name, part in table.loc[table["schedule"] != STOPPED].groupby("recipe", sort=False)
+        if part[cost].notna().all()
+    }
+    texts = [_bought(curves, cost, digits, lower_is_better=lower_is_better)]
+    pairs = list(itertools.combinations(curves, 2))
+    changes = {
+        (a, b): change_of_lead(curves[a], curves[b], cost, lower_is_better=lower_is_better)
+        for a, b in pairs
+    }
+    sure = {pair: change for pair, change in changes.items() if change is not None}
+    for (a, b), (before, after) in [*sure.items()][:MOST_NAMED]:
+        texts.append(
+            f"Between {cost_text(cost, before)} and {cost_text(cost, after)} the lead changes between "
+            f"{a} and {b}: their bands are apart on both sides (90% confidence)."
+        )
+    open_ = [
+        (a, b) for a, b in pairs if (a, b) not in sure and do_cross(curves[a], curves[b], cost)
+    ]
+    if open_:
+        named = "; ".join(f"{a} and {b}" for a, b in open_[:MOST_NAMED])
+        more = f" and {len(open_) - MOST_NAMED} more pairs" if len(open_) > MOST_NAMED else ""
+        texts.append(
+            f"Lines that cross within overlapping bands show no budget at which the lead changes "
+            f"({named}{more})."
+        )
+    if (table["schedule"] == STOPPED).any():
+        texts.append(
+            "A diamond is a study that stopped runs early: its best score, once, at the cost of all "
+            "its runs."
+        )
+    return " ".join(text for text in texts if text)
+
+
+def _bought(
+    curves: dict[str, pd.DataFrame], cost: str, digits: int, *, lower_is_better: bool
+) -> str:
+    """ "At the cost of N runs of A, B gives ..."; A is the dearest recipe."""
+    if len(curves) < 2:
+        return ""
+    price = {
+        name: float(curve[cost].iloc[0] / curve["n"].iloc[0]) for name, curve in curves.items()
+    }
+    dearest = max(price, key=lambda name: price[name])
+    for runs in BOUGHT:
+        budget = runs * price[dearest]
+        reached = {
+            name: curve.iloc[int(affordable(curve, cost, [budget])[0])]
+            for name, curve in curves.items()
+            # A pool that ends below the budget says nothing about it.
+            if (budget / price[name]) < curve["n"].max() + 1
+        }
+        if len(reached) > 1 and dearest in reached:
+            break
+    else:
+        return ""
+    sign = -1.0 if lower_is_better else 1.0
+    order = sorted(reached, key=lambda name: -sign * float(reached[name]["expected_best"]))
+    values = [
+        f"{number(float(reached[name]['expected_best']), digits)} with "
+        f"{count(int(reached[name]['n']), 'run')} of {name}"
+        for name in order[: MOST_NAMED + 1]
+    ]
+    text = (
+        f"At the cost of {count(runs, 'run')} of {dearest} ({cost_text(cost, budget)}), the expected "
+        f"best is {', '.join(values)}."
+    )
+    if max(price.values()) <= min(price.values()) * (1 + 1e-9):
+        text += " A run costs the same with every recipe, so equal costs are equal numbers of runs."
+    return text
+
+
+def cost_text(cost: str, value: float) -> str:
+    """A cost with its unit: "1,150 updates", "3.2 hours", "0.4 GPU-hours"."""
+    if cost == "updates":
+        return count(round(value), "update")
+    if cost == "gpu_hours":
+        return f"{value:.3g} GPU-hours"
+    size, unit = next((u for u in figures.UNITS if value >= 3 * u[0]), figures.UNITS[-1])
+    return f"{value / size:.3g} {unit}"
 
 
 def _richest(group: GroupResults) -> pd.DataFrame:
