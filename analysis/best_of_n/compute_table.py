@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,19 @@ STOPPED = "early stopping"
 COLUMNS = ("task", "recipe", "schedule", "n", *COSTS, "expected_best", "lower", "upper")
 # A budget that is a whole number of runs up to rounding pays for all of them.
 SLACK = 1e-9
+
+
+class LeadChange(NamedTuple):
+    """A change of the lead from one recipe to another.
+
+    ``a_first`` says whether the first of the two leads before. ``before`` is the last budget at which
+    the band of one lies wholly on the better side of the other's, ``after`` the first one at
+    which it lies wholly on the worse side.
+    """
+
+    a_first: bool
+    before: float
+    after: float
 
 
 def best_of_compute(expected: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -94,8 +108,8 @@ def affordable(curve: pd.DataFrame, cost: str, budgets: npt.ArrayLike) -> npt.ND
 
 def change_of_lead(
     a: pd.DataFrame, b: pd.DataFrame, cost: str, *, lower_is_better: bool = False
-) -> tuple[float, float] | None:
-    """Two budgets between which the lead passes from one recipe to the other, for certain bands.
+) -> LeadChange | None:
+    """The first change of the lead between two recipes that their bands show.
 
     Parameters
     ----------
@@ -107,10 +121,9 @@ def change_of_lead(
 
     Returns
     -------
-    pair of float, or None
-        The last budget at which the band of one lies wholly above that of the other, and the
-        first one at which it lies wholly below. None where the bands never part in both
-        directions: then the runs do not show that the lines cross.
+    LeadChange or None
+        None where the bands never part in both directions: then the runs do not show that the
+        lines cross.
 
     Notes
     -----
@@ -132,7 +145,8 @@ def change_of_lead(
     turns = np.flatnonzero(np.diff(lead[apart]))
     if not len(turns):
         return None
-    return float(budgets[apart[turns[0]]]), float(budgets[apart[turns[0] + 1]])
+    before, after = apart[turns[0]], apart[turns[0] + 1]
+    return LeadChange(bool(lead[before] > 0), float(budgets[before]), float(budgets[after]))
 
 
 def do_cross(a: pd.DataFrame, b: pd.DataFrame, cost: str) -> bool:

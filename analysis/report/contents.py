@@ -27,7 +27,7 @@ from analysis.report.panels.stopping import (
     StoppingValue,
 )
 from analysis.report.panels.surfaces import LossSurfaces
-from analysis.report.panels.tasks import PerformanceProfiles, SeedsAcrossTasks
+from analysis.report.panels.tasks import PerformanceProfiles, SeedsAcrossTasks, SignalToNoise
 from analysis.report.panels.tested_strips import TestedStrips
 from analysis.report.panels.variance import ExtremeSeeds, SeedRanking, VarianceShares
 from analysis.report.sections.section import Outline
@@ -137,6 +137,12 @@ CONTENTS: tuple[Outline, ...] = (
         "when one side beats the other in significantly more than half of the cases, and possibly in "
         "more than three of four.",
         (Comparisons(),),
+    ),
+    Outline(
+        "signal-to-noise",
+        "Signal to noise",
+        "",
+        (SignalToNoise(),),
     ),
     Outline(
         "tasks",

@@ -40,6 +40,7 @@ from analysis.report.results.paper_tables import paper_tables, write_paper_table
 from analysis.report.results.report_results import ReportResults
 from analysis.report.results.tables import report_tables, write_tables
 from analysis.report.sections.section import Outline, Section, fill_sections
+from analysis.variance.late_noise import late_noise_warnings
 
 Mapper = Callable[..., Iterable[Any]]
 # Below this many evaluations in all, starting a second process takes longer than it saves.
@@ -134,10 +135,9 @@ def _written(
         tables |= section.files
     tables["runs"] = study.runs
     facts = [answer_facts(group) for group in groups]
-    warnings = study_warnings(
-        study,
-        shares={g.key: share_intervals(f) for g, f in zip(groups, facts, strict=True)},
-    )
+    shares = {g.key: share_intervals(f) for g, f in zip(groups, facts, strict=True)}
+    warnings = study_warnings(study, shares=shares)
+    warnings += late_noise_warnings(tables.get("late_noise", pd.DataFrame()))
     page = Page(
         title=heading(list(dict.fromkeys(study.runs["task"]))),
         subtitle=_subtitle(study, source),

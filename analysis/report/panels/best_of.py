@@ -139,11 +139,14 @@ def compute_caption(
         (a, b): change_of_lead(curves[a], curves[b], cost, lower_is_better=lower_is_better)
         for a, b in pairs
     }
+    side = "below" if lower_is_better else "above"
     sure = {pair: change for pair, change in changes.items() if change is not None}
-    for (a, b), (before, after) in [*sure.items()][:MOST_NAMED]:
+    for pair, change in [*sure.items()][:MOST_NAMED]:
+        first, then = pair if change.a_first else pair[::-1]
         texts.append(
-            f"Between {cost_text(cost, before)} and {cost_text(cost, after)} the lead changes between "
-            f"{a} and {b}: their bands are apart on both sides (90% confidence)."
+            f"At {cost_text(cost, change.before)} the band of {first} is {side} that of {then}, at "
+            f"{cost_text(cost, change.after)} it is the reverse: in between the lead changes (with at "
+            "least 90% confidence)."
         )
     open_ = [
         (a, b) for a, b in pairs if (a, b) not in sure and do_cross(curves[a], curves[b], cost)
@@ -166,7 +169,7 @@ def compute_caption(
 def _bought(
     curves: dict[str, pd.DataFrame], cost: str, digits: int, *, lower_is_better: bool
 ) -> str:
-    """ "At the cost of N runs of A, B gives ..."; A is the dearest recipe."""
+    """What the cost of some runs of the dearest recipe gives with every recipe."""
     if len(curves) < 2:
         return ""
     price = {
