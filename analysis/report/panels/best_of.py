@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Hashable, Iterator
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -17,6 +17,7 @@ from analysis.best_of_n.compute_table import (
     stopped_study,
 )
 from analysis.data.early_stopped import is_selected
+from analysis.data.frames import row_dict
 from analysis.data.labels import file_stem
 from analysis.figures import best_of as figures
 from analysis.figures.best_of import MOST_BANDS, SCHEDULES, best_of_recipes, expected_best
@@ -134,7 +135,8 @@ def compute_caption(
         if part[cost].notna().all()
     }
     texts = [_bought(curves, cost, digits, lower_is_better=lower_is_better)]
-    pairs = list(itertools.combinations(curves, 2))
+    # Statements on bands belong to figures that show them.
+    pairs = list(itertools.combinations(curves, 2)) if len(curves) <= MOST_BANDS else []
     changes = {
         (a, b): change_of_lead(curves[a], curves[b], cost, lower_is_better=lower_is_better)
         for a, b in pairs
@@ -158,11 +160,10 @@ def compute_caption(
             f"Lines that cross within overlapping bands show no budget at which the lead changes "
             f"({named}{more})."
         )
-    if (table["schedule"] == STOPPED).any():
-        texts.append(
-            "A diamond is a study that stopped runs early: its best score, once, at the cost of all "
-            "its runs."
-        )
+    stopped = table.loc[(table["schedule"] == STOPPED) & table[cost].notna()]
+    texts += [
+        _stopped(row, curves, cost, digits) for row in stopped.head(MOST_NAMED).to_dict("records")
+    ]
     return " ".join(text for text in texts if text)
 
 
@@ -172,29 +173,18 @@ def _bought(
     """What the cost of some runs of the dearest recipe gives with every recipe."""
     if len(curves) < 2:
         return ""
-    price = {
-        name: float(curve[cost].iloc[0] / curve["n"].iloc[0]) for name, curve in curves.items()
-    }
+    price = {name: _price(curve, cost) for name, curve in curves.items()}
     dearest = max(price, key=lambda name: price[name])
     for runs in BOUGHT:
         budget = runs * price[dearest]
-        reached = {
-            name: curve.iloc[int(affordable(curve, cost, [budget])[0])]
-            for name, curve in curves.items()
-            # A pool that ends below the budget says nothing about it.
-            if (budget / price[name]) < curve["n"].max() + 1
-        }
+        reached = _reached(curves, cost, budget)
         if len(reached) > 1 and dearest in reached:
             break
     else:
         return ""
     sign = -1.0 if lower_is_better else 1.0
     order = sorted(reached, key=lambda name: -sign * float(reached[name]["expected_best"]))
-    values = [
-        f"{number(float(reached[name]['expected_best']), digits)} with "
-        f"{count(int(reached[name]['n']), 'run')} of {name}"
-        for name in order[: MOST_NAMED + 1]
-    ]
+    values = [_value(name, reached[name], digits) for name in order[: MOST_NAMED + 1]]
     text = (
         f"At the cost of {count(runs, 'run')} of {dearest} ({cost_text(cost, budget)}), the expected "
         f"best is {', '.join(values)}."
@@ -202,6 +192,44 @@ def _bought(
     if max(price.values()) <= min(price.values()) * (1 + 1e-9):
         text += " A run costs the same with every recipe, so equal costs are equal numbers of runs."
     return text
+
+
+def _stopped(
+    row: dict[Hashable, Any], curves: dict[str, pd.DataFrame], cost: str, digits: int
+) -> str:
+    """What a study that stopped runs early reached, and what its cost gives without stopping."""
+    spent = float(row[cost])
+    text = (
+        f"The diamond: {row['recipe']} stopped runs early; its best score is "
+        f"{number(row['expected_best'], digits)}, seen once, at the cost of all its "
+        f"{count(int(row['n']), 'run')} ({cost_text(cost, spent)})"
+    )
+    others = [_value(*found, digits) for found in _reached(curves, cost, spent).items()]
+    return (
+        f"{text}; without stopping, that gives {', '.join(others[:MOST_NAMED])}."
+        if others
+        else f"{text}."
+    )
+
+
+def _reached(
+    curves: dict[str, pd.DataFrame], cost: str, budget: float
+) -> dict[str, dict[str, Any]]:
+    """The row of every curve that a budget pays for; a pool that ends below it says nothing."""
+    places = {name: int(affordable(curve, cost, [budget])[0]) for name, curve in curves.items()}
+    return {
+        name: row_dict(curves[name], at)
+        for name, at in places.items()
+        if at >= 0 and budget < _price(curves[name], cost) * (curves[name]["n"].max() + 1)
+    }
+
+
+def _price(curve: pd.DataFrame, cost: str) -> float:
+    return float(curve[cost].iloc[0] / curve["n"].iloc[0])
+
+
+def _value(name: str, row: dict[str, Any], digits: int) -> str:
+    return f"{number(row['expected_best'], digits)} with {count(int(row['n']), 'run')} of {name}"
 
 
 def cost_text(cost: str, value: float) -> str:

@@ -459,3 +459,28 @@ def test_json_nulls_and_nan_words(tmp_path):
     records[0]["score"] = None
     path.write_text("\n".join(json.dumps(record) for record in records))
     assert read_table(path, majority=0.5).runs["score"].tolist() == [0.5, 0.7, 0.6, 0.65]
+
+
+def test_the_cost_of_a_long_tables_run_is_its_largest_and_its_last_step():
+    grown = long_rows().assign(seconds=[1.0, 2, 3, 4, 10, 20, 30, 40])
+    assert read_table(grown).runs["seconds"].tolist() == [10, 20, 30, 40]
+    assert "steps" not in read_table(grown).runs
+    stepped = grown.drop(columns="fraction").assign(step=[50] * 4 + [100] * 4)
+    assert read_table(stepped).runs["steps"].tolist() == [100] * 4
+    # Stated in one row of a run.
+    stated = stepped.assign(steps=[None] * 4 + [200.0] * 4)
+    assert read_table(stated).runs["steps"].tolist() == [200] * 4
+
+
+@pytest.mark.parametrize("column", ["steps", "seconds"])
+def test_impossible_costs_are_refused(column):
+    with pytest.raises(TableError) as refused:
+        read_table(rows(**{column: [1.0, 2.0, -3.0, 4.0]}))
+    assert str(refused.value) == (
+        f"the table: row 3, column {column!r}: -3 is below 0; allowed: numbers from 0 on, the cost of "
+        "the run so far. Correct the value or remove the row."
+    )
+    with pytest.raises(TableError, match=f"row 1, column '{column}': inf is not finite"):
+        read_table(rows(**{column: [np.inf, 2.0, 3.0, 4.0]}))
+    with pytest.raises(TableError, match=f"row 2, column '{column}': 'an hour' is not a number"):
+        read_table(rows(**{column: ["1", "an hour", "2", "3"]}))
