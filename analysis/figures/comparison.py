@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from analysis.figures.labels import LEGEND_LINE, folded, name_axis, name_legend, tallest
@@ -16,6 +17,7 @@ from analysis.figures.theme import (
     SERIES,
     TEAL,
     Chart,
+    log_ticks,
     rows,
     series_scale,
     sized,
@@ -28,6 +30,11 @@ MEASURES = {
     "fleiss": ("1 - Fleiss' kappa", ORANGE, "triangle-up"),
     "divergence": ("Jensen-Shannon divergence (bits)", TEAL, "square"),
     "sd_score": ("sd of the score", PURPLE, "diamond"),
+}
+
+SIGNAL = {
+    "signal": ("between recipes (signal)", NAVY, "diamond"),
+    "noise_steps": ("noise of late evaluations", ORANGE, "circle"),
 }
 
 
@@ -185,3 +192,56 @@ def instability_figure(table: pd.DataFrame, labels: list[str], *, title: str = "
     )
     row = max(34, tallest(list(long["label"])) + 6)
     return styled(sized(chart, height=max(60, row * len(table))), title)
+
+
+def signal_and_noise(table: pd.DataFrame, *, title: str = "") -> Chart:
+    """Spread between recipes, and noise of late evaluations, in units of the spread over seeds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``label, signal, noise_steps, noise_seeds``, one row per line of the figure. What is 0 or
+        unknown has no point, as the axis is logarithmic.
+    """
+    lines_of = folded(list(table["label"]))
+    long = table.assign(label=table["label"].map(lines_of)).melt(
+        id_vars=["label", "noise_seeds"], value_vars=list(SIGNAL), var_name="kind", value_name="sd"
+    )
+    long["kind"] = long["kind"].map({name: look[0] for name, look in SIGNAL.items()})
+    long["ratio"] = long["sd"] / long["noise_seeds"]
+    long = long.loc[(long["ratio"] > 0) & np.isfinite(long["ratio"])]
+    low, high = min(0.5, long["ratio"].min()) / 1.15, max(2.0, long["ratio"].max()) * 1.15
+    names = [look[0] for look in SIGNAL.values() if (long["kind"] == look[0]).any()]
+    looks = {look[0]: look for look in SIGNAL.values()}
+    x = alt.X(
+        "ratio:Q",
+        title="times the spread over seeds (logarithmic)",
+        scale=alt.Scale(type="log", nice=False, domain=[low, high]),
+        axis=alt.Axis(format="~g", values=log_ticks(low, high)),
+    )
+    y = alt.Y("label:N", title=None, sort=None, axis=name_axis(grid=True))
+    points = (
+        alt.Chart(rows(long))
+        .mark_point(size=80, filled=True, opacity=1)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color(
+                "kind:N", scale=alt.Scale(domain=names, range=[looks[n][1] for n in names])
+            ),
+            shape=alt.Shape(
+                "kind:N", scale=alt.Scale(domain=names, range=[looks[n][2] for n in names])
+            ),
+            tooltip=[
+                alt.Tooltip("label:N", title="task"),
+                alt.Tooltip("kind:N", title="what"),
+                alt.Tooltip("sd:Q", title="standard deviation", format=".3~g"),
+                alt.Tooltip("noise_seeds:Q", title="spread over seeds", format=".3~g"),
+                alt.Tooltip("ratio:Q", title="times the spread over seeds", format=".2~f"),
+            ],
+        )
+    )
+    one = alt.Chart(pd.DataFrame({"ratio": [1.0]})).mark_rule(color=INK).encode(x=x)
+    shown = list(dict.fromkeys(long["label"]))
+    row = max(34, tallest(shown) + 6)
+    return styled(sized(alt.layer(one, points), height=max(60, row * len(shown))), title)

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.comparison.robust_scores import profile_table, robust_means
 from analysis.data.frames import row_dict
 from analysis.data.study import Group
-from analysis.figures.comparison import profiles
+from analysis.figures.comparison import profiles, signal_and_noise
 from analysis.formatting import (
     SHUFFLED,
     count,
@@ -107,7 +107,7 @@ class SignalToNoise:
     per: ClassVar[Per] = "study"
 
     def entries(self, groups: list[GroupResults], report: ReportResults) -> Iterator[Entry]:
-        """Two tables: a row per task, and a row per recipe."""
+        """A figure where seeds differ, and two tables: a row per task, and a row per recipe."""
         study = report.unselected
         noise = late_noise(study)
         table = signal_to_noise(study, noise)
@@ -116,7 +116,15 @@ class SignalToNoise:
             return
         yield TableFile("signal_to_noise", table)
         yield TableFile("late_noise", noise)
-        yield PageTable(signal_caption(table), _signals(table))
+        drawn_rows = _drawn(table)
+        if len(drawn_rows):
+            yield drawn(
+                "signal-to-noise",
+                "Signal and noise, in units of the spread over seeds",
+                signal_caption(table),
+                partial(signal_and_noise, drawn_rows),
+            )
+        yield PageTable("Signal and noise by task (standard deviations)", _signals(table))
         labels = {group.key: group.label for group in groups}
         if measured.any():
             yield PageTable(
@@ -133,10 +141,16 @@ class SignalToNoise:
 
 def signal_caption(table: pd.DataFrame) -> str:
     """How far the recipes of each task lie apart, in terms of both kinds of noise."""
-    texts = ["Signal to noise, from last scores on the validation set."]
+    texts = []
     for row in table.head(MOST_DESCRIBED).to_dict("records"):
         signal, steps, seeds = row["signal"], row["noise_steps"], row["noise_seeds"]
         if not math.isfinite(signal):
+            if math.isfinite(row["steps_to_seeds"]):
+                texts.append(
+                    f"{row['task']}: late evaluations have a noise of {number(steps, digits_for(steps))}, "
+                    f"{_ratio(row['steps_to_seeds'])} times the spread over seeds "
+                    f"({number(seeds, digits_for(seeds))})."
+                )
             continue
         if signal == 0:
             texts.append(
@@ -157,6 +171,18 @@ def signal_caption(table: pd.DataFrame) -> str:
             f"{', ' if times else ''}{' and '.join(times)}."
         )
     return " ".join(texts)
+
+
+def _drawn(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the figure: tasks, and tasks without failed runs, whose seeds differ."""
+    shown = []
+    for row in table.to_dict("records"):
+        for which in ("", "_good") if row["runs_good"] < row["runs"] else ("",):
+            label = f"{row['task']}, {WITHOUT}" if which else row["task"]
+            known = {c: row[f"{c}{which}"] for c in ("signal", "noise_steps", "noise_seeds")}
+            if known["noise_seeds"] > 0 and (known["signal"] > 0 or known["noise_steps"] > 0):
+                shown.append({"label": label, **known})
+    return pd.DataFrame(shown)
 
 
 def _signals(table: pd.DataFrame) -> pd.DataFrame:

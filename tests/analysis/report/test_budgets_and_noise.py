@@ -159,23 +159,32 @@ def curves(recipes: tuple[str, ...], evaluations: int = 9) -> Study:
     return read_table(pd.concat(frames), majority=0.3)
 
 
-def test_the_tables_of_signal_and_noise() -> None:
-    files, pages = [], []
-    for entry in noise(curves(("a", "b"))):
-        (files if isinstance(entry, TableFile) else pages).append(entry)
-    assert [f.name for f in files if isinstance(f, TableFile)] == ["signal_to_noise", "late_noise"]
-    first, second = pages
-    assert isinstance(first, PageTable)
-    assert first.caption.startswith(
-        "Signal to noise, from last scores on the validation set. rte: the means of 2 recipes have a "
-        "standard deviation of 0.0"
+def test_the_figure_and_the_tables_of_signal_and_noise() -> None:
+    one, two, panel, first, second = noise(curves(("a", "b")))
+    names = [file.name for file in (one, two) if isinstance(file, TableFile)]
+    assert names == ["signal_to_noise", "late_noise"]
+    assert isinstance(panel, Panel)
+    assert panel.caption == (
+        "rte: the means of 2 recipes have a standard deviation of 0.080, 4.2 times the noise of late "
+        "evaluations (0.019) and 4.4 times the spread over seeds (0.018)."
     )
-    assert "times the noise of late evaluations (0.019)" in first.caption
+    ratios = [row["ratio"] for data in panel.spec["datasets"].values() for row in data]
+    assert sorted(ratios) == pytest.approx([1.0, 0.0189 / 0.0182, 4.4], rel=0.02)
+    assert isinstance(first, PageTable)
+    assert first.frame["signal / late noise"].tolist() == ["4.2"]
     assert isinstance(second, PageTable)
     assert second.frame["late evaluations"].tolist() == ["24", "24"]
-    (alone, *_) = (e for e in noise(curves(("a",))) if isinstance(e, PageTable))
-    assert alone.caption == "Signal to noise, from last scores on the validation set."
-    assert alone.frame["between recipes (signal)"].tolist() == ["–"]
+
+
+def test_one_recipe_has_noise_alone() -> None:
+    _, _, panel, first, _ = noise(curves(("a",)))
+    assert isinstance(panel, Panel)
+    assert panel.caption == (
+        "rte: late evaluations have a noise of 0.012, 1.0 times the spread over seeds (0.012)."
+    )
+    assert "(signal)" not in json.dumps(panel.spec)
+    assert isinstance(first, PageTable)
+    assert first.frame["between recipes (signal)"].tolist() == ["–"]
 
 
 def test_few_evaluations_are_a_note_and_none_of_one_recipe_are_nothing() -> None:
@@ -192,6 +201,5 @@ def test_few_evaluations_are_a_note_and_none_of_one_recipe_are_nothing() -> None
 def test_recipes_without_a_signal_are_said_to_have_none() -> None:
     row = {"task": "rte", "signal": 0.0, "noise_steps": 0.1, "noise_seeds": 0.1, "recipes": 2}
     assert signal_caption(pd.DataFrame([row])) == (
-        "Signal to noise, from last scores on the validation set. rte: the recipes differ no more "
-        "than the errors of their means."
+        "rte: the recipes differ no more than the errors of their means."
     )
