@@ -12,6 +12,7 @@ and `analysis.rules.ask_and_tell` need optuna.
 
 from analysis.best_of_n.bands import best_of_band as best_of_band
 from analysis.best_of_n.bands import cdf_band as cdf_band
+from analysis.best_of_n.compute_table import best_of_compute as best_of_compute
 from analysis.best_of_n.curve_crossings import best_of_n_crossings as best_of_n_crossings
 from analysis.best_of_n.expected_max import best_of_median as best_of_median
 from analysis.best_of_n.expected_max import best_of_spread as best_of_spread
@@ -56,6 +57,7 @@ from analysis.variance.components import seed_spreads as seed_spreads
 from analysis.variance.components import variance_components as variance_components
 from analysis.variance.failure_rates import failure_rates as failure_rates
 from analysis.variance.failure_rates import wilson_interval as wilson_interval
+from analysis.variance.late_noise import late_noise as late_noise
 from analysis.variance.noise_floor import calibrated_floor as calibrated_floor
 from analysis.variance.noise_floor import noise_floor as noise_floor
 from analysis.variance.noise_floor import sampling_error as sampling_error
@@ -63,3 +65,4 @@ from analysis.variance.permutation import factor_tests as factor_tests
 from analysis.variance.seed_effects import best_and_worst_seeds as best_and_worst_seeds
 from analysis.variance.seed_effects import seed_means as seed_means
 from analysis.variance.seed_effects import seeds_across_tasks as seeds_across_tasks
+from analysis.variance.signal_to_noise import signal_to_noise as signal_to_noise
