@@ -241,9 +241,9 @@ def _cost_panel(
         )
     base = alt.Chart(rows(curves[columns]))
     layers.append(
-        base.mark_line(strokeWidth=2.2, interpolate="step-after").encode(
-            x=x, y=y, color=color, strokeDash=dash
-        )
+        alt.Chart(rows(_closed(curves)[columns]))
+        .mark_line(strokeWidth=2.2, interpolate="step-after", clip=True)
+        .encode(x=x, y=y, color=color, strokeDash=dash)
     )
     layers.append(spots(base, x=x, y=y, tooltip=tooltip))
     stopped = part.loc[part["schedule"] == STOPPED]
@@ -256,10 +256,10 @@ def _cost_panel(
     return sized(alt.layer(*layers), height=HEIGHT)
 
 
-def _closed(band: pd.DataFrame) -> pd.DataFrame:
-    """The band with the end of every recipe's last step, where one more run begins."""
-    last = band.loc[band.groupby("recipe")["n"].idxmax()]
-    return pd.concat([band, last.assign(cost=last["cost"] * (1 + 1 / last["n"]))])
+def _closed(curves: pd.DataFrame) -> pd.DataFrame:
+    """Curves with the end of every recipe's last step, where one more run begins."""
+    last = curves.loc[curves.groupby("recipe")["n"].idxmax()]
+    return pd.concat([curves, last.assign(cost=last["cost"] * (1 + 1 / last["n"]))])
 
 
 def _finite_band(table: pd.DataFrame) -> pd.DataFrame:

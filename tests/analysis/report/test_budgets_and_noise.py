@@ -11,13 +11,13 @@ import pytest
 from analysis.best_of_n.compute_table import COLUMNS
 from analysis.best_of_n.expected_max_table import expected_max_table
 from analysis.data.early_stopped import is_selected
-from analysis.data.score_table import read_table
 from analysis.data.study import Study
 from analysis.report.panels.best_of import BestOfCompute, cost_text
 from analysis.report.panels.tasks import SignalToNoise, signal_caption
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import Entry, Missing, PageTable, Panel, TableFile
+from tests.suites.made_studies import unread, unread_curves
 
 SCORES = {"dear": [0.70, 0.72, 0.74, 0.76], "cheap": [0.60, 0.70, 0.80, 0.90]}
 
@@ -40,7 +40,7 @@ def table(**columns: object) -> pd.DataFrame:
 
 
 def entries(frame: pd.DataFrame, **options: object) -> list[Entry]:
-    study = read_table(frame, metric="accuracy", **options)  # type: ignore[arg-type]
+    study = unread(frame.assign(**options))
     groups = []
     for key, part in study.groups():
         group = GroupResults(key, f"rte, {key.recipe}", key.recipe, part)
@@ -141,26 +141,17 @@ def test_costs_have_units(cost: str, value: float, text: str) -> None:
     assert cost_text(cost, value) == text
 
 
-def curves(recipes: tuple[str, ...], evaluations: int = 9) -> Study:
+def curves(recipes: int, evaluations: int = 9) -> Study:
     rng = np.random.default_rng(0)
+    names = np.repeat(["a", "b"][:recipes], 6)
     fractions = np.arange(1, evaluations + 1) / evaluations
-    frames = [
-        pd.DataFrame(
-            {
-                "task": "rte",
-                "recipe": name,
-                "seed": np.repeat(range(6), evaluations),
-                "fraction": np.tile(fractions, 6),
-                "score": 0.7 + 0.1 * k + 0.02 * rng.standard_normal(6 * evaluations),
-            }
-        )
-        for k, name in enumerate(recipes)
-    ]
-    return read_table(pd.concat(frames), majority=0.3)
+    scores = 0.7 + 0.1 * (names == "b")[:, None]
+    scores = scores + 0.02 * rng.standard_normal((len(names), evaluations))
+    return unread_curves(scores, fractions, recipe=names)
 
 
 def test_the_figure_and_the_tables_of_signal_and_noise() -> None:
-    one, two, panel, first, second = noise(curves(("a", "b")))
+    one, two, panel, first, second = noise(curves(2))
     names = [file.name for file in (one, two) if isinstance(file, TableFile)]
     assert names == ["signal_to_noise", "late_noise"]
     assert isinstance(panel, Panel)
@@ -177,7 +168,7 @@ def test_the_figure_and_the_tables_of_signal_and_noise() -> None:
 
 
 def test_one_recipe_has_noise_alone() -> None:
-    _, _, panel, first, _ = noise(curves(("a",)))
+    _, _, panel, first, _ = noise(curves(1))
     assert isinstance(panel, Panel)
     assert panel.caption == (
         "rte: late evaluations have a noise of 0.012, 1.0 times the spread over seeds (0.012)."
@@ -188,14 +179,14 @@ def test_one_recipe_has_noise_alone() -> None:
 
 
 def test_few_evaluations_are_a_note_and_none_of_one_recipe_are_nothing() -> None:
-    *_, note = noise(curves(("a", "b"), evaluations=3))
+    *_, note = noise(curves(2, evaluations=3))
     assert note == Missing(
         "no noise of late evaluations: it needs three evaluations of a run in the last third of "
         "training, or in its second half.",
         "b",
     )
     scores = table().loc[lambda t: t["recipe"] == "dear"]
-    assert not noise(read_table(scores))
+    assert not noise(unread(scores))
 
 
 def test_recipes_without_a_signal_are_said_to_have_none() -> None:

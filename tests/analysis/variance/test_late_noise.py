@@ -12,21 +12,7 @@ from analysis.data.score_table import read_table
 from analysis.data.study import Group
 from analysis.variance.late_noise import late_noise, late_noise_warnings
 from analysis.variance.mean_interval import mean_interval
-
-
-def study(scores, fractions, **columns):
-    """Runs of seeds of their own; `scores` has the shape (runs, evaluations)."""
-    scores = np.asarray(scores, dtype=float)
-    n, times = scores.shape
-    frame = {
-        "task": "rte",
-        "run": np.repeat([f"r{i}" for i in range(n)], times),
-        "seed": np.repeat(np.arange(n), times),
-        "fraction": np.tile(fractions, n),
-        "score": scores.ravel(),
-    }
-    repeated = {k: np.repeat(v, times) if np.ndim(v) else v for k, v in columns.items()}
-    return read_table(pd.DataFrame(frame | repeated), majority=0.5)
+from tests.suites.made_studies import unread, unread_curves
 
 
 def one(found):
@@ -38,7 +24,7 @@ def test_the_noise_is_that_around_the_line_of_every_run():
     rng = np.random.default_rng(0)
     fractions = np.arange(1, 13) / 12
     scores = 0.7 + 0.05 * rng.standard_normal((6, 12)) + 0.2 * fractions
-    row = one(late_noise(study(scores, fractions)))
+    row = one(late_noise(unread_curves(scores, fractions)))
     late = fractions >= 2 / 3 - 1e-9
     assert late.sum() == 5
     line = [np.polyfit(fractions[late], y[late], 1, full=True)[1][0] for y in scores]
@@ -51,17 +37,20 @@ def test_the_noise_is_that_around_the_line_of_every_run():
 
 
 def test_a_known_noise_is_found_and_progress_is_none():
-    """400 runs leave 800 degrees of freedom: four standard errors of the variance are .2."""
+    """100 runs leave 200 degrees of freedom: four standard errors of the variance are .4."""
     rng = np.random.default_rng(1)
     fractions = np.arange(1, 11) / 10
-    slope = rng.standard_normal((400, 1))
-    scores = 5 + slope * fractions + 0.03 * rng.standard_normal((400, 10))
-    row = one(late_noise(study(scores, fractions)))
-    assert row["noise_steps"] ** 2 == pytest.approx(0.03**2, rel=0.2)
+    slope = rng.standard_normal((100, 1))
+    scores = 5 + slope * fractions + 0.03 * rng.standard_normal((100, 10))
+    row = one(late_noise(unread_curves(scores, fractions)))
+    assert row["noise_steps"] ** 2 == pytest.approx(0.03**2, rel=0.4)
     assert row["noise_steps_with_trend"] > 3 * row["noise_steps"]
-    straight = one(late_noise(study(5 + slope * fractions, fractions)))
+    straight = one(late_noise(unread_curves(5 + slope * fractions, fractions)))
     assert straight["noise_steps"] == 0
-    assert one(late_noise(study(np.full((3, 10), 0.1), fractions)))["noise_steps_with_trend"] == 0
+    assert (
+        one(late_noise(unread_curves(np.full((3, 10), 0.6), fractions)))["noise_steps_with_trend"]
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,8 +65,8 @@ def test_a_known_noise_is_found_and_progress_is_none():
 )
 def test_late_evaluations_are_those_of_the_last_third_or_the_last_three(fractions, kept):
     rng = np.random.default_rng(2)
-    scores = rng.random((4, len(fractions)))
-    row = one(late_noise(study(scores, fractions)))
+    scores = 1 + rng.random((4, len(fractions)))
+    row = one(late_noise(unread_curves(scores, fractions)))
     assert row["n_late"] == 4 * len(kept)
     if not kept:
         assert math.isnan(row["noise_steps"])
@@ -93,8 +82,8 @@ def test_failed_runs_are_left_out_beside_and_stopped_ones_altogether():
     scores = 0.8 + 0.01 * rng.standard_normal((7, 9))
     scores[0] = 0.5  # No better than the majority class, without any noise.
     status = ["finished"] * 6 + ["stopped"]
-    row = one(late_noise(study(scores, fractions, status=status)))
-    good = one(late_noise(study(scores[1:6], fractions)))
+    row = one(late_noise(unread_curves(scores, fractions, status=status)))
+    good = one(late_noise(unread_curves(scores[1:6], fractions)))
     assert (row["n_runs"], row["n_failed"]) == (6, 1)
     for name in ("n_late", "noise_steps", "noise_steps_with_trend", "noise_seeds"):
         assert row[f"{name}_good"] == pytest.approx(good[name])
@@ -152,8 +141,9 @@ def test_seeds_of_a_grid_count_as_runs_that_share_none():
     rng = np.random.default_rng(4)
     init, order = np.divmod(np.arange(9), 3)
     score = 0.7 + 0.1 * rng.standard_normal(3)[init] + 0.01 * rng.standard_normal(9)
-    runs = pd.DataFrame({"task": "t", "init_seed": init, "order_seed": order, "score": score})
-    row = one(late_noise(read_table(runs)))
-    assert row["noise_seeds"] == mean_interval(read_table(runs).runs).sd
+    grid = unread(pd.DataFrame({"seed": init, "score": score}))
+    grid.runs["order_seed"] = order
+    row = one(late_noise(grid))
+    assert row["noise_seeds"] == mean_interval(grid.runs).sd
     assert row["noise_seeds"] > score.std(ddof=1)
     assert row["n_late"] == 0

@@ -7,50 +7,37 @@ import pandas as pd
 import pytest
 from scipy.stats import f_oneway
 
-from analysis.data.score_table import read_table
+from analysis.data.study import Study
 from analysis.variance.late_noise import late_noise
 from analysis.variance.signal_to_noise import COLUMNS, signal_to_noise
+from tests.suites.made_studies import unread_curves
 
 FRACTIONS = np.arange(1, 10) / 9
 
 
-def table(means, runs=12, noise=0.02, seed=0):
+def study(means, runs=12, seed=0):
     rng = np.random.default_rng(seed)
-    frames = []
-    for k, mean in enumerate(means):
-        level = mean + 0.05 * rng.standard_normal(runs)
-        scores = level[:, None] + noise * rng.standard_normal((runs, len(FRACTIONS)))
-        frames.append(
-            pd.DataFrame(
-                {
-                    "task": "rte",
-                    "recipe": f"recipe {k}",
-                    "seed": np.repeat(np.arange(runs), len(FRACTIONS)),
-                    "fraction": np.tile(FRACTIONS, runs),
-                    "score": scores.ravel(),
-                }
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
+    level = np.repeat(means, runs) + 0.05 * rng.standard_normal(len(means) * runs)
+    scores = level[:, None] + 0.02 * rng.standard_normal((len(level), len(FRACTIONS)))
+    recipes = np.repeat([f"recipe {k}" for k in range(len(means))], runs)
+    return unread_curves(scores, FRACTIONS, recipe=recipes)
 
 
-def analysed(frame, majority=None):
-    study = read_table(frame, majority=majority)
-    return signal_to_noise(study, late_noise(study)).iloc[0]
+def analysed(found):
+    return signal_to_noise(found, late_noise(found)).iloc[0]
 
 
 def test_the_signal_is_the_component_between_recipes():
     """With equally many independent runs it is (MSB - MSE) / n of the analysis of variance."""
-    frame = table([0.6, 0.7, 0.75])
-    row = analysed(frame)
+    found = study([0.6, 0.7, 0.75])
+    row = analysed(found)
     assert list(row.index) == COLUMNS
-    last = frame.loc[frame["fraction"] == 1]
-    samples = [part["score"].to_numpy() for _, part in last.groupby("recipe")]
+    samples = [part["final_score"].to_numpy() for _, part in found.runs.groupby("recipe")]
     within = float(np.mean([x.var(ddof=1) for x in samples]))
     between = within * float(f_oneway(*samples).statistic)
     assert row["signal"] == pytest.approx(math.sqrt((between - within) / 12))
     assert row["noise_seeds"] == pytest.approx(math.sqrt(within))
-    means = last.groupby("recipe")["score"].mean()
+    means = found.runs.groupby("recipe")["final_score"].mean()
     assert row["dispersion"] == pytest.approx(means.max() - means.min())
     assert (row["recipes"], row["runs"]) == (3, 36)
     assert row["ratio"] == pytest.approx(row["signal"] / row["noise_steps"])
@@ -59,36 +46,40 @@ def test_the_signal_is_the_component_between_recipes():
 
 
 def test_noises_of_recipes_are_quadratic_means():
-    frame = table([0.6, 0.7])
-    apart = [analysed(part)["noise_steps"] for _, part in frame.groupby("recipe")]
-    assert analysed(frame)["noise_steps"] == pytest.approx(math.sqrt(np.mean(np.square(apart))))
+    found = study([0.6, 0.7])
+    noise = late_noise(found)
+    assert noise["noise_steps"].nunique() == 2
+    row = signal_to_noise(found, noise).iloc[0]
+    assert row["noise_steps"] == pytest.approx(math.sqrt(np.mean(noise["noise_steps"] ** 2)))
 
 
 def test_recipes_that_differ_less_than_their_errors_have_no_signal():
-    frame = table([0.7])
-    other = frame.assign(recipe="the same", score=frame["score"] + 1e-4)
-    row = analysed(pd.concat([frame, other]))
-    assert (row["signal"], row["ratio"]) == (0, 0)
+    runs = study([0.7]).runs
+    other = runs.assign(recipe="the same", final_score=runs["final_score"] + 1e-4)
+    row = analysed(Study(pd.concat([runs, other], ignore_index=True)))
+    assert row["signal"] == 0
     assert row["dispersion"] == pytest.approx(1e-4)
+    assert math.isnan(row["noise_steps"])
 
 
 def test_one_recipe_has_noise_alone_and_one_run_nothing():
-    row = analysed(table([0.7]))
+    row = analysed(study([0.7]))
     assert np.isnan(row[["signal", "dispersion", "ratio", "ratio_seeds"]].astype(float)).all()
     assert row["noise_steps"] > 0
-    single = analysed(table([0.7, 0.8], runs=1))
+    single = analysed(study([0.7, 0.8], runs=1))
     assert math.isnan(single["signal"])
     assert math.isnan(single["noise_seeds"])
     assert single["dispersion"] > 0
 
 
 def test_failed_runs_are_left_out_beside():
-    frame = table([0.8, 0.9])
-    fallen = frame["recipe"].eq("recipe 0") & (frame["seed"] < 4)
-    frame.loc[fallen, "score"] = 0.5
-    row = analysed(frame, majority=0.5)
-    good = analysed(frame.loc[~fallen], majority=0.5)
-    assert (row["runs"], row["runs_good"]) == (24, 20)
+    found = study([0.8, 0.9])
+    fallen = found.runs["run"].isin(["r0", "r1", "r2"])
+    low = {"score": 0.5, "final_score": 0.5, "failed": True}
+    runs = found.runs.assign(**{c: found.runs[c].where(~fallen, v) for c, v in low.items()})
+    row = analysed(Study(runs, found.curves))
+    good = analysed(found.of_runs(~fallen))
+    assert (row["runs"], row["runs_good"]) == (24, 21)
     for name in ("signal", "dispersion", "noise_steps", "noise_seeds", "ratio", "steps_to_seeds"):
         assert row[f"{name}_good"] == pytest.approx(good[name])
     assert row["signal"] > row["signal_good"]
