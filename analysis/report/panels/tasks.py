@@ -119,7 +119,7 @@ class SignalToNoise:
         drawn_rows = _drawn(table)
         if len(drawn_rows):
             yield drawn(
-                "signal-to-noise",
+                "signal-by-task",
                 "Signal and noise, in units of the spread over seeds",
                 signal_caption(table),
                 partial(signal_and_noise, drawn_rows),

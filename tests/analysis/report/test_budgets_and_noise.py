@@ -12,6 +12,7 @@ from analysis.best_of_n.compute_table import COLUMNS
 from analysis.best_of_n.expected_max_table import expected_max_table
 from analysis.data.early_stopped import is_selected
 from analysis.data.study import Study
+from analysis.report.contents import CONTENTS
 from analysis.report.panels.best_of import BestOfCompute, cost_text
 from analysis.report.panels.tasks import SignalToNoise, signal_caption
 from analysis.report.results.group_results import GroupResults
@@ -155,6 +156,8 @@ def test_the_figure_and_the_tables_of_signal_and_noise() -> None:
     names = [file.name for file in (one, two) if isinstance(file, TableFile)]
     assert names == ["signal_to_noise", "late_noise"]
     assert isinstance(panel, Panel)
+    # Both are addresses within the page.
+    assert panel.stem not in {outline.anchor for outline in CONTENTS}
     assert panel.caption == (
         "rte: the means of 2 recipes have a standard deviation of 0.080, 4.2 times the noise of late "
         "evaluations (0.019) and 4.4 times the spread over seeds (0.018)."
