@@ -215,7 +215,7 @@ def signal_and_noise(table: pd.DataFrame, *, title: str = "") -> Chart:
     looks = {look[0]: look for look in SIGNAL.values()}
     x = alt.X(
         "ratio:Q",
-        title="times the spread over seeds (logarithmic)",
+        title="times the spread over seeds",
         scale=alt.Scale(type="log", nice=False, domain=[low, high]),
         axis=alt.Axis(format="~g", values=log_ticks(low, high)),
     )

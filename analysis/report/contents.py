@@ -141,10 +141,11 @@ CONTENTS: tuple[Outline, ...] = (
     Outline(
         "signal-to-noise",
         "Signal to noise",
-        "All from validation scores. The signal is the standard deviation of the recipes' mean last "
-        "scores, without the error of these means. The noise of late evaluations is by how much the "
-        "evaluations in the last third of training leave the trend of their run. Where it comes near the "
-        "spread over seeds, the choice of the last step matters as much as the seed.",
+        "All scores are those of the validation set. The signal is the standard deviation of the "
+        "recipes' mean last scores, without the error of these means. The noise of late evaluations is "
+        "the standard deviation of scores in the last third of training, around the trend of their run. "
+        "Where it is near the spread over seeds, the choice of the last step matters as much as the "
+        "seed.",
         (SignalToNoise(),),
     ),
     Outline(
