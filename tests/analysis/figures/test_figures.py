@@ -14,8 +14,13 @@ from analysis.data.labels import file_stems, group_labels
 from analysis.data.study import Group, Study
 from analysis.errors import TableError
 from analysis.figures import curves, densities, scores, seeds, stopping
-from analysis.figures.best_of import best_of_recipes, expected_best
-from analysis.figures.comparison import improvement, instability_figure, profiles
+from analysis.figures.best_of import best_of_compute, best_of_recipes, expected_best
+from analysis.figures.comparison import (
+    improvement,
+    instability_figure,
+    profiles,
+    signal_and_noise,
+)
 from analysis.figures.heatmap import heatmap, heatmap_cells
 from analysis.figures.labels import folded
 from analysis.figures.theme import DASHES, SERIES, rows, save_figure, series_scale, spec_of
@@ -59,6 +64,9 @@ def all_figures():
             "standard_error": 0.01, "baseline": [0.6, 0.65], "cost": [1.0, 2.0],
         }
     )  # fmt: skip
+    bought = {"unbiased": "expected_best", "band_lower": "lower", "band_upper": "upper"}
+    budgets = best_table(study).query("schedule == 'every'").rename(columns=bought)
+    noise = {"label": ["t", "u"], "signal": [0.1, 0.0], "noise_steps": [0.02, 0.03]}
     return {
         "heatmap": heatmap(one),
         "curves": curves.validation_curves(one),
@@ -70,6 +78,8 @@ def all_figures():
         "extremes": densities.best_worst_densities(best_and_worst_seeds(one)),
         "expected": expected_best(best_table(one)),
         "recipes": best_of_recipes(best_table(study).query("schedule == 'every'")),
+        "budgets": best_of_compute(budgets.assign(updates=100 * budgets["n"]), ["updates"]),
+        "signal": signal_and_noise(pd.DataFrame(noise).assign(noise_seeds=0.05)),
         "value": stopping.stopping_value(early_table(one)),
         "plans": stopping.stopping_plans(early_table(one)),
         "ranks": stopping.rank_heatmap(fraction_correlations(table)),
