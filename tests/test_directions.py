@@ -35,7 +35,7 @@ LAYERS = (
 ANALYSIS_LAYERS = (
     ("analysis",),
     ("analysis.report",),
-    ("analysis.figures", "analysis.planning", "analysis.comparison"),
+    ("analysis.figures", "analysis.planning", "analysis.comparison", "analysis.ensembles"),
     ("analysis.stopping", "analysis.variance", "analysis.training", "analysis.rules"),
     ("analysis.best_of_n",),
     ("analysis.data",),

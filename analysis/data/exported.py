@@ -119,6 +119,11 @@ def read_study(folder: str | os.PathLike[str], *, score: Score = "best") -> Stud
             if predictions is None
             else read_predictions(predictions, runs, f"{root}/predictions")
         ),
+        test_predictions=(
+            None
+            if predictions is None
+            else read_predictions(predictions, runs, f"{root}/predictions", test=True)
+        ),
         profiles=(
             None
             if profiles is None

@@ -14,6 +14,7 @@ from analysis.errors import TableError
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+TEST = "test"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +58,12 @@ class Predictions:
         return np.asarray(shifted / shifted.sum(axis=2, keepdims=True))
 
 
-def predictions_of(study: Study) -> Predictions | None:
+def predictions_of(study: Study, *, test: bool = False) -> Predictions | None:
     """Predictions of the complete runs of one group; None where none are recorded.
 
     Runs without predictions are left out, and so are runs with logits that are
-    not finite: a model that diverged predicts nothing.
+    not finite: a model that diverged predicts nothing. They are those of the
+    validation set, or with `test` those of the test set.
 
     Raises
     ------
@@ -74,10 +76,11 @@ def predictions_of(study: Study) -> Predictions | None:
             f"predictions belong to one (task, model, recipe), but the study holds "
             f"{len(study.group_keys())}; take one with subset() or groups()."
         )
-    if study.predictions is None:
+    recorded = study.test_predictions if test else study.predictions
+    if recorded is None:
         return None
     runs = study.complete_runs()
-    table = study.predictions.loc[study.predictions["run"].isin(runs["run"])]
+    table = recorded.loc[recorded["run"].isin(runs["run"])]
     if table.empty:
         return None
     table = table.sort_values(["run", "example"], kind="stable")
@@ -112,8 +115,10 @@ def predictions_of(study: Study) -> Predictions | None:
     return Predictions(chosen, examples[:per_run], labels[0], logits[finite])
 
 
-def read_predictions(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame | None:
-    """Check an exported table of predictions; None if it has no row of the runs' split.
+def read_predictions(
+    frame: pd.DataFrame, runs: pd.DataFrame, table: str, *, test: bool = False
+) -> pd.DataFrame | None:
+    """Check an exported table of predictions; None if it has no row of the split.
 
     Parameters
     ----------
@@ -123,15 +128,19 @@ def read_predictions(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.
         The runs, with ``run``, ``task`` and ``split`` or not.
     table : str
         Name of the table in messages.
+    test : bool
+        Whether to read the split "test" instead of the split of the runs' scores.
 
     Raises
     ------
     TableError
         A value is of the wrong kind, a row occurs twice, or there are no logits.
     """
+    if test and not ("split" in frame and (frame["split"] == TEST).any()):
+        return None
     frame = frame.assign(run=texts(frame, "run", table), label=numbers(frame, "label", table))
-    if "split" in frame and "split" in runs:
-        split = frame["run"].map(runs.set_index("run")["split"])
+    if "split" in frame and (test or "split" in runs):
+        split = TEST if test else frame["run"].map(runs.set_index("run")["split"])
         frame = frame.loc[texts(frame, "split", table) == split]
         if frame.empty:
             return None

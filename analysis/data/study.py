@@ -73,6 +73,8 @@ class Study:
         after the last step; depth i is the output of the i-th layer.
     untested : DataFrame or None
         Complete runs that have no test score, where `score` is "test". They are in no other frame.
+    test_predictions : DataFrame or None
+        As ``predictions``, for the examples of the test set.
     score : {"best", "final", "test"}
         Which score of a run is its ``score``: the best evaluation after step 0 where evaluations
         exist, the last one, or the test score. Curves, ``final_score``, ``best_score``, ``failed``,
@@ -87,6 +89,7 @@ class Study:
     representations: pd.DataFrame | None = None
     untested: pd.DataFrame | None = None
     score: Score = "best"
+    test_predictions: pd.DataFrame | None = None
 
     def complete_runs(self) -> pd.DataFrame:
         """Runs that were trained to their end.
@@ -140,6 +143,7 @@ class Study:
             curves=_of_runs(self.curves, runs),
             steps=_of_runs(self.steps, runs),
             predictions=_of_runs(self.predictions, runs),
+            test_predictions=_of_runs(self.test_predictions, runs),
             profiles=_of_runs(self.profiles, runs),
             representations=_of_runs(self.representations, runs),
             score=self.score,

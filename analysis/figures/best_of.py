@@ -284,12 +284,12 @@ def _logarithmic(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table["n"].isin(kept)]
 
 
-def runs_axis(table: pd.DataFrame) -> alt.X:
+def runs_axis(table: pd.DataFrame, title: str = "number of runs n (logarithmic)") -> alt.X:
     """Logarithmic axis of the numbers of runs in column ``n``."""
     most = int(table["n"].max())
     return alt.X(
         "n:Q",
-        title="number of runs n (logarithmic)",
+        title=title,
         scale=alt.Scale(type="log", nice=False, domain=[1, max(most, 2)]),
         axis=alt.Axis(
             format="~g",

@@ -85,6 +85,28 @@ def tallest(texts: Sequence[str]) -> int:
     return LINE_HEIGHT * max((text.count("\n") + 1 for text in texts), default=1)
 
 
+def apart(places: Sequence[float], gap: float, height: float) -> list[float]:
+    """Places of labels at least `gap` apart, near the wanted ones and in their order.
+
+    Parameters
+    ----------
+    places : sequence of float
+        Wanted places in pixels.
+    gap, height : float
+        Places are from 0 to `height` where so many labels fit.
+    """
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    found, least = list(places), 0.0
+    for i in order:
+        found[i] = least = max(places[i], least)
+        least += gap
+    most = max(height, gap * (len(places) - 1))
+    for i in reversed(order):
+        found[i] = most = min(found[i], most)
+        most -= gap
+    return found
+
+
 def name_axis(**options: object) -> alt.Axis:
     """An axis of folded names."""
     return alt.Axis(labelExpr=SPLIT, labelLimit=0, ticks=False, **options)

@@ -9,6 +9,7 @@ from analysis.report.panels.best_of import BestOfCompute, BestOfRecipes, Expecte
 from analysis.report.panels.bias_correction import BiasCorrection
 from analysis.report.panels.choosing import PriceOfChoosing
 from analysis.report.panels.comparison import Comparisons
+from analysis.report.panels.ensembles import Ensembles
 from analysis.report.panels.grids import GridHeatmap, ValidationCurves
 from analysis.report.panels.layers import (
     DistancesOverSteps,
@@ -74,6 +75,15 @@ CONTENTS: tuple[Outline, ...] = (
         "expected test score of the chosen run is what the choice delivers. Both are exact averages "
         "over all choices of n of the runs. The band is a bootstrap over seeds, for each n by itself.",
         (PriceOfChoosing(),),
+    ),
+    Outline(
+        "ensembles",
+        "What to do with n runs",
+        "The expected score of k of the runs: of the one that is best on the validation set, of the "
+        "majority vote of all k, and of the average of their predictions. Averages are over all "
+        "choices of k of the runs, or over random ones. The band holds for seeds drawn anew and the "
+        "same examples.",
+        (Ensembles(),),
     ),
     Outline(
         "early-stopping",

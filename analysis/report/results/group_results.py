@@ -18,6 +18,7 @@ from analysis.data.curves import curve_pools
 from analysis.data.early_stopped import is_selected, selection_text, unselected
 from analysis.data.seed_design import TOGETHER, seeds_move_together
 from analysis.data.study import Group, Study
+from analysis.ensembles.table import ensemble_table
 from analysis.errors import AnalysisError
 from analysis.formatting import digits_for
 from analysis.rounding import spread, varies
@@ -56,7 +57,7 @@ class GroupResults:
     """The tables of one (task, model, recipe), by name, and the reasons for missing ones.
 
     ``tables`` may hold ``means, failure, floor, variance, spreads, tests, published_tests,
-    seed_means, extremes, expected_max, choosing, early_stopping, rank_correlation, replay,
+    seed_means, extremes, expected_max, choosing, ensembles, early_stopping, rank_correlation, replay,
     instability, final_losses, uncorrected, distances, distance_medians,
     gradient_medians, similarity``; a table that could not be made has its reason in ``missing``.
     """
@@ -133,7 +134,7 @@ def analyse_group(
     group = GroupResults(key, label, stem, study)
     recorded, study = group.recorded, group.study
     # One stream per table, so that adding one does not change the others.
-    streams = iter(np.random.default_rng(child) for child in seed.spawn(5))
+    streams = iter(np.random.default_rng(child) for child in seed.spawn(6))
     if group.runs.empty:
         group.missing["all"] = (
             selection_text(recorded)
@@ -168,6 +169,7 @@ def analyse_group(
         )
     _of_curves(group, next(streams), next(streams))
     _of_choosing(group, next(streams))
+    group.attempt("ensembles", lambda: ensemble_table(study, next(streams)))
     analyse_training(group)
     return group
 

@@ -22,6 +22,7 @@ FILES = {
     "seed_means": "seed_means",
     "expected_max": "expected_max",
     "choosing": "choosing",
+    "ensembles": "ensembles",
     "early_stopping": "early_stopping",
     "rank_correlation": "rank_correlation",
     "pruner_replay": "replay",

@@ -1,0 +1,1 @@
+"""What several runs reach together: averages and votes of their predictions."""
