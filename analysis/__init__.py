@@ -37,6 +37,7 @@ from analysis.data.study import Study as Study
 from analysis.data.study import concat_studies as concat_studies
 from analysis.data.warnings import StudyWarning as StudyWarning
 from analysis.data.warnings import study_warnings as study_warnings
+from analysis.ensembles.table import ensemble_table as ensemble_table
 from analysis.errors import AnalysisError as AnalysisError
 from analysis.errors import DesignError as DesignError
 from analysis.errors import OptionError as OptionError

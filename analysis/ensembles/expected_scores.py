@@ -110,7 +110,8 @@ def expected_score(
     if intervals:
         of_runs = difference + _pulls(gains, subsets)
         own = _interval(runs, single + of_runs, level)
-        apart = _interval(runs, of_runs, level)
+        # Runs that are taken alone differ from themselves by nothing.
+        apart = _interval(runs, of_runs, level) if gains.any() else (0.0, 0.0)
     return ExpectedScore(mean + difference, difference, se, *own, *apart)
 
 
@@ -125,7 +126,8 @@ def _pulls(values: Floats, subsets: Subsets) -> Floats:
 
 def _interval(runs: pd.DataFrame, values: Floats, level: float) -> tuple[float, float]:
     try:
-        found = mean_interval(runs.assign(value=values), "value", level=level)
+        seeds = runs[["init_seed", "order_seed"]]
+        found = mean_interval(seeds.assign(value=values), "value", level=level)
     except DesignError:
         return math.nan, math.nan
     return found.lower, found.upper

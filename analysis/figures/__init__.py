@@ -12,6 +12,7 @@ from analysis.figures.densities import best_worst_densities as best_worst_densit
 from analysis.figures.depths import distance_by_depth as distance_by_depth
 from analysis.figures.depths import profile_over_steps as profile_over_steps
 from analysis.figures.depths import similarity_by_depth as similarity_by_depth
+from analysis.figures.ensembles import ensemble_figure as ensemble_figure
 from analysis.figures.heatmap import heatmap as heatmap
 from analysis.figures.scores import failure_figure as failure_figure
 from analysis.figures.scores import score_strips as score_strips

@@ -49,8 +49,12 @@ def ensemble_figure(table: pd.DataFrame, *, metric: str = "score", title: str = 
     Returns
     -------
     altair chart
+        Lines end before the number of all runs, which leaves one choice and nothing to average over.
         The interval of the average's expected score is shaded where it is known.
     """
+    several = table["k"] < table["n_runs"]
+    if table.loc[several, "k"].nunique() > 1:
+        table = table.loc[several]
     mean = table.drop_duplicates("k").assign(method="mean", score=table["mean_run"].iloc[0])
     mean = mean.assign(gain=0.0)
     lines = pd.concat([table, mean], ignore_index=True)[["k", "method", "score", "gain"]]
@@ -92,17 +96,15 @@ def ensemble_figure(table: pd.DataFrame, *, metric: str = "score", title: str = 
     layers.append(spots(base, x=x, y=y, tooltip=tooltip))
     ends = lines.sort_values("n").drop_duplicates("method", keep="last")
     low, high = scale.domain
-    pixels = [HEIGHT * (high - score) / (high - low) for score in ends["score"]]
-    ends = ends.assign(pixel=apart(pixels, LABEL_HEIGHT, HEIGHT))
+    places = apart(list(ends["score"]), LABEL_HEIGHT * (high - low) / HEIGHT, low, high)
     layers.append(
-        alt.Chart(rows(ends[["series", "pixel"]]))
+        alt.Chart(rows(ends[["series"]].assign(place=places)))
         .mark_text(align="left", baseline="middle", dx=6, fontSize=11)
         .encode(
             x=alt.value("width"),
-            y=alt.Y("pixel:Q", scale=None, axis=None),
+            y=alt.Y("place:Q", title=y_title, scale=scale),
             text="series:N",
             color=colour,
         )
     )
-    chart = alt.layer(*layers).resolve_scale(y="independent")
-    return styled(sized(chart, width=WIDTH - LABEL_WIDTH), title)
+    return styled(sized(alt.layer(*layers), width=WIDTH - LABEL_WIDTH), title)

@@ -85,22 +85,24 @@ def tallest(texts: Sequence[str]) -> int:
     return LINE_HEIGHT * max((text.count("\n") + 1 for text in texts), default=1)
 
 
-def apart(places: Sequence[float], gap: float, height: float) -> list[float]:
+def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Places of labels at least `gap` apart, near the wanted ones and in their order.
 
     Parameters
     ----------
     places : sequence of float
-        Wanted places in pixels.
-    gap, height : float
-        Places are from 0 to `height` where so many labels fit.
+        Wanted places.
+    gap : float
+        In the same units.
+    low, high : float
+        The labels lie between them where so many fit.
     """
     order = sorted(range(len(places)), key=lambda i: places[i])
-    found, least = list(places), 0.0
+    found, least = list(places), low
     for i in order:
         found[i] = least = max(places[i], least)
         least += gap
-    most = max(height, gap * (len(places) - 1))
+    most = max(high, low + gap * (len(places) - 1))
     for i in reversed(order):
         found[i] = most = min(found[i], most)
         most -= gap

@@ -1,105 +1,108 @@
-"""Coverage of the intervals of `analysis.ensembles.table`: grids of made-up predictions.
+"""Coverage of the intervals for averages and for the best of k runs, on grids of made-up predictions.
 
-Every run has a quality with effects of its init and order seed, and predicts two classes of 300
-examples. The truth is the mean estimate over all simulated grids, because the estimates are unbiased.
+Usage: python experiments/ensembles/simulate.py [REPEATS]
+
+Prints a Markdown table. Every run has a quality with effects of its init and order seed and predicts two
+classes of 200 examples; of a tenth of the runs ("failures") the quality is 0. The examples are the
+same in every grid. The truth is the mean estimate over all grids, because the estimates are unbiased.
 """
 
 from __future__ import annotations
 
-import argparse
+import sys
 
 import numpy as np
 import pandas as pd
 
-from analysis.data.study import Study
-from analysis.ensembles.table import ensemble_table
+from analysis.best_of_n.choosing import chosen_scores
+from analysis.data.predictions import Predictions
+from analysis.ensembles.combining import ensemble_scores, single_scores
+from analysis.ensembles.expected_scores import ExpectedScore, best_on_dev, expected_score
+from analysis.ensembles.metrics import METRICS
+from analysis.ensembles.subsets import random_orders, subsets_of
 
-EXAMPLES = 300
-GRIDS = (5, 10)
+EXAMPLES = 200
+SUBSETS = 400
 SHARES = ((0.0, 0.0), (0.1, 0.25), (0.0, 0.5))
-SHOWN_K = (1, 2, 3, 5, 7, 10, 15, 20)
+KS = {5: (1, 2, 3, 5, 8, 12), 10: (1, 2, 5, 10, 20, 50)}
+METRIC = METRICS["accuracy"]
+METHODS = ("average", "vote", "best")
 
 
 def grid(
-    generator: np.random.Generator, size: int, shares: tuple[float, float], failing: float
-) -> Study:
-    """A study with predictions for validation and test examples."""
+    rng: np.random.Generator, size: int, shares: tuple[float, float], failing: float
+) -> tuple[Predictions, Predictions]:
+    """Predictions of a grid of runs for validation and test examples."""
     init, order = np.divmod(np.arange(size**2), size)
-    effects = [np.sqrt(share) * generator.normal(size=size) for share in shares]
-    rest = np.sqrt(1 - sum(shares)) * generator.normal(size=size**2)
-    quality = np.maximum(1 + 0.25 * (effects[0][init] + effects[1][order] + rest), 0)
-    quality = np.where(generator.random(size**2) < failing, 0.0, quality)
-    runs = pd.DataFrame(
-        {
-            **{
-                "run": [f"{r:03d}" for r in range(size**2)],
-                "task": "t",
-                "model": "m",
-                "recipe": "r",
-            },
-            **{"init_seed": init, "order_seed": order, "complete": True, "metric": "accuracy"},
-        }
-    )
-    parts = {name: predictions(runs, quality, generator, split) for split, name in enumerate(PARTS)}
-    return Study(runs, **parts)
+    effects = [share**0.5 * rng.normal(size=size) for share in shares]
+    rest = (1 - sum(shares)) ** 0.5 * rng.normal(size=size**2)
+    quality = np.maximum(1 + 0.3 * (effects[0][init] + effects[1][order] + rest), 0)
+    quality[rng.random(size**2) < failing] = 0.0
+    runs = pd.DataFrame({"init_seed": init, "order_seed": order})
+    found = []
+    for split in (0, 1):
+        fixed = np.random.default_rng(split)
+        labels = fixed.integers(0, 2, EXAMPLES)
+        shared = (2 * labels - 1) * 0.8 + fixed.normal(size=EXAMPLES)
+        logit = quality[:, None] * shared + 0.7 * rng.normal(size=(len(runs), EXAMPLES))
+        logits = np.stack([np.zeros_like(logit), logit], axis=2)
+        examples = np.arange(EXAMPLES).astype(object)
+        found.append(Predictions(runs, examples, labels.astype(float), logits))
+    return found[0], found[1]
 
 
-PARTS = ("predictions", "test_predictions")
+def estimates(
+    dev: Predictions, test: Predictions, rng: np.random.Generator, ks: tuple[int, ...]
+) -> dict[tuple[str, int], ExpectedScore]:
+    """Expected test scores with intervals, by method and k."""
+    chosen_by, single = (single_scores(part, METRIC) for part in (dev, test))
+    order = random_orders(rng, SUBSETS, len(single))
+    found = {}
+    for k in ks:
+        subsets = subsets_of(order, k)
+        for method in METHODS:
+            known = None
+            if method == "best":
+                values = best_on_dev(chosen_by, single, subsets, lower_is_better=False)
+                known = float(chosen_scores(chosen_by, single, [k]).test[0]) if k > 1 else None
+            else:
+                values = ensemble_scores(test, subsets.members, METRIC, method)
+            found[method, k] = expected_score(values, single, subsets, test.runs, known=known)
+    return found
 
 
-def predictions(
-    runs: pd.DataFrame, quality: np.ndarray, generator: np.random.Generator, split: int
-) -> pd.DataFrame:
-    """Logits of all runs. The examples are the same in every grid."""
-    fixed = np.random.default_rng(split)
-    label = fixed.integers(0, 2, EXAMPLES)
-    shared = (2 * label - 1) * 0.8 + fixed.normal(size=EXAMPLES)
-    own = 0.7 * generator.normal(size=(len(runs), EXAMPLES))
-    logit = quality[:, None] * shared + own
-    return pd.DataFrame(
-        {
-            "run": np.repeat(runs["run"].to_numpy(), EXAMPLES),
-            "example": np.tile(np.arange(EXAMPLES), len(runs)),
-            "label": np.tile(label.astype(float), len(runs)),
-            "logits": list(np.stack([np.zeros_like(logit), logit], axis=2).reshape(-1, 2)),
-        }
-    )
-
-
-def coverage(size: int, shares: tuple[float, float], failing: float, repeats: int) -> pd.DataFrame:
-    """Share of intervals that hold the truth, on the test set, by method and k."""
-    tables = [
-        ensemble_table(
-            grid(np.random.default_rng([size, number]), size, shares, failing),
-            np.random.default_rng(number),
-            subsets=500,
+def coverage(
+    size: int, shares: tuple[float, float], failing: float, repeats: int
+) -> dict[tuple[str, int], tuple[float, float]]:
+    """Shares of the intervals of score and gain that hold the truth, by method and k."""
+    rng = np.random.default_rng(size)
+    tables = [estimates(*grid(rng, size, shares, failing), rng, KS[size]) for _ in range(repeats)]
+    found = {}
+    for key in tables[0]:
+        rows = [table[key] for table in tables]
+        truth = np.mean([row.score for row in rows]), np.mean([row.difference for row in rows])
+        found[key] = (
+            float(np.mean([row.lower <= truth[0] <= row.upper for row in rows])),
+            float(
+                np.mean([row.difference_lower <= truth[1] <= row.difference_upper for row in rows])
+            ),
         )
-        for number in range(repeats)
-    ]
-    table = pd.concat(tables)
-    table = table.loc[(table["split"] == "test") & table["k"].isin(SHOWN_K)]
-    by = table.groupby(["method", "k"])
-    found = pd.DataFrame({"gain": by["gain"].mean()})
-    for name, value in (("", "score"), ("gain_", "gain")):
-        truth = by[value].transform("mean")
-        hit = (table[f"{name}lower"] <= truth) & (truth <= table[f"{name}upper"])
-        known = table[f"{name}lower"].notna()
-        found[f"{name}coverage"] = hit.where(known).groupby([table["method"], table["k"]]).mean()
-    return found.dropna()
+    return found
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("repeats", type=int, nargs="?", default=300)
-    repeats = parser.parse_args().repeats
-    for size in GRIDS:
+def main(repeats: int) -> None:
+    """Print the coverage of both intervals for every design."""
+    for size in KS:
+        print(f"\n| {size} x {size}: shares (init, order), failures | of |", end="")
+        print("".join(f" {method}, k = {k} |" for k in KS[size] for method in METHODS))
+        print("|---" * (2 + len(KS[size]) * len(METHODS)) + "|")
         for shares in SHARES:
             for failing in (0.0, 0.1):
-                print(f"\n{size} x {size}, shares {shares}, failing {failing}")
                 found = coverage(size, shares, failing, repeats)
-                print(found.astype(float).round(4).unstack("k").to_string(), flush=True)
+                for place, name in enumerate(("score", "gain")):
+                    cells = [f"{found[m, k][place]:.2f}" for k in KS[size] for m in METHODS]
+                    print(f"| {shares}, {failing} | {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

@@ -92,6 +92,9 @@ def test_an_exported_study(tmp_path, kind):
     assert study.steps["train_loss"].iloc[:2].tolist() == [2, 1]
     assert study.predictions is not None
     assert study.predictions["logits"].map(list).tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    assert study.test_predictions is not None
+    assert study.test_predictions[["run", "example", "label"]].to_numpy().tolist() == [["a", 0, 0]]
+    assert study.test_predictions["logits"].map(list).tolist() == [[9.0, 9.0]]
 
 
 def test_final_scores_may_be_chosen(tmp_path):

@@ -12,6 +12,7 @@ import vl_convert
 from analysis.best_of_n.expected_max_table import expected_max_table
 from analysis.data.labels import file_stems, group_labels
 from analysis.data.study import Group, Study
+from analysis.ensembles.table import ensemble_table
 from analysis.errors import TableError
 from analysis.figures import curves, densities, scores, seeds, stopping
 from analysis.figures.best_of import best_of_compute, best_of_recipes, expected_best
@@ -21,8 +22,9 @@ from analysis.figures.comparison import (
     profiles,
     signal_and_noise,
 )
+from analysis.figures.ensembles import ensemble_figure
 from analysis.figures.heatmap import heatmap, heatmap_cells
-from analysis.figures.labels import folded
+from analysis.figures.labels import apart, folded
 from analysis.figures.theme import DASHES, SERIES, rows, save_figure, series_scale, spec_of
 from analysis.stopping.value import early_stopping_table
 from analysis.variance.components import variance_components
@@ -87,6 +89,7 @@ def all_figures():
         "improvement": improvement(compared),
         "profiles": profiles(profile),
         "instability": instability_figure(instability(study), ["a", "b"]),
+        "ensembles": ensemble_figure(ensemble_table(one, generator)),
     }
 
 
@@ -374,3 +377,37 @@ def test_names_of_groups_and_files():
     stems = file_stems({Group("A B", "", ""): "A B", Group("a-b", "", ""): "a-b"})
     assert list(stems.values()) == ["a-b", "a-b-2"]
     assert set(file_stems(labels).values()) == {"rte-a", "rte-b", "b-rte-b-a", "b-rte-b-b"}
+
+
+def test_labels_stand_apart_and_in_order():
+    assert apart([1.0, 5.0], 2.0, 0.0, 10.0) == [1.0, 5.0]
+    assert apart([5.0, 4.5, 9.5], 2.0, 0.0, 10.0) == [6.5, 4.5, 9.5]
+    assert apart([9.0, 9.5, 9.9], 2.0, 0.0, 10.0) == [6.0, 8.0, 10.0]
+    # More than fit keep their distance beyond the end.
+    assert apart([0.0] * 4, 2.0, 0.0, 5.0) == [0.0, 2.0, 4.0, 6.0]
+
+
+def test_lines_of_ensembles_end_before_the_single_choice_of_all_runs():
+    """All runs are one choice: its score is no average."""
+    table = pd.DataFrame(
+        {
+            **{"k": [1, 2, 5, 9] * 2, "method": ["average"] * 4 + ["best"] * 4, "n_runs": 9},
+            **{"score": 0.7, "mean_run": 0.7, "gain": 0.0, "lower": np.nan, "upper": np.nan},
+        }
+    )
+    spec = spec_of(ensemble_figure(table))
+    lines, labels = (
+        spec["datasets"][layer["data"]["name"]]
+        for layer in spec["layer"]
+        if layer["mark"]["type"] in ("line", "text")
+    )
+    assert {row["n"] for row in lines} == {1, 2, 5}
+    assert [row["series"] for row in labels] == [
+        "average of k runs",
+        "best of k on validation",
+        "mean run",
+    ]
+    places = sorted(row["place"] for row in labels)
+    assert np.diff(places).min() > 0
+    few = spec_of(ensemble_figure(table.query("k < 3").assign(n_runs=2)))
+    assert {row["n"] for rows in few["datasets"].values() for row in rows if "n" in row} == {1, 2}
