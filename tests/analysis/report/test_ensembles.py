@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.study import Study
+from analysis.ensembles.table import ensemble_table
 from analysis.report.contents import CONTENTS
 from analysis.report.panels.ensembles import ensembles_caption
-from analysis.report.results.group_results import GroupResults, analyse_group
+from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
 from analysis.report.results.tables import report_tables
 from analysis.report.sections.section import Section, fill_sections
@@ -28,7 +29,8 @@ def study() -> Study:
 
 def filled(part: Study) -> tuple[list[Section], GroupResults]:
     ((key, only),) = part.groups()
-    group = analyse_group(key, "t", "t", only, np.random.SeedSequence(0))
+    group = GroupResults(key, "t", "t", only)
+    group.attempt("ensembles", lambda: ensemble_table(only, np.random.default_rng(0)))
     outlines = tuple(outline for outline in CONTENTS if outline.anchor == "ensembles")
     return fill_sections(outlines, ReportResults(part, [group])), group
 

@@ -17,6 +17,7 @@ from analysis.comparison.compare import compare
 from analysis.data.score_table import read_table
 from analysis.data.seed_design import TOGETHER
 from analysis.data.study import Study, concat_studies
+from analysis.ensembles.table import COLUMNS as ENSEMBLES
 from analysis.errors import OptionError, TableError
 from analysis.report import useful_workers, write_report
 from analysis.report.answers import answer_text
@@ -66,14 +67,16 @@ def test_every_promised_file_is_there(full):
     figures = {p.name for p in (full / "figures").iterdir()}
     stems = {name.rsplit(".", 1)[0] for name in figures}
     assert figures == {f"{stem}.{kind}" for stem in stems for kind in ("svg", "pdf", "png")}
-    for kind in ("heatmap", "curves", "variance", "seeds", "extremes", "expected-max", "stopping"):
+    kinds = ("heatmap", "curves", "variance", "seeds", "extremes", "expected-max", "stopping")
+    for kind in (*kinds, "ensembles"):
         assert f"{kind}-rte-devlin" in stems
     assert {"failures", "instability", "comparison-recipe", "best-of-rte", "profile-1"} <= stems
     assert json.loads((full / "summary.json").read_text())["figures"]
 
 
 def test_tables_have_exactly_the_promised_columns(full, tmp_path):
-    for name, columns in (("expected_max", BEST), ("early_stopping", STOPPING)):
+    promised = {"expected_max": BEST, "early_stopping": STOPPING, "ensembles": ENSEMBLES}
+    for name, columns in promised.items():
         assert pd.read_csv(full / "tables" / f"{name}.csv").columns.tolist() == columns
     write_report(plain(2, 2), tmp_path)
     empty = pd.read_csv(tmp_path / "tables" / "early_stopping.csv")
