@@ -79,10 +79,10 @@ CONTENTS: tuple[Outline, ...] = (
     Outline(
         "ensembles",
         "What to do with n runs",
-        "The expected score of k of the runs: of the one that is best on the validation set, of the "
-        "majority vote of all k, and of the average of their predictions. Averages are over all "
-        "choices of k of the runs, or over random ones. The band holds for seeds drawn anew and the "
-        "same examples.",
+        "The expected score of k of the runs: of the one that is best on the validation set, and of all "
+        "k together, by their vote or by the average of their predictions. It is an average over "
+        "all choices of k of the runs, or over random ones. The band belongs to the average of "
+        "predictions and holds for seeds drawn anew and the same examples.",
         (Ensembles(),),
     ),
     Outline(

@@ -9,6 +9,7 @@ same in every grid. The truth is the mean estimate over all grids, because the e
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import numpy as np
@@ -91,17 +92,19 @@ def coverage(
 
 
 def main(repeats: int) -> None:
-    """Print the coverage of both intervals for every design."""
-    for size in KS:
-        print(f"\n| {size} x {size}: shares (init, order), failures | of |", end="")
-        print("".join(f" {method}, k = {k} |" for k in KS[size] for method in METHODS))
-        print("|---" * (2 + len(KS[size]) * len(METHODS)) + "|")
-        for shares in SHARES:
-            for failing in (0.0, 0.1):
-                found = coverage(size, shares, failing, repeats)
-                for place, name in enumerate(("score", "gain")):
-                    cells = [f"{found[m, k][place]:.2f}" for k in KS[size] for m in METHODS]
-                    print(f"| {shares}, {failing} | {name} | {' | '.join(cells)} |", flush=True)
+    """Print the coverage of both intervals for every design; a cell has all methods."""
+    for size, ks in KS.items():
+        heads = "".join(f" k = {k} |" for k in ks)
+        print(f"\n| {size} x {size}: shares (init, order) | failures | interval of |{heads}")
+        print("|---" * (3 + len(ks)) + "|")
+        for shares, failing in itertools.product(SHARES, (0.0, 0.1)):
+            found = coverage(size, shares, failing, repeats)
+            for place, name in enumerate(("score", "gain")):
+                cells = [
+                    " ".join(f"{found[method, k][place]:.2f}".lstrip("0") for method in METHODS)
+                    for k in ks
+                ]
+                print(f"| {shares} | {failing} | {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
