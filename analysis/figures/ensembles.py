@@ -33,12 +33,15 @@ LABELS = {
     "mean": "mean run",
 }
 COLOURS = dict(zip(LABELS, (NAVY, ORANGE, PURPLE, TEAL, MUTED), strict=True))
-LOOKS = dict(zip(LABELS, (*DASHES[:4], DASHES[5]), strict=True))
+# No figure has both votes and ranks.
+LOOKS = dict(zip(LABELS, (DASHES[0], DASHES[1], DASHES[1], DASHES[3], DASHES[5]), strict=True))
 SHADED = "average"
 LABEL_WIDTH, LABEL_HEIGHT = 130, 13
 
 
-def ensemble_figure(table: pd.DataFrame, *, metric: str = "score", title: str = "") -> Chart:
+def ensemble_figure(
+    table: pd.DataFrame, *, metric: str = "expected score", title: str = ""
+) -> Chart:
     """Expected score against k, one line per method, each with its name at its end.
 
     Parameters
@@ -64,7 +67,7 @@ def ensemble_figure(table: pd.DataFrame, *, metric: str = "score", title: str = 
     band = (band if len(band) > 1 else band.iloc[:0]).rename(columns={"k": "n"})
     scale = score_axis([*lines["score"], *band["lower"], *band["upper"]])
     x = runs_axis(lines, "number of runs k (logarithmic)")
-    y_title, labels = f"expected {metric}", [LABELS[name] for name in names]
+    y_title, labels = metric, [LABELS[name] for name in names]
     y = alt.Y("score:Q", title=y_title, scale=scale)
     colour = alt.Color(
         "series:N", scale=series_scale(labels, [COLOURS[name] for name in names]), legend=None

@@ -48,7 +48,7 @@ def test_a_study_with_predictions_has_the_figure_and_the_table() -> None:
     assert "on the test set; a majority vote of 5 gives " in panel.caption
     assert "flatters" not in panel.caption
     layers = [layer["encoding"].get("y", {}).get("title") for layer in panel.spec["layer"]]
-    assert set(layers) == {"expected accuracy on the test set"}
+    assert set(layers) == {"accuracy on the test set"}
 
 
 def test_without_a_test_set_the_best_run_is_flattered() -> None:
