@@ -13,11 +13,13 @@ from scipy.stats import levene
 
 from analysis.best_of_n.curve_crossings import best_of_n_crossings
 from analysis.checks import check_choice
+from analysis.comparison.exchanges import exchange_test
 from analysis.comparison.improvement import Improvement, probability_of_improvement
 from analysis.comparison.mean_difference import (
     MINIMUM_PAIRS,
     MeanDifference,
     crossed_difference,
+    difference_grid,
     paired_difference,
     welch_difference,
 )
@@ -46,7 +48,7 @@ def compare(
     study : Study
         Only its complete runs are used.
     generator : numpy Generator
-        For the bootstrap of the stochastic order.
+        For the bootstrap of the stochastic order; its children draw exchanges of recipes.
     by, baseline, value
         As in `pairing.contrasts`.
     level : float in (0, 1)
@@ -61,7 +63,9 @@ def compare(
         n_failed_b, n_pairs, mean_a, mean_b``; ``welch_*``, ``paired_*`` and ``crossed_*``
         (``difference, lower, upper, p, holm``), in the metric's own units, B
         minus A; ``crossed_df``. The crossed columns are empty where the common cells form no
-        complete grid of at least 2 x 2, as with seeds that move together; ``improvement*`` (P(B beats A), higher is B better whatever the
+        complete grid of at least 2 x 2, as with seeds that move together. ``rowcol_p, rowcol_floor``: the
+        permutation test of whole rows and columns on the same grids, and the smallest p-value that
+        so many seeds can give; ``improvement*`` (P(B beats A), higher is B better whatever the
         metric's direction; paired if there are two pairs or more, with an interval that knows
         which pairs share seeds);
         ``significant`` and ``meaningful`` (B over A), ``significant_reverse`` and
@@ -76,7 +80,8 @@ def compare(
     The t-tests take runs (or pairs of runs) as independent. Runs of a grid that share a seed are not independent when that seed matters: on
     grids of 5 x 5 to 25 x 25 runs with an order share of .25, Welch's and the paired test reject
     two equal recipes in 16 to 47% of all cases, the crossed test in 3 to 5%
-    (`experiments/inference`). The crossed test is the one to report where it exists.
+    (`experiments/inference`). The crossed test is the one to report where it exists. The
+    exchange of recipes (`exchanges.exchange_test`) is a second opinion without a normal distribution.
     """
     rows = []
     for contrast in contrasts(study, by=by, baseline=baseline, value=value):
@@ -131,6 +136,7 @@ def _row(
     cells = contrast.pairs.assign(a=sign * pair_a, b=sign * pair_b)
     row |= _named("crossed", crossed := crossed_difference(cells, level=level))
     row["crossed_df"] = crossed.df
+    row |= _exchanged(cells, crossed, generator)
     paired = len(pair_a) >= MINIMUM_PAIRS
     samples = (pair_a, pair_b) if paired else (a, b)
     gain = probability_of_improvement(
@@ -146,6 +152,19 @@ def _row(
     row["brown_forsythe_p"] = spread_test(a, b, center="median")
     row["crossings"] = ", ".join(str(n) for n in best_of_n_crossings(a, b))
     return row
+
+
+def _exchanged(
+    cells: pd.DataFrame, crossed: MeanDifference, generator: np.random.Generator
+) -> dict[str, object]:
+    """The second opinion, where there is a crossed test to have one on."""
+    gaps = difference_grid(cells)
+    # A child, so that the draws of the other columns stay.
+    (child,) = generator.spawn(1)
+    if gaps is None or np.isnan(crossed.p_value):
+        return {"rowcol_p": float("nan"), "rowcol_floor": float("nan")}
+    found = exchange_test(gaps, child)
+    return {"rowcol_p": found.p_value, "rowcol_floor": found.p_floor}
 
 
 def spread_test(a: Floats, b: Floats, *, center: str) -> float:

@@ -79,17 +79,30 @@ def crossed_difference(pairs: pd.DataFrame, *, level: float = 0.95) -> MeanDiffe
         complete grid of at least 2 x 2, or where no difference varies.
     """
     x, y = pairs["a"].to_numpy(np.float64), pairs["b"].to_numpy(np.float64)
-    a, b = pairs["init_seed"].nunique(), pairs["order_seed"].nunique()
-    if min(a, b) < 2 or len(pairs) != a * b:
+    gaps = difference_grid(pairs)
+    if gaps is None:
         return _unknown(x, y)
-    ordered = pairs.sort_values(["init_seed", "order_seed"])
-    gaps = (ordered["b"] - ordered["a"]).to_numpy(np.float64).reshape(a, b)
     found = grid_mean(gaps, level=level)
     if _negligible(float(found.error) ** 2, x, y) or not found.error > 0:
         return _unknown(x, y)
     return MeanDifference(
         *(float(v) for v in (found.mean, found.lower, found.upper, found.p_value, found.df))
     )
+
+
+def difference_grid(pairs: pd.DataFrame) -> Floats | None:
+    """Differences B minus A, init by order seeds; None without a complete grid of at least 2 x 2.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        As for `crossed_difference`.
+    """
+    a, b = pairs["init_seed"].nunique(), pairs["order_seed"].nunique()
+    if min(a, b) < 2 or len(pairs) != a * b:
+        return None
+    ordered = pairs.sort_values(["init_seed", "order_seed"])
+    return np.asarray((ordered["b"] - ordered["a"]).to_numpy(np.float64).reshape(a, b))
 
 
 def primary_test(row: Mapping[Any, Any]) -> tuple[str, str]:

@@ -32,6 +32,8 @@ COLUMNS = [
     "baseline",
     "relative_error_reduction",
     "split_half",
+    "split_half_plans",
+    "split_half_most",
 ]
 MOST_STARTED = 200
 
@@ -75,7 +77,7 @@ def early_stopping_table(
     -------
     DataFrame
         ``task, recipe, budget, started, fraction, continued, expected_best,
-        baseline, relative_error_reduction, split_half``.
+        baseline, relative_error_reduction, split_half, split_half_plans, split_half_most``.
 
         The plan is the best of all that start at most 200 runs of the pool and
         cost the budget exactly. Where none beats `budget` runs without
@@ -88,7 +90,9 @@ def early_stopping_table(
         chosen on the other half. The estimates are unbiased for any size of the
         pool, so the two are comparable. It is biased low, because the good runs
         that mislead one half are missing in the other. NaN where half of the pool
-        is smaller than the budget.
+        is smaller than the budget. It belongs to plans that start at most
+        ``split_half_most`` runs, half of the pool. ``split_half_plans`` is their number for this
+        budget; without any, ``split_half`` is the value of plain runs.
 
     Raises
     ------
@@ -130,13 +134,13 @@ def plan_values(
     """
     frames = []
     for pool in curve_pools(curves, lower_is_better=lower_is_better):
-        plans = _plans(pool, list(budgets), slack)
+        plans = pool_plans(pool, list(budgets), slack)
         wanted = [b for b in dict.fromkeys(budgets) if b <= len(pool.runs)]
         frame = _frame(pool, plans, wanted)
-        values, plain = _values(pool.best_so_far, plans, wanted)
+        values, plain = exact_values(pool.best_so_far, plans, wanted)
         frame["expected_best"] = pool.sign * np.concatenate([values, plain])
         if target is not None:
-            reach = _values(pool.best_so_far, plans, wanted, pool.sign * target)
+            reach = exact_values(pool.best_so_far, plans, wanted, pool.sign * target)
             frame["reach"] = np.concatenate(reach)
         frames.append(frame.sort_values("budget", kind="stable"))
     return pd.concat(frames, ignore_index=True)
@@ -151,11 +155,11 @@ def _pool_table(
     perfect: float,
     target: float | None,
 ) -> pd.DataFrame:
-    plans = _plans(pool, budgets, slack)
+    plans = pool_plans(pool, budgets, slack)
     wanted = [budget for budget in dict.fromkeys(budgets) if budget <= len(pool.runs)]
-    values, plain = _values(pool.best_so_far, plans, wanted)
+    values, plain = exact_values(pool.best_so_far, plans, wanted)
     chosen = [
-        _best(plans, values, budget, base) for budget, base in zip(wanted, plain, strict=True)
+        best_plan(plans, values, budget, base) for budget, base in zip(wanted, plain, strict=True)
     ]
     every = np.concatenate([values, plain])
     rows = [len(plans) + k if at is None else at for k, at in enumerate(chosen)]
@@ -167,19 +171,23 @@ def _pool_table(
         best - plain, error, out=np.zeros_like(best), where=error != 0
     )
     table["split_half"] = pool.sign * _split_half(pool, plans, wanted, generator, splits)
+    table["split_half_most"] = len(pool.runs) // 2
+    small = plans.within(len(pool.runs) // 2).budget
+    table["split_half_plans"] = [int((small == budget).sum()) for budget in wanted]
     if target is not None:
-        reach, plain_reach = _values(pool.best_so_far, plans, wanted, pool.sign * target)
+        reach, plain_reach = exact_values(pool.best_so_far, plans, wanted, pool.sign * target)
         table["reach"] = np.concatenate([reach, plain_reach])[rows]
         table["baseline_reach"] = plain_reach
     return table
 
 
-def _plans(pool: CurvePool, budgets: list[int], slack: float) -> Plans:
+def pool_plans(pool: CurvePool, budgets: list[int], slack: float) -> Plans:
+    """The plans of some budgets that start at most 200 runs of a pool."""
     most = min(MOST_STARTED, len(pool.runs))
     return affordable_plans(pool.steps, list(dict.fromkeys(budgets)), most, slack=slack)
 
 
-def _values(
+def exact_values(
     best_so_far: FloatArray, plans: Plans, budgets: list[int], target: float | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Values of the plans, and of the plain runs of every budget."""
@@ -194,8 +202,8 @@ def _values(
     return stopping_surface(columns, ts, ps, target=target)[at, k, j], plain
 
 
-def _best(plans: Plans, values: FloatArray, budget: int, plain: float) -> int | None:
-    """Index of the best plan of a budget; None where plain runs are at least as good."""
+def best_plan(plans: Plans, values: FloatArray, budget: int, plain: float) -> int | None:
+    """Index of the best plan of a budget by its `values`; None where plain runs are at least as good."""
     mine = np.flatnonzero(plans.budget == budget)
     if not mine.size:
         return None
@@ -222,10 +230,12 @@ def _split_half(
     total = np.zeros(len(usable))
     for _ in range(splits):
         order = generator.permutation(len(curves))
-        halves = [_values(curves[part], small, usable) for part in (order[:half], order[half:])]
+        halves = [
+            exact_values(curves[part], small, usable) for part in (order[:half], order[half:])
+        ]
         for (values, plain), (other, other_plain) in (halves, halves[::-1]):
             for k, budget in enumerate(usable):
-                at = _best(small, values, budget, plain[k])
+                at = best_plan(small, values, budget, plain[k])
                 total[k] += other_plain[k] if at is None else other[at]
     result[[budgets.index(budget) for budget in usable]] = total / (2 * splits)
     return result
