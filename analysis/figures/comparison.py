@@ -56,7 +56,13 @@ def improvement(table: pd.DataFrame, *, title: str = "") -> Chart:
         )
     ]
     lines_of = folded(list(table["label"]), line=34)
-    shown = table.assign(verdict=verdict, label=table["label"].map(lines_of))
+    crossed = table["crossed_difference"].where(table["crossed_p"].notna())
+    shown = table.assign(
+        verdict=verdict,
+        label=table["label"].map(lines_of),
+        # That of the test which the tables name: of pairs, where there are some.
+        difference=crossed.fillna(table["paired_difference"]).fillna(table["welch_difference"]),
+    )
     y = alt.Y("label:N", title=None, sort=None, axis=name_axis())
     x = alt.X(
         "improvement:Q",
@@ -71,7 +77,7 @@ def improvement(table: pd.DataFrame, *, title: str = "") -> Chart:
         "verdict:N", scale=alt.Scale(domain=names, range=["circle", "triangle-up", "square"])
     )
     fields = ["label", "improvement", "improvement_lower", "improvement_upper", "verdict"]
-    fields += ["welch_difference", "n_a", "n_b", "n_pairs"]
+    fields += ["difference", "n_a", "n_b", "n_pairs"]
     base = alt.Chart(rows(shown[fields]))
     marks = pd.DataFrame({"at": [0.5, 0.75]})
     lines = (
@@ -93,7 +99,7 @@ def improvement(table: pd.DataFrame, *, title: str = "") -> Chart:
         tooltip=[
             alt.Tooltip("label:N", title="comparison"),
             alt.Tooltip("improvement:Q", title="P(B beats A)", format=".2f"),
-            alt.Tooltip("welch_difference:Q", title="difference of means", format="+.4~f"),
+            alt.Tooltip("difference:Q", title="difference of means", format="+.4~f"),
             alt.Tooltip("n_a:Q", title="runs of A"),
             alt.Tooltip("n_b:Q", title="runs of B"),
             alt.Tooltip("n_pairs:Q", title="pairs"),

@@ -242,9 +242,10 @@ def _budget(
     )
     gain = abs(float(row["expected_best"]) - float(row["baseline"]))
     text += f", a gain of {number(gain, d)}"
-    if math.isfinite(row["split_half"]):
+    if math.isfinite(row["split_half"]) and row["split_half_plans"]:
         text += (
-            f" ({number(row['split_half'], d)} evaluated on runs that had no part in the choice)"
+            f" (chosen on one half of the runs and evaluated on the other, plans of at most "
+            f"{count(int(row['split_half_most']), 'run')} give {number(row['split_half'], d)})"
         )
     if "reach" in row:
         text += (

@@ -10,8 +10,9 @@ import pandas as pd
 from analysis.data.early_stopped import at_the_decision, is_selected, selection_text
 from analysis.data.frames import row_dict
 from analysis.data.study import Study
-from analysis.formatting import count, digits_apart, digits_for, number, percent, permutation_text
+from analysis.formatting import count, digits_for, number, percent, permutation_text
 from analysis.report.results.group_results import GroupResults
+from analysis.report.stopping_answer import stopping_text
 from analysis.rounding import spread
 
 # Deleting a seed, as the jackknife does, must leave two.
@@ -61,7 +62,7 @@ def answer_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
             f"{count(int(get('runs_for_effect')), 'such run')} of each"
             f"{_grid_text(facts, 'grid_for_effect')}."
         )
-    return [*sentences, *_stopping_text(group, facts, d)]
+    return [*sentences, *stopping_text(group, facts, d)]
 
 
 def _mean_text(facts: dict[str, object], d: int) -> str:
@@ -176,43 +177,6 @@ def _test_text(name: str, facts: dict[str, object]) -> str:
     if not (isinstance(p_values, dict) and isinstance(floors, dict) and name in p_values):
         return ""
     return permutation_text(p_values[name], floors[name])
-
-
-def _stopping_text(group: GroupResults, facts: dict[str, object], d: int) -> list[str]:
-    plan = facts.get("early_stopping")
-    if not isinstance(plan, dict):
-        return []
-    budget, saved = plan["budget"], plan["budget_with_stopping"]
-    if plan["fraction"] >= 1:
-        text = (
-            f"Early stopping gains nothing at a budget of {count(budget, 'training')}: no plan beats "
-            f"{count(budget, 'plain run')}."
-        )
-        return [_on_validation(group, text)]
-    d = digits_apart(plan["expected_best"], plan["baseline"], d)
-    text = (
-        f"With a budget of {count(budget, 'full training')}, the best early-stopping plan starts "
-        f"{count(plan['started'], 'run')}, stops them after {percent(plan['fraction'])} of "
-        f"training and continues {plan['continued']}: its expected best is "
-        f"{number(plan['expected_best'], d)} against {number(plan['baseline'], d)} for plain runs"
-    )
-    if math.isfinite(plan["split_half"]):
-        text += f" ({number(plan['split_half'], d)} when chosen on one half of the runs and evaluated on the other)"
-    if saved < budget:
-        text += (
-            f". With early stopping, a budget of {saved} would have reached the expected best of "
-            f"{budget} plain runs: a saving of {percent(1 - saved / budget)}"
-        )
-    else:
-        text += ". Evaluated on runs that had no part in the choice, it saves nothing"
-    return [_on_validation(group, text + ".")]
-
-
-def _on_validation(group: GroupResults, text: str) -> str:
-    """The sentence, which says that its scores are validation scores where the others are not."""
-    if group.study.score != "test":
-        return text
-    return f"On the validation set: {text[0].lower()}{text[1:]}"
 
 
 def spread_text(all_facts: list[dict[str, object]]) -> str:

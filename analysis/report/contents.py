@@ -143,7 +143,8 @@ CONTENTS: tuple[Outline, ...] = (
         "comparison",
         "Recipes and models compared",
         "Runs are paired by seeds where both sides have the cell. On a common grid the test of a "
-        "difference knows that runs of a row or column share a seed. An improvement is called meaningful "
+        "difference knows that runs of a row or column share a seed; exchanging the recipes in whole rows "
+        "and columns gives a second p-value, without a normal distribution. An improvement is called meaningful "
         "when one side beats the other in significantly more than half of the cases, and possibly in "
         "more than three of four.",
         (Comparisons(),),

@@ -14,6 +14,7 @@ from analysis.formatting import round_step
 from analysis.planning.grid_size import grid_for_power, grid_for_width, seed_variances
 from analysis.planning.sample_size import runs_for_power, runs_for_width
 from analysis.report.results.group_results import GroupResults
+from analysis.report.results.stopping_results import REFERENCE
 from analysis.rounding import spread, varies
 
 FACTORS = {"init": "init_seed", "order": "order_seed"}
@@ -119,13 +120,12 @@ def _saved(group: GroupResults) -> dict[str, object]:
         return {}
     plans = table.set_index("budget")
     judged = plans["split_half"].notna()
-    budget = min(10, int(plans.index[judged].max() if judged.any() else plans.index.max()))
+    budget = min(REFERENCE, int(plans.index[judged].max() if judged.any() else plans.index.max()))
     row = row_dict(table, int((table["budget"] == budget).argmax()))
-    sign = 1.0 if group.up else -1.0
-    honest = plans["split_half"].fillna(plans["expected_best"])
-    enough = plans.index[(sign * (honest - float(row["baseline"])) >= 0).to_numpy(dtype=bool)]
     facts: dict[str, object] = {str(name): row[str(name)] for name in table.columns[2:]}
-    facts["budget_with_stopping"] = min(int(enough.min()) if len(enough) else budget, budget)
+    saving = group.table("saving")
+    saves = [] if saving is None else saving.loc[saving["saves"], "budget"].tolist()
+    facts["budget_with_stopping"] = min([*saves, budget])
     return {"early_stopping": facts}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from typing import ClassVar
@@ -14,7 +15,14 @@ from analysis.comparison.pairing import Factor
 from analysis.data.frames import row_dict
 from analysis.errors import AnalysisError
 from analysis.figures.comparison import improvement
-from analysis.formatting import count, difference, p_value, percent
+from analysis.formatting import (
+    SHUFFLED,
+    count,
+    difference,
+    p_value,
+    percent,
+    too_small_to_tell,
+)
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import Entry, Missing, PageTable, Per, TableFile, drawn
@@ -108,6 +116,15 @@ def comparison_caption(table: pd.DataFrame) -> str:
     return text
 
 
+def _exchange_text(p: float, floor: float) -> str:
+    """The p-value of exchanges in whole rows and columns, or that there are too few of them."""
+    if not math.isfinite(p):
+        return "–"
+    if too_small_to_tell(floor):
+        return f"too few seeds (p is at least {floor:.2g})"
+    return p_value(p, min(floor, SHUFFLED))
+
+
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """The comparison as a reader needs it; all columns are in the file."""
     tests = [(row, *primary_test(row)) for row in table.to_dict("records")]
@@ -124,6 +141,10 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
             ],
             "test": [name for *_, name in tests],
             "p, after Holm": [p_value(float(row[f"{test}_holm"])) for row, test, _ in tests],
+            "p, recipes exchanged": [
+                _exchange_text(p, floor)
+                for p, floor in zip(table["rowcol_p"], table["rowcol_floor"], strict=True)
+            ],
             "P(B beats A)": [
                 f"{p:.2f} [{low:.2f}, {high:.2f}]"
                 for p, low, high in zip(

@@ -21,10 +21,8 @@ from analysis.data.study import Group, Study
 from analysis.ensembles.table import ensemble_table
 from analysis.errors import AnalysisError
 from analysis.formatting import digits_for
+from analysis.report.results.stopping_results import TABLES, stopping_tables
 from analysis.rounding import spread, varies
-from analysis.stopping.rank_correlation import fraction_correlations
-from analysis.stopping.replay import replay_table
-from analysis.stopping.value import early_stopping_table
 from analysis.training.bias_correction import uncorrected_schedules
 from analysis.training.final_losses import final_losses
 from analysis.training.layer_profiles import DISTANCE, GRADIENT, distances_at_end, profile_medians
@@ -36,11 +34,6 @@ from analysis.variance.noise_floor import noise_floor
 from analysis.variance.permutation import factor_tests
 from analysis.variance.seed_effects import best_and_worst_seeds, seed_means
 
-BUDGETS = range(1, 31)
-# Replaying is slow, because the pruners keep their own records: few budgets, and small ones.
-REPLAYED = (2, 3, 5, 8, 12)
-# Halvings of large pools agree closely; small pools need more of them.
-LARGE_POOL = 200
 PERMUTATIONS = 9_999
 # A shuffle moves every run. This many moves take seconds: 9,999 shuffles of 2,000 runs.
 MOST_MOVES = 20_000_000
@@ -57,8 +50,8 @@ class GroupResults:
     """The tables of one (task, model, recipe), by name, and the reasons for missing ones.
 
     ``tables`` may hold ``means, failure, floor, variance, spreads, tests, published_tests,
-    seed_means, extremes, expected_max, choosing, ensembles, early_stopping, rank_correlation, replay,
-    instability, final_losses, uncorrected, distances, distance_medians,
+    seed_means, extremes, expected_max, choosing, ensembles, early_stopping, saving,
+    rank_correlation, replay, instability, final_losses, uncorrected, distances, distance_medians,
     gradient_medians, similarity``; a table that could not be made has its reason in ``missing``.
     """
 
@@ -134,7 +127,7 @@ def analyse_group(
     group = GroupResults(key, label, stem, study)
     recorded, study = group.recorded, group.study
     # One stream per table, so that adding one does not change the others.
-    streams = iter(np.random.default_rng(child) for child in seed.spawn(6))
+    streams = iter(np.random.default_rng(child) for child in seed.spawn(7))
     if group.runs.empty:
         group.missing["all"] = (
             selection_text(recorded)
@@ -167,9 +160,10 @@ def analyse_group(
             "published_tests",
             lambda: factor_tests(study, published, permutations=shuffles, method="dodge2020"),
         )
-    _of_curves(group, next(streams), next(streams))
-    _of_choosing(group, next(streams))
-    group.attempt("ensembles", lambda: ensemble_table(study, next(streams)))
+    halves, orders, choosing, ensembles, savings = streams
+    _of_curves(group, (halves, savings, orders))
+    _of_choosing(group, choosing)
+    group.attempt("ensembles", lambda: ensemble_table(study, ensembles))
     analyse_training(group)
     return group
 
@@ -201,7 +195,8 @@ def analyse_training(group: GroupResults) -> None:
 
 
 def _of_curves(
-    group: GroupResults, halves: np.random.Generator, orders: np.random.Generator
+    group: GroupResults,
+    generators: tuple[np.random.Generator, np.random.Generator, np.random.Generator],
 ) -> None:
     lower = not group.up
     named = {"task": group.key.task, "recipe": recipe_name(group)}
@@ -232,46 +227,28 @@ def _of_curves(
     if "expected_max" in group.missing:
         # Curves of some runs only: the score at the end can still be used.
         group.attempt("expected_max", lambda: best_of_n(None))
-    names = ("early_stopping", "rank_correlation", "replay")
     if curves is None:
         reason = (
             "there are no evaluations during training. Record them (or give a long table with a "
             "column 'fraction') to estimate the value of early stopping."
         )
-        group.missing.update(dict.fromkeys(names, reason))
+        group.missing.update(dict.fromkeys(TABLES, reason))
         return
     try:
         pools = list(curve_pools(curves, lower_is_better=lower))
     except AnalysisError as error:
         # A refusal of curves that end early or follow several schedules; a reason to print.
-        group.missing.update(dict.fromkeys(names, str(error)))
+        group.missing.update(dict.fromkeys(TABLES, str(error)))
         return
     if len(runs) < 2 or pools[0].scores.shape[1] < 2:
         reason = "early stopping needs at least two runs with two evaluations each."
-        group.missing.update(dict.fromkeys(names, reason))
+        group.missing.update(dict.fromkeys(TABLES, reason))
         return
-    group.attempt("rank_correlation", lambda: fraction_correlations(curves))
-    group.attempt(
-        "early_stopping",
-        lambda: early_stopping_table(
-            curves,
-            generator=halves,
-            budgets=BUDGETS,
-            splits=2 if len(runs) > LARGE_POOL else 5,
-            perfect_score=perfect_score(group),
-            lower_is_better=lower,
-        ),
+    makers = stopping_tables(
+        curves, generators, perfect_score=perfect_score(group), lower_is_better=lower
     )
-    group.attempt(
-        "replay",
-        lambda: replay_table(
-            curves,
-            generator=orders,
-            budgets=[b for b in REPLAYED if b <= len(runs) // 2],
-            orders=10 if len(runs) <= LARGE_POOL else 5,
-            lower_is_better=lower,
-        ),
-    )
+    for name, make in makers.items():
+        group.attempt(name, make)
 
 
 def _of_choosing(group: GroupResults, generator: np.random.Generator) -> None:

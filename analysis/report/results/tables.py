@@ -24,6 +24,7 @@ FILES = {
     "choosing": "choosing",
     "ensembles": "ensembles",
     "early_stopping": "early_stopping",
+    "early_stopping_saving": "saving",
     "rank_correlation": "rank_correlation",
     "pruner_replay": "replay",
     "final_losses": "final_losses",
