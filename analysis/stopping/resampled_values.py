@@ -11,7 +11,7 @@ from analysis.stopping.expectation import position_weights
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-# Scores are rounded down to so many levels: resamples only give an error.
+# Scores are rounded up to about so many levels: resamples only give an error.
 MOST_LEVELS = 60
 # Positions of the best stopped run that are less likely do not change an error.
 NEGLIGIBLE = 1e-6
@@ -35,7 +35,9 @@ class ResampledPool:
         ended = np.take_along_axis(at_end[drawn], order, axis=1)
         levels = np.unique(np.concatenate([at_fraction, at_end]))
         if len(levels) > MOST_LEVELS:
-            levels = levels[np.linspace(0, len(levels) - 1, MOST_LEVELS).round().astype(np.int64)]
+            # The best of several runs is among the high ones, so levels are dense there.
+            from_top = np.geomspace(1, len(levels), MOST_LEVELS).round().astype(np.int64)
+            levels = levels[len(levels) - np.unique(from_top)[::-1]]
         self._levels = levels
         # Runs ranked above each one that end at a level or below, shape (R, N, levels).
         below = (ended[:, :, None] <= levels).astype(np.int16)

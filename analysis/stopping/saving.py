@@ -7,6 +7,7 @@ plain runs of that half.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import t as student
 
-from analysis.best_of_n.expected_max import expected_max
+from analysis.best_of_n.expected_max import best_of_weights
 from analysis.checks import check_at_least, check_probability
 from analysis.data.curves import CurvePool, curve_pools
 from analysis.stopping.plans import Plans
@@ -75,7 +76,8 @@ def saving_table(
         ``split_half`` is the value of the budget's best plan, chosen on one half of the runs and
         evaluated on the other; ``split_half_baseline`` the expected best of `reference` plain runs
         of the same halves. ``gain`` is their difference, positive if the plan is better, and
-        ``gain_lower`` its lower limit. ``saves``: the budget is at least the one that the halves
+        ``gain_lower`` its lower limit; NaN below the largest budget without a clear gain.
+        ``saves``: the budget is at least the one that the halves
         chose, and ``gain_lower`` is above 0 for it and for every larger budget.
 
     Notes
@@ -101,6 +103,19 @@ def saving_table(
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Judged:
+    """One half of a pool, and the plans that the other half chose for budgets 1, 2, ...
+
+    `picks` are indices of plans, or None for plain runs. `values` are the plans' values on this half.
+    """
+
+    best_so_far: FloatArray
+    picks: list[int | None]
+    values: FloatArray
+    plain: float
+
+
 def _pool_saving(
     pool: CurvePool,
     reference: int,
@@ -110,74 +125,88 @@ def _pool_saving(
     level: float,
 ) -> pd.DataFrame:
     half = min(len(pool.runs) // 2, MOST_JUDGED)
-    budgets = list(range(1, reference + 1))
-    plans = pool_plans(pool, budgets, 0.0).within(half)
-    values, plain, errors = (np.zeros((splits, reference)) for _ in range(3))
+    budgets = np.arange(1, reference + 1)
+    plans = pool_plans(pool, budgets.tolist(), 0.0).within(half)
+    halvings: list[list[_Judged]] = []
     chosen: list[int] = []
-    for k in range(splits):
+    for _ in range(splits):
         order = generator.permutation(len(pool.runs))
         parts = [pool.best_so_far[order[:half]], pool.best_so_far[order[half : 2 * half]]]
-        surfaces = [exact_values(part, plans, budgets) for part in parts]
-        squares = np.zeros(reference)
-        for choosing, judging in ((0, 1), (1, 0)):
-            picks = [
-                best_plan(plans, surfaces[choosing][0], budget, base)
-                for budget, base in zip(budgets, surfaces[choosing][1], strict=True)
+        found = [_choices(part, plans, budgets.tolist()) for part in parts]
+        chosen += [smallest for _, smallest, _, _ in found]
+        halvings.append(
+            [
+                _judged(part, picks, values, plain)
+                for part, (picks, *_), (_, _, values, plain) in zip(
+                    parts, found[::-1], found, strict=True
+                )
             ]
-            chosen.append(_first_budget(picks, *surfaces[choosing]))
-            found, base = surfaces[judging]
-            values[k] += [base[i] if at is None else found[at] for i, at in enumerate(picks)]
-            plain[k] += base[-1]
-            squares += _squared_errors(parts[judging], plans, picks, generator, resamples)
-        values[k], plain[k], errors[k] = values[k] / 2, plain[k] / 2, np.sqrt(squares) / 2
-    gain = (values - plain).mean(axis=0)
+        )
+    judged = [part for both in halvings for part in both]
+    value = np.mean([part.values for part in judged], axis=0)
+    plain = float(np.mean([part.plain for part in judged]))
+    gain = value - plain
     margin = float(student.ppf(level, max(half - 1, 1)))
-    lower = gain - margin * errors.mean(axis=0)
-    clear = np.logical_and.accumulate((lower > 0)[::-1])[::-1]
+    lower = np.full(reference, np.nan)
+    # From the largest budget down to the first without a clear gain: the others save nothing.
+    for k in range(reference - 1, -1, -1):
+        if gain[k] <= 0:
+            break
+        errors = [_error(both, k, plans, generator, resamples) for both in halvings]
+        lower[k] = gain[k] - margin * float(np.mean(errors))
+        if lower[k] <= 0:
+            break
     return pd.DataFrame(
         {
             "task": pool.task,
             "recipe": pool.recipe,
             "reference": reference,
             "budget": budgets,
-            "split_half": pool.sign * values.mean(axis=0),
-            "split_half_baseline": pool.sign * plain.mean(axis=0),
+            "split_half": pool.sign * value,
+            "split_half_baseline": pool.sign * plain,
             "gain": gain,
             "gain_lower": lower,
-            "saves": clear & (np.array(budgets) >= math.ceil(float(np.median(chosen)))),
+            "saves": (lower > 0) & (budgets >= math.ceil(float(np.median(chosen)))),
         }
     )
 
 
-def _first_budget(picks: list[int | None], values: FloatArray, plain: FloatArray) -> int:
-    """Smallest budget from which on every best value reaches that of the largest budget's plain runs."""
+def _choices(
+    best_so_far: FloatArray, plans: Plans, budgets: list[int]
+) -> tuple[list[int | None], int, FloatArray, FloatArray]:
+    """The best plan of every budget, the smallest budget that is enough, and all exact values.
+
+    That budget is the smallest one from which on the best values reach the last one's plain runs.
+    """
+    values, plain = exact_values(best_so_far, plans, budgets)
+    picks = [
+        best_plan(plans, values, budget, base) for budget, base in zip(budgets, plain, strict=True)
+    ]
     best = np.array([plain[k] if at is None else values[at] for k, at in enumerate(picks)])
     short = np.flatnonzero(best < plain[-1] - 1e-12)
-    return int(short[-1]) + 2 if short.size else 1
+    return picks, int(short[-1]) + 2 if short.size else 1, values, plain
 
 
-def _squared_errors(
-    best_so_far: FloatArray,
-    plans: Plans,
-    picks: list[int | None],
-    generator: np.random.Generator,
-    resamples: int,
-) -> FloatArray:
-    """Bootstrap variances of the gain over the last budget's plain runs, one per budget."""
-    size = len(best_so_far)
-    drawn = generator.integers(size, size=(resamples, size))
-    ends = best_so_far[:, -1][drawn]
-    plain = np.stack([expected_max(row, range(1, len(picks) + 1)) for row in ends])
-    pools: dict[int, ResampledPool] = {}
-    variances = np.zeros(len(picks))
-    for k, at in enumerate(picks):
-        value = plain[:, k]
+def _judged(
+    best_so_far: FloatArray, picks: list[int | None], values: FloatArray, plain: FloatArray
+) -> _Judged:
+    kept = [plain[k] if at is None else values[at] for k, at in enumerate(picks)]
+    return _Judged(best_so_far, picks, np.array(kept), float(plain[-1]))
+
+
+def _error(
+    both: list[_Judged], k: int, plans: Plans, generator: np.random.Generator, resamples: int
+) -> float:
+    """Standard error of the mean gain of both halves at the budget k + 1."""
+    variances = []
+    for part in both:
+        size, at = len(part.best_so_far), part.picks[k]
+        ends = part.best_so_far[:, -1]
+        drawn = generator.integers(size, size=(resamples, size))
+        counts = [k + 1, len(part.picks)]
+        value, plain = best_of_weights(size, counts) @ np.sort(ends[drawn], axis=1).T
         if at is not None:
-            evaluation = int(plans.evaluation[at])
-            if evaluation not in pools:
-                pools[evaluation] = ResampledPool(
-                    best_so_far[:, evaluation], best_so_far[:, -1], drawn
-                )
-            value = pools[evaluation].values(int(plans.started[at]), int(plans.continued[at]))
-        variances[k] = np.var(value - plain[:, -1], ddof=1)
-    return variances
+            pool = ResampledPool(part.best_so_far[:, plans.evaluation[at]], ends, drawn)
+            value = pool.values(int(plans.started[at]), int(plans.continued[at]))
+        variances.append(float(np.var(value - plain, ddof=1)))
+    return math.sqrt(sum(variances)) / len(both)

@@ -2,7 +2,7 @@
 
 Usage: python experiments/inference/simulate.py [REPEATS]
 
-Prints Markdown tables. Scores are mean 0 and variance 1, with shares of init and order; "skewed"
+Prints Markdown tables. Savings by early stopping have a script of their own, `savings.py`. Scores are mean 0 and variance 1, with shares of init and order; "skewed"
 seeds have exponential effects; "failures": collapsed runs score 5 less, and the logit of a collapse varies by
 seed with a standard deviation of 4 times the root of the share.
 """
@@ -14,17 +14,22 @@ import sys
 import time
 
 import numpy as np
-from scipy.special import ndtr
 from scipy.stats import t as student
 from scipy.stats import ttest_ind, ttest_rel
 
 from analysis.best_of_n.bands import cdf_band, shared_seeds_band
 from analysis.best_of_n.choosing import chosen_scores
+from analysis.comparison.exchanges import exchange_test
 from analysis.planning.grid_size import SeedVariances, grid_for_power
 from analysis.variance.failure_rates import wilson_interval
 from analysis.variance.grid_mean import grid_mean
 
-SHARES = ((0.0, 0.0), (0.0, 0.25), (0.06, 0.01), (0.1, 0.25), (0.0, 0.5))
+SHARES = (
+    *((0.0, order) for order in (0.0, 0.1, 0.25, 0.5)),
+    *((0.1, order) for order in (0.1, 0.25, 0.5)),
+    *((0.25, order) for order in (0.25, 0.5)),
+    (0.06, 0.01),
+)
 SIZES = (5, 10, 25)
 KINDS = ("normal", "skewed", "failures")
 LEVEL = 0.95
@@ -78,9 +83,22 @@ def comparisons(rng: np.random.Generator, repeats: int) -> None:
         flat = [x.reshape(repeats, -1) for x in (a, b)]
         welch = ttest_ind(*flat, axis=1, equal_var=False).pvalue
         paired = ttest_rel(*flat, axis=1).pvalue
-        sizes = [float((p < 0.05).mean()) for p in (welch, paired, grid_mean(b - a).p_value)]
+        # Exchanges are listed or drawn grid by grid, which takes longer: a quarter of the grids.
+        exchanged = [
+            exchange_test(d, rng, permutations=999).p_value for d in (b - a)[: max(repeats // 4, 1)]
+        ]
+        tests = (welch, paired, grid_mean(b - a).p_value, np.array(exchanged))
+        sizes = [float((p <= 0.05).mean()) for p in tests]
         rows.append([kind, f"{size} x {size}", shares, *sizes])
-    columns = ["scores", "grid", "shares (init, order)", "Welch", "paired t", "crossed"]
+    columns = [
+        "scores",
+        "grid",
+        "shares (init, order)",
+        "Welch",
+        "paired t",
+        "crossed",
+        "exchanged",
+    ]
     table("Size of tests between two equal recipes, nominal .05", columns, rows)
 
 
@@ -128,22 +146,24 @@ def rates(rng: np.random.Generator, repeats: int) -> None:
 def bands(rng: np.random.Generator, repeats: int) -> None:
     """Simultaneous coverage of the bands of the score distribution."""
     rows: list[list[object]] = []
-    for size, shares in itertools.product((5, 10, 15), SHARES):
+    for kind, size, shares in itertools.product(KINDS, SIZES, SHARES):
         n, hits, worths = size * size, np.zeros(2), []
-        scores = grids(rng, repeats, size, shares, "normal")
+        scores = grids(rng, repeats, size, shares, kind)
+        truth = np.sort(grids(rng, 100_000, 2, shares, kind).ravel())
         found = grid_mean(scores)
         for score, error in zip(scores, found.error, strict=True):
             worth = effective(score, float(error))
             worths.append(worth)
-            chances = ndtr(np.sort(score.ravel()))
+            chances = np.searchsorted(truth, np.sort(score.ravel())) / len(truth)
             both = (cdf_band(n), shared_seeds_band(n, worth))
             hits += [
                 (band.lower[1:] <= chances).all() and (chances <= band.upper[:-1]).all()
                 for band in both
             ]
         coverage = [float(h) for h in hits / repeats]
-        rows.append([f"{size} x {size}", shares, f"{np.median(worths):.0f}", *coverage])
+        rows.append([kind, f"{size} x {size}", shares, f"{np.median(worths):.0f}", *coverage])
     columns = [
+        "scores",
         "grid",
         "shares (init, order)",
         "median effective runs",
@@ -209,7 +229,7 @@ def main() -> None:
     bands(streams[3], max(repeats // 4, 1))
     choices(streams[4], max(repeats // 4, 1))
     powers(streams[5], repeats)
-    print(f"\n{repeats:,} repeats (bands and choices {repeats // 4:,}), ", end="")
+    print(f"\n{repeats:,} repeats (exchanges, bands and choices {repeats // 4:,}), ", end="")
     print(f"{time.perf_counter() - start:.0f} s.")
 
 
