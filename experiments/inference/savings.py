@@ -23,7 +23,7 @@ from analysis.stopping.value import plan_values
 
 EVALUATIONS = 10
 KINDS = ("uninformative", "weak", "late", "informative", "failures")
-PILOTS = (25, 36, 64, 100)
+PILOTS = (25, 64)
 Floats = npt.NDArray[np.float64]
 
 
@@ -78,7 +78,7 @@ def claim(rng: np.random.Generator, kind: str, runs: int, reference: int) -> int
 
 def main() -> None:
     """Simulate all kinds and sizes, each with a stream of its own."""
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     start = time.process_time()
     print("| curves | runs | true budget | mean claimed | claims | false claims |")
     print("|---|---|---|---|---|---|")

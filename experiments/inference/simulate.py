@@ -9,6 +9,7 @@ seed with a standard deviation of 4 times the root of the share.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 import time
@@ -17,7 +18,7 @@ import numpy as np
 from scipy.stats import t as student
 from scipy.stats import ttest_ind, ttest_rel
 
-from analysis.best_of_n.bands import cdf_band, shared_seeds_band
+from analysis.best_of_n.bands import CdfBand, shared_seeds_band
 from analysis.best_of_n.choosing import chosen_scores
 from analysis.comparison.exchanges import exchange_test
 from analysis.planning.grid_size import SeedVariances, grid_for_power
@@ -155,7 +156,7 @@ def bands(rng: np.random.Generator, repeats: int) -> None:
             worth = effective(score, float(error))
             worths.append(worth)
             chances = np.searchsorted(truth, np.sort(score.ravel())) / len(truth)
-            both = (cdf_band(n), shared_seeds_band(n, worth))
+            both = (band_of(n, n), band_of(n, int(worth)))
             hits += [
                 (band.lower[1:] <= chances).all() and (chances <= band.upper[:-1]).all()
                 for band in both
@@ -171,6 +172,12 @@ def bands(rng: np.random.Generator, repeats: int) -> None:
         "effective runs",
     ]
     table("Simultaneous coverage of the bands behind the best of n, nominal .95", columns, rows)
+
+
+@functools.cache
+def band_of(size: int, worth: int) -> CdfBand:
+    """The band of `size` scores that are worth so many independent ones."""
+    return shared_seeds_band(size, worth)
 
 
 def effective(scores: np.ndarray, error: float) -> float:
