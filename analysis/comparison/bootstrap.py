@@ -13,14 +13,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.checks import check_at_least, check_choice, check_probability
-from analysis.comparison.pairing import Factor, contrasts
+from analysis.comparison.pairing import CELL, Factor, contrasts
 from analysis.data.predictions import predictions_of
 from analysis.data.study import Study
 from analysis.errors import TableError
 
 Floats = npt.NDArray[np.float64]
 Seeds = npt.NDArray[np.generic]
-SEED_UNITS = ("init_seed", "order_seed", "run")
+SEED_UNITS = ("init_seed", "order_seed", "run", "grid")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,8 @@ def multi_bootstrap(
     generator : numpy Generator
     seeds_a, seeds_b : arrays of R_a and R_b labels, optional
         The seed of every run. Runs of one seed are averaged first, so that seeds
-        are resampled. By default every run is its own seed.
+        are resampled. By default every run is its own seed. Of the shape (R, 2): init and order seed
+        of every run; the cells must fill a grid, of which rows and columns are resampled.
     paired : bool
         Resample the seeds of both groups together; both must have the same ones.
     level : float in (0, 1)
@@ -75,7 +76,9 @@ def multi_bootstrap(
     -----
     A resample weighs seeds and examples by multinomial counts w and v, and the
     difference is w' M v / (S N): all resamples are two matrix products.
-    p = (1 + #{difference <= 0})/(resamples + 1).
+    p = (1 + #{difference <= 0})/(resamples + 1). Rows and columns of a grid are resampled
+    independently and a cell weighs the product of their counts ("pigeonhole bootstrap": Owen 2007,
+    Annals of Applied Statistics 1, 386-411), which is on the safe side.
     """
     check_at_least("resamples", resamples, 100)
     check_probability("level", level)
@@ -86,16 +89,17 @@ def multi_bootstrap(
         raise ValueError(
             f"a has {n} examples and b {y.shape[1]}; both must be scored on the same examples."
         )
-    if paired and (len(names_a) != len(names_b) or (names_a != names_b).any()):
+    if paired and (names_a.shape != names_b.shape or (names_a != names_b).any()):
         raise ValueError(
             f"a and b have different seeds ({len(names_a)} and {len(names_b)}); pairs need the "
             "same ones. Keep the common seeds, or set paired=False."
         )
     examples = generator.multinomial(n, np.full(n, 1 / n), size=resamples) / n
     if paired:
-        draws = _means(y - x, examples, generator)
+        draws = _means(y - x, names_a, examples, generator)
     else:
-        draws = _means(y, examples, generator) - _means(x, examples, generator)
+        draws = _means(y, names_b, examples, generator)
+        draws -= _means(x, names_a, examples, generator)
     lower, upper = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
     # A difference of 0 may come out as rounding of either sign.
     none_better = int((draws <= 1e-12).sum())
@@ -129,9 +133,12 @@ def compare_predictions(
 
     Parameters
     ----------
-    unit : {"init_seed", "order_seed", "run"}
+    unit : {"init_seed", "order_seed", "run", "grid"}
         Unit of resampling; runs that share it are averaged first. Paired where
-        both sides have common values of it (only those are used), except for "run".
+        both sides have common values of it (only those are used), except for "run". "grid": rows
+        and columns of the common cells are resampled; where these fill no grid of at least 2 x 2,
+        init seeds. Where both seeds matter, resampling one of them gives intervals that are too
+        narrow.
 
     Returns
     -------
@@ -159,15 +166,12 @@ def compare_predictions(
                 "compare runs that were scored on the same data."
             )
         measure = "accuracy" if left.is_classification else "negative squared error"
-        seeds = [side.runs[unit].to_numpy() for side in (left, right)]
         scores = [
             side.correct if side.is_classification else -((side.logits[:, :, 0] - side.labels) ** 2)
             for side in (left, right)
         ]
-        common = np.intersect1d(seeds[0], seeds[1]) if unit != "run" else np.array([])
-        paired = len(common) >= 2
-        if paired:
-            keep = [np.isin(labels, common) for labels in seeds]
+        resampled, seeds, keep = _labels(left.runs, right.runs, unit)
+        if keep is not None:
             scores = [part[mask] for part, mask in zip(scores, keep, strict=True)]
             seeds = [labels[mask] for labels, mask in zip(seeds, keep, strict=True)]
         found = multi_bootstrap(
@@ -176,14 +180,39 @@ def compare_predictions(
             generator,
             seeds_a=seeds[0],
             seeds_b=seeds[1],
-            paired=paired,
+            paired=keep is not None,
             level=level,
             resamples=resamples,
         )
         rows.append(
-            contrast.labels(by) | {"measure": measure} | dataclasses.asdict(found) | {"unit": unit}
+            contrast.labels(by)
+            | {"measure": measure}
+            | dataclasses.asdict(found)
+            | {"unit": resampled}
         )
     return pd.DataFrame(rows)
+
+
+def _labels(
+    a: pd.DataFrame, b: pd.DataFrame, unit: str
+) -> tuple[str, list[Seeds], list[npt.NDArray[np.bool_]] | None]:
+    """Unit of resampling, its label for every run of both sides, and the runs that are pairs."""
+    if unit == "grid":
+        cells = [[tuple(cell) for cell in side[CELL].to_numpy()] for side in (a, b)]
+        common = sorted(set(cells[0]) & set(cells[1]))
+        if len(common) >= 4 and _fills_grid(np.array(common)):
+            keep = [np.array([cell in common for cell in side]) for side in cells]
+            return unit, [side[CELL].to_numpy() for side in (a, b)], keep
+        unit = "init_seed"
+    seeds: list[Seeds] = [side[unit].to_numpy() for side in (a, b)]
+    both = np.intersect1d(*seeds) if unit != "run" else np.array([])
+    return unit, seeds, [np.isin(labels, both) for labels in seeds] if len(both) >= 2 else None
+
+
+def _fills_grid(cells: Seeds) -> bool:
+    """Whether distinct pairs of seeds are all cells of a grid of at least 2 x 2."""
+    levels = [len(np.unique(column)) for column in cells.T]
+    return min(levels) >= 2 and len(cells) == levels[0] * levels[1]
 
 
 def _by_seed(values: npt.ArrayLike, seeds: npt.ArrayLike | None, name: str) -> tuple[Seeds, Floats]:
@@ -193,19 +222,30 @@ def _by_seed(values: npt.ArrayLike, seeds: npt.ArrayLike | None, name: str) -> t
             f"{name} must hold finite scores of the shape (runs, examples), got {matrix.shape}."
         )
     labels: Seeds = np.arange(len(matrix)) if seeds is None else np.asarray(seeds)
-    if labels.shape != (len(matrix),):
+    if labels.shape not in ((len(matrix),), (len(matrix), 2)):
         raise ValueError(
             f"seeds_{name} has the shape {labels.shape}; allowed: one seed per run, "
-            f"({len(matrix)},)."
+            f"({len(matrix)},), or two, ({len(matrix)}, 2)."
         )
-    names, codes = np.unique(labels, return_inverse=True)
+    names, codes = np.unique(labels, axis=0, return_inverse=True)
+    if names.ndim == 2 and not _fills_grid(names):
+        raise ValueError(
+            f"seeds_{name} has {len(names)} cells that fill no grid of at least 2 x 2; fill it, or "
+            "give one seed per run."
+        )
     sums = np.zeros((len(names), matrix.shape[1]))
-    np.add.at(sums, codes, matrix)
-    return names, sums / np.bincount(codes)[:, None]
+    np.add.at(sums, codes.ravel(), matrix)
+    return names, sums / np.bincount(codes.ravel())[:, None]
 
 
-def _means(matrix: Floats, examples: Floats, generator: np.random.Generator) -> Floats:
+def _means(
+    matrix: Floats, names: Seeds, examples: Floats, generator: np.random.Generator
+) -> Floats:
     """Means of resampled seeds (drawn here) over resampled examples, one per resample."""
-    size = len(matrix)
-    seeds = generator.multinomial(size, np.full(size, 1 / size), size=len(examples)) / size
-    return np.asarray(((seeds @ matrix) * examples).sum(axis=1))
+    # A grid has the factors init and order, in the order of its cells; else there is one.
+    sizes = [len(np.unique(c)) for c in names.T] if names.ndim == 2 else [len(names)]
+    weights = np.ones((len(examples), 1))
+    for size in sizes:
+        counts = generator.multinomial(size, np.full(size, 1 / size), size=len(examples)) / size
+        weights = (weights[:, :, None] * counts[:, None, :]).reshape(len(examples), -1)
+    return np.asarray(((weights @ matrix) * examples).sum(axis=1))

@@ -48,7 +48,7 @@ def answer_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
     ]
     if "gain_of_best_of_5" in facts:
         sentences[0] += (
-            f" Reporting the best of 5 runs instead of one "
+            f" Reporting the best of 5 such runs instead of one "
             f"{'raises' if group.up else 'lowers'} the score by "
             f"{number(get('gain_of_best_of_5'), d)}, by luck alone."
         )

@@ -11,7 +11,12 @@ from analysis.best_of_n.expected_max import expected_max
 from analysis.data.early_stopped import at_the_decision, is_selected
 from analysis.data.frames import row_dict
 from analysis.formatting import round_step
-from analysis.planning.grid_size import grid_for_power, grid_for_width, seed_variances
+from analysis.planning.grid_size import (
+    SeedVariances,
+    grid_for_power,
+    grid_for_width,
+    seed_variances,
+)
 from analysis.planning.sample_size import runs_for_power, runs_for_width
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.stopping_results import REFERENCE
@@ -50,9 +55,12 @@ def answer_facts(group: GroupResults) -> dict[str, object]:
         known = row_dict(means, 0)
         facts["mean_interval"] = [float(known["lower"]), float(known["upper"])]
         facts["design"] = known["design"]
+    parts = seed_variances(runs)
+    # The standard deviation of a small grid is low, because its runs share seeds.
+    apart = parts.sd if parts is not None else sd
     if len(scores) >= 5:
         one, five = expected_max(scores, [1, 5], lower_is_better=not group.up)
-        facts["gain_of_best_of_5"] = abs(float(five - one))
+        facts["gain_of_best_of_5"] = abs(float(five - one)) * (apart / sd if sd > 0 else 1.0)
     failure = group.table("failure")
     if failure is not None:
         row = failure.iloc[0]
@@ -60,7 +68,7 @@ def answer_facts(group: GroupResults) -> dict[str, object]:
             "failures_judged": bool(row["judged"]),
             "failure_rate": [float(row[c]) for c in ("rate", "lower", "upper")],
         }
-    facts |= _shares(group) | _needed(group, sd) | _saved(group)
+    facts |= _shares(group) | _needed(sd, parts) | _saved(group)
     return facts
 
 
@@ -95,12 +103,10 @@ def share_intervals(facts: dict[str, object]) -> dict[str, tuple[float, float]]:
     return {name: (shares[name][1], shares[name][2]) for name in FACTORS if name in shares}
 
 
-def _needed(group: GroupResults, sd: float) -> dict[str, object]:
+def _needed(sd: float, parts: SeedVariances | None) -> dict[str, object]:
     half, effect = round_step(sd / 4), round_step(sd / 2)
     if not (math.isfinite(half) and sd > 0):
         return {}
-    parts = seed_variances(group.runs)
-    # The standard deviation of a small grid is low, because its runs share seeds.
     sd = sd if parts is None else parts.sd
     facts: dict[str, object] = {
         "mean_within": half,

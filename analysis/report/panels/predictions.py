@@ -17,6 +17,8 @@ from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import Entry, Missing, PageTable, Per, TableFile, drawn
 
+RESAMPLED = {"grid": "init and order seeds", "init_seed": "init seeds"}
+
 
 class Instability:
     """Disagreement of predictions, and the spread of scores."""
@@ -57,7 +59,8 @@ class PredictionBootstrap:
             if study.runs[by].nunique() < 2:
                 continue
             try:
-                boot = compare_predictions(study, report.generator("predictions", number_), by=by)
+                generator = report.generator("predictions", number_)
+                boot = compare_predictions(study, generator, by=by, unit="grid")
             except AnalysisError as error:
                 yield Missing(f"Multi-bootstrap of {by}s: {error}")
                 continue
@@ -81,6 +84,7 @@ def _boot(table: pd.DataFrame) -> pd.DataFrame:
             "B no better": [
                 p_value(p, f) for p, f in zip(table["p_value"], table["p_floor"], strict=True)
             ],
+            "resampled with the examples": table["unit"].map(RESAMPLED),
             "examples": table["n_examples"],
         }
     )
