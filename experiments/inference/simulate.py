@@ -1,8 +1,8 @@
 """Sizes and coverages on grids of runs that share seeds: naive formulas beside those of seedlab.
 
-Usage: python experiments/inference/simulate.py [REPEATS]
+Usage: python experiments/inference/simulate.py [REPEATS [BLOCK ...]]
 
-Prints Markdown tables. Savings by early stopping have a script of their own, `savings.py`. Scores are mean 0 and variance 1, with shares of init and order; "skewed"
+Prints Markdown tables. `grid_by_grid.py` has slower estimators, `savings.py` early stopping. Scores are mean 0 and variance 1, with shares of init and order; "skewed"
 seeds have exponential effects; "failures": collapsed runs score 5 less, and the logit of a collapse varies by
 seed with a standard deviation of 4 times the root of the share.
 """
@@ -13,6 +13,7 @@ import functools
 import itertools
 import sys
 import time
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from scipy.stats import t as student
@@ -33,7 +34,7 @@ SHARES = (
 )
 SIZES = (5, 10, 25)
 KINDS = ("normal", "skewed", "failures")
-LEVEL = 0.95
+Block = Callable[[np.random.Generator, int], None]
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
@@ -225,20 +226,31 @@ def powers(rng: np.random.Generator, repeats: int) -> None:
     table("Power of the planned grid, nominal .80", columns, rows)
 
 
-def main() -> None:
-    """Simulate everything with one seed."""
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
-    start = time.perf_counter()
-    streams = [np.random.default_rng([2026, k]) for k in range(6)]
-    comparisons(streams[0], repeats)
-    means(streams[1], repeats)
-    rates(streams[2], repeats)
-    bands(streams[3], max(repeats // 4, 1))
-    choices(streams[4], max(repeats // 4, 1))
-    powers(streams[5], repeats)
-    print(f"\n{repeats:,} repeats (exchanges, bands and choices {repeats // 4:,}), ", end="")
-    print(f"{time.perf_counter() - start:.0f} s.")
+# Each has a stream of its own, in this order, and its part of the repeats.
+BLOCKS: dict[str, tuple[Block, int]] = {
+    "comparisons": (comparisons, 1),
+    "means": (means, 1),
+    "rates": (rates, 1),
+    "bands": (bands, 4),
+    "choices": (choices, 4),
+    "powers": (powers, 1),
+}
+
+
+def run(blocks: Mapping[str, tuple[Block, int]], repeats: int, seed: int) -> None:
+    """Simulate the blocks that the command line names, or all."""
+    for k, (name, (block, part)) in enumerate(blocks.items()):
+        if name not in (sys.argv[2:] or blocks):
+            continue
+        start, count = time.process_time(), max(repeats // part, 1)
+        block(np.random.default_rng([seed, k]), count)
+        print(f"\n{count:,} repeats, {time.process_time() - start:.0f} s.", flush=True)
+
+
+def repeats_asked(default: int) -> int:
+    """The first argument of the command line."""
+    return int(sys.argv[1]) if len(sys.argv) > 1 else default
 
 
 if __name__ == "__main__":
-    main()
+    run(BLOCKS, repeats_asked(2_000), 2026)
