@@ -79,7 +79,7 @@ def compare(
     -----
     The t-tests take runs (or pairs of runs) as independent. Runs of a grid that share a seed are not independent when that seed matters: on
     grids of 5 x 5 to 25 x 25 runs with an order share of .25, Welch's and the paired test reject
-    two equal recipes in 16 to 47% of all cases, the crossed test in 3 to 5%
+    two equal recipes in 16 to 52% of all cases, the crossed test in 3 to 6%
     (`experiments/inference`). The crossed test is the one to report where it exists. The
     exchange of recipes (`exchanges.exchange_test`) is a second opinion without a normal distribution.
     """
