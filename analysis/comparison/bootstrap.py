@@ -205,7 +205,7 @@ def _labels(
             return unit, [side[CELL].to_numpy() for side in (a, b)], keep
         unit = "init_seed"
     seeds: list[Seeds] = [side[unit].to_numpy() for side in (a, b)]
-    both = np.intersect1d(*seeds) if unit != "run" else np.array([])
+    both = np.intersect1d(seeds[0], seeds[1]) if unit != "run" else np.array([])
     return unit, seeds, [np.isin(labels, both) for labels in seeds] if len(both) >= 2 else None
 
 
