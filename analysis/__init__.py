@@ -23,10 +23,14 @@ from analysis.best_of_n.target_chance import runs_for_target as runs_for_target
 from analysis.comparison.bootstrap import compare_predictions as compare_predictions
 from analysis.comparison.bootstrap import multi_bootstrap as multi_bootstrap
 from analysis.comparison.compare import compare as compare
+from analysis.comparison.consistency import consistency as consistency
+from analysis.comparison.examples import read_examples as read_examples
+from analysis.comparison.examples import with_examples as with_examples
 from analysis.comparison.improvement import probability_of_improvement as probability_of_improvement
 from analysis.comparison.instability import instability as instability
 from analysis.comparison.robust_scores import performance_profile as performance_profile
 from analysis.comparison.robust_scores import robust_means as robust_means
+from analysis.comparison.shared_seeds import disagreement_by_seeds as disagreement_by_seeds
 from analysis.comparison.stochastic_order import almost_stochastic_order as almost_stochastic_order
 from analysis.data.curves import curve_pools as curve_pools
 from analysis.data.exported import read_study as read_study

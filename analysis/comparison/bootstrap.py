@@ -2,6 +2,7 @@
 
 After Sellam et al. 2022 (MultiBERTs): the answer is about the training
 procedure on the distribution of examples, not about these runs on these examples.
+Examples of one cluster, such as questions on one passage, are resampled together.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.checks import check_at_least, check_choice, check_probability
+from analysis.comparison.clusters import clustered_error, codes_of
 from analysis.comparison.pairing import CELL, Factor, contrasts
 from analysis.data.predictions import predictions_of
 from analysis.data.study import Study
@@ -20,6 +22,7 @@ from analysis.errors import TableError
 
 Floats = npt.NDArray[np.float64]
 Seeds = npt.NDArray[np.generic]
+Names = npt.NDArray[np.object_]
 SEED_UNITS = ("init_seed", "order_seed", "run", "grid")
 
 
@@ -28,7 +31,9 @@ class MultiBootstrap:
     """A difference (B minus A) in the mean per-example score, with both kinds of luck counted.
 
     ``p_value`` is one-sided, for "B is no better than A"; it cannot fall below
-    ``p_floor`` = 1/(resamples + 1).
+    ``p_floor`` = 1/(resamples + 1). ``se_examples`` is the standard error of the
+    difference over examples alone, for these runs: of independent examples.
+    ``se_clusters`` is the same for clusters of examples; NaN and 0 clusters without them.
     """
 
     difference: float
@@ -40,6 +45,9 @@ class MultiBootstrap:
     n_seeds_b: int
     n_examples: int
     paired: bool
+    se_examples: float
+    se_clusters: float
+    n_clusters: int
 
 
 def multi_bootstrap(
@@ -49,6 +57,7 @@ def multi_bootstrap(
     *,
     seeds_a: npt.ArrayLike | None = None,
     seeds_b: npt.ArrayLike | None = None,
+    clusters: npt.ArrayLike | None = None,
     paired: bool = True,
     level: float = 0.95,
     resamples: int = 1_000,
@@ -65,6 +74,9 @@ def multi_bootstrap(
         The seed of every run. Runs of one seed are averaged first, so that seeds
         are resampled. By default every run is its own seed. Of the shape (R, 2): init and order seed
         of every run; the cells must fill a grid, of which rows and columns are resampled.
+    clusters : array of N labels, optional
+        The cluster of every example, at least 2 clusters. Clusters are resampled whole. By
+        default every example is its own cluster.
     paired : bool
         Resample the seeds of both groups together; both must have the same ones.
     level : float in (0, 1)
@@ -75,8 +87,10 @@ def multi_bootstrap(
     Notes
     -----
     A resample weighs seeds and examples by multinomial counts w and v, and the
-    difference is w' M v / (S N): all resamples are two matrix products.
-    p = (1 + #{difference <= 0})/(resamples + 1). Rows and columns of a grid are resampled
+    difference is w' M v / (S N): all resamples are two matrix products. With clusters M holds
+    the sums of each cluster, and N is the number of examples in the drawn clusters.
+    p = (1 + #{difference <= 0})/(resamples + 1). With few clusters (below about 20) the
+    interval is too narrow, as every bootstrap of few units. Rows and columns of a grid are resampled
     independently and a cell weighs the product of their counts ("pigeonhole bootstrap": Owen 2007,
     Annals of Applied Statistics 1, 386-411), which is on the safe side.
     """
@@ -94,7 +108,15 @@ def multi_bootstrap(
             f"a and b have different seeds ({len(names_a)} and {len(names_b)}); pairs need the "
             "same ones. Keep the common seeds, or set paired=False."
         )
-    examples = generator.multinomial(n, np.full(n, 1 / n), size=resamples) / n
+    difference = float(y.mean() - x.mean())
+    per_example = y.mean(axis=0) - x.mean(axis=0)
+    codes = np.arange(n) if clusters is None else codes_of(clusters, n)
+    sizes = np.bincount(codes)
+    units = len(sizes)
+    weights = generator.multinomial(units, np.full(units, 1 / units), size=resamples)
+    examples = weights / (weights @ sizes)[:, None]
+    if clusters is not None:
+        x, y = _by_cluster(x, codes), _by_cluster(y, codes)
     if paired:
         draws = _means(y - x, names_a, examples, generator)
     else:
@@ -104,7 +126,7 @@ def multi_bootstrap(
     # A difference of 0 may come out as rounding of either sign.
     none_better = int((draws <= 1e-12).sum())
     return MultiBootstrap(
-        difference=float(y.mean() - x.mean()),
+        difference=difference,
         lower=float(lower),
         upper=float(upper),
         p_value=(1 + none_better) / (resamples + 1),
@@ -113,6 +135,9 @@ def multi_bootstrap(
         n_seeds_b=len(y),
         n_examples=n,
         paired=paired,
+        se_examples=clustered_error(per_example, np.arange(n)) if n > 1 else float("nan"),
+        se_clusters=float("nan") if clusters is None else clustered_error(per_example, codes),
+        n_clusters=0 if clusters is None else units,
     )
 
 
@@ -129,7 +154,8 @@ def compare_predictions(
     """The multi-bootstrap for every two recipes (or models) with stored predictions.
 
     The score of an example is 1 where it is classified correctly (accuracy),
-    or minus the squared error for regression.
+    or minus the squared error for regression. Where the predictions have the column
+    ``cluster``, clusters of examples are resampled whole.
 
     Parameters
     ----------
@@ -144,7 +170,8 @@ def compare_predictions(
     -------
     DataFrame
         ``task``, ``model`` (or ``recipe``), ``a, b, measure, difference, lower,
-        upper, p_value, p_floor, n_seeds_a, n_seeds_b, n_examples, paired, unit``.
+        upper, p_value, p_floor, n_seeds_a, n_seeds_b, n_examples, paired, se_examples,
+        se_clusters, n_clusters, unit``.
     """
     check_choice("unit", unit, SEED_UNITS)
     rows = []
@@ -180,6 +207,7 @@ def compare_predictions(
             generator,
             seeds_a=seeds[0],
             seeds_b=seeds[1],
+            clusters=_common(left.clusters, right.clusters, contrast.task),
             paired=keep is not None,
             level=level,
             resamples=resamples,
@@ -213,6 +241,23 @@ def _fills_grid(cells: Seeds) -> bool:
     """Whether distinct pairs of seeds are all cells of a grid of at least 2 x 2."""
     levels = [len(np.unique(column)) for column in cells.T]
     return min(levels) >= 2 and len(cells) == levels[0] * levels[1]
+
+
+def _common(a: Names | None, b: Names | None, task: str) -> Names | None:
+    """The clusters of both sides, which must be the same."""
+    if a is None or b is None or (a == b).all():
+        return a if b is not None else None
+    raise TableError(
+        f"predictions: the clusters of the examples of {task} differ between the two sides of a "
+        "comparison; an example belongs to one cluster."
+    )
+
+
+def _by_cluster(matrix: Floats, codes: npt.NDArray[np.intp]) -> Floats:
+    """Sums of the columns of each cluster."""
+    sums = np.zeros((int(codes.max()) + 1, len(matrix)))
+    np.add.at(sums, codes, matrix.T)
+    return sums.T
 
 
 def _by_seed(values: npt.ArrayLike, seeds: npt.ArrayLike | None, name: str) -> tuple[Seeds, Floats]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.comparison.consistency import pair_agreement, vote_counts
 from analysis.data.predictions import predictions_of
 from analysis.data.study import Study
 from analysis.rounding import spread
@@ -30,7 +31,7 @@ def pairwise_disagreement(classes: npt.ArrayLike) -> float:
     Returns
     -------
     float in [0, 1]
-        Also known as churn; 0 for identical predictions.
+        The churn of Milani Fard et al. 2016; 0 for identical predictions.
     """
     return float(1.0 - _agreement(_class_matrix(classes)).mean())
 
@@ -152,17 +153,11 @@ def _class_matrix(classes: npt.ArrayLike) -> Integers:
 
 
 def _counts(matrix: Integers) -> Floats:
-    """Number of runs that predict each class, shape (N, K)."""
-    return np.stack(
-        [(matrix == k).sum(axis=0) for k in range(int(matrix.max()) + 1)], axis=1
-    ).astype(np.float64)
+    return vote_counts(matrix, int(matrix.max()) + 1)
 
 
 def _agreement(matrix: Integers) -> Floats:
-    """Per example, the share of distinct pairs of runs that agree."""
-    n_runs = len(matrix)
-    counts = _counts(matrix)
-    return np.asarray((counts * (counts - 1)).sum(axis=1) / (n_runs * (n_runs - 1)))
+    return pair_agreement(_counts(matrix))
 
 
 def _entropy(p: Floats) -> Floats:

@@ -29,12 +29,17 @@ class Predictions:
     labels : array of float64, shape (N,)
         True classes (or targets, when K is 1).
     logits : array of float64, shape (R, N, K)
+    clusters : array of N str, or None
+        Name of the cluster of every example, such as its passage.
+    texts : array of N str, or None
     """
 
     runs: pd.DataFrame
     examples: npt.NDArray[np.object_]
     labels: Floats
     logits: Floats
+    clusters: npt.NDArray[np.object_] | None = None
+    texts: npt.NDArray[np.object_] | None = None
 
     @property
     def is_classification(self) -> bool:
@@ -112,7 +117,24 @@ def predictions_of(study: Study, *, test: bool = False) -> Predictions | None:
     if not finite.any():
         return None
     chosen = runs.set_index("run").loc[list(names[finite])].reset_index()
-    return Predictions(chosen, examples[:per_run], labels[0], logits[finite])
+    named = [_of_examples(table, column, per_run, examples) for column in ("cluster", "text")]
+    return Predictions(chosen, examples[:per_run], labels[0], logits[finite], *named)
+
+
+def _of_examples(
+    table: pd.DataFrame, column: str, per_run: int, examples: npt.NDArray[np.object_]
+) -> npt.NDArray[np.object_] | None:
+    """A column that has one value per example; None where the table of a group lacks it."""
+    if column not in table or table[column].isna().all():
+        return None
+    values = table[column].to_numpy(dtype=object).reshape(-1, per_run)
+    other = ((values != values[0]) | pd.isna(values)).any(axis=0)
+    if other.any():
+        raise TableError(
+            f"predictions: the {column} of example {examples[int(np.flatnonzero(other)[0])]} is "
+            f"missing, or differs between runs; every run needs the same {column} for an example."
+        )
+    return np.asarray(values[0], dtype=object)
 
 
 def read_predictions(
@@ -123,7 +145,8 @@ def read_predictions(
     Parameters
     ----------
     frame : DataFrame
-        ``run, example, label``, ``logits`` or ``logit_0, logit_1, ...``, and ``split`` or not.
+        ``run, example, label``, ``logits`` or ``logit_0, logit_1, ...``; ``split``, ``cluster``
+        and ``text`` or not.
     runs : DataFrame
         The runs, with ``run``, ``task`` and ``split`` or not.
     table : str
@@ -147,6 +170,8 @@ def read_predictions(
     twice = frame.duplicated(["run", "example"]).to_numpy(dtype=bool)
     refuse_rows(twice, frame.index, "a second row for the same run and example; keep one.", table)
     frame = frame.assign(example=integers(frame, "example", table))
+    if "cluster" in frame:
+        frame = frame.assign(cluster=texts(frame, "cluster", table))
     if "logits" in frame:
         return frame.reset_index(drop=True)
     # Their place is their number: logit_10 comes after logit_9.

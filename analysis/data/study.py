@@ -64,7 +64,8 @@ class Study:
     steps : DataFrame or None
         ``run, step, train_loss`` and what else was recorded.
     predictions : DataFrame or None
-        ``run, example, label, logits`` (a list of floats per row).
+        ``run, example, label, logits`` (a list of floats per row), and ``cluster`` and
+        ``text`` of the example or not; see `analysis.comparison.examples`.
     profiles : DataFrame or None
         ``run, step, name, depth, value``: diagnostics by depth. Depth 0 is the
         embeddings, i the i-th layer, the highest one head and pooler.

@@ -18,7 +18,12 @@ from analysis.report.panels.layers import (
     UnrecordedProfiles,
 )
 from analysis.report.panels.losses import DiagnosticsAdvice, FinalLosses, LossBands
-from analysis.report.panels.predictions import Instability, PredictionBootstrap
+from analysis.report.panels.predictions import (
+    Consistency,
+    Instability,
+    PredictionBootstrap,
+    SharedSeeds,
+)
 from analysis.report.panels.representations import Similarity
 from analysis.report.panels.scores import FailureRates, ScoreStrips
 from analysis.report.panels.stopping import (
@@ -170,6 +175,6 @@ CONTENTS: tuple[Outline, ...] = (
         "predictions",
         "Where predictions differ",
         "Runs with the same score may predict differently. Averages over distinct pairs of runs.",
-        (Instability(), PredictionBootstrap()),
+        (Instability(), SharedSeeds(), Consistency(), PredictionBootstrap()),
     ),
 )

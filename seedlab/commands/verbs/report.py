@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", nargs="*", metavar="STUDY", help="names or folders of studies")
     add_table(parser)
+    parser.add_argument(
+        "--examples",
+        type=Path,
+        metavar="FILE",
+        help="a row per validation example: its index in the column 'example', and 'cluster' (examples "
+        "that belong together), 'text' or both",
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to")
     parser.add_argument(
         "--overwrite", action="store_true", help="also replace files that no report has written"
@@ -25,6 +32,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _report(options: argparse.Namespace) -> int:
     with analysis_refusals():
+        from analysis.comparison.examples import read_examples
         from analysis.report import useful_workers, write_report
         from analysis.report.earlier import check_folder
 
@@ -35,6 +43,8 @@ def _report(options: argparse.Namespace) -> int:
             raise SeedlabError(
                 "there is nothing to report on; name one study or more, or give --table FILE."
             )
+        if options.examples:
+            study = read_examples(options.examples, study)
         path = write_report(
             study,
             options.out,

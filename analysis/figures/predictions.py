@@ -1,0 +1,219 @@
+"""Predictions over seeds: the runs' votes example by example, and pairs that share a seed."""
+
+from __future__ import annotations
+
+import textwrap
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from analysis.figures.labels import folded, name_axis, tallest
+from analysis.figures.theme import (
+    DASHES,
+    MUTED,
+    NAVY,
+    ORANGE,
+    PURPLE,
+    TEAL,
+    Chart,
+    rows,
+    series_scale,
+    sized,
+    spots,
+    styled,
+)
+
+ALL, GOOD = "all runs", "runs that did not fail"
+KINDS = {
+    "no seed": ("no common seed", NAVY, "circle"),
+    "init seed": ("the same init seed", ORANGE, "triangle-up"),
+    "order seed": ("the same order seed", TEAL, "square"),
+    "both seeds": ("both seeds the same", PURPLE, "diamond"),
+}
+MOST_POINTED = 300
+"""Examples with a tooltip."""
+TOOLTIP_TEXT = 120
+KIND_ROW = 15
+"""Pixels for each kind of pairs."""
+
+
+def votes_figure(table: pd.DataFrame, *, title: str = "") -> Chart:
+    """The share of runs that are right on each example; examples sorted by it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `consistency.example_table` of a classification.
+
+    Returns
+    -------
+    altair chart
+        Examples that flip lie between the dashed lines. Where runs failed, a second line has
+        the others alone.
+    """
+    lines = [_sorted(table["share_correct"], ALL)]
+    if table["n_failed"].iloc[0] and table["share_correct_good"].notna().all():
+        lines.append(_sorted(table["share_correct_good"], GOOD))
+    names = [line["series"].iloc[0] for line in lines]
+    y = alt.Y(
+        "value:Q",
+        title="share of runs that are right",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".0%"),
+    )
+    quarters = (
+        alt.Chart(rows(pd.DataFrame({"value": [0.25, 0.75]})))
+        .mark_rule(color=MUTED, strokeDash=[3, 3])
+        .encode(y=y)
+    )
+    line = (
+        alt.Chart(rows(pd.concat(lines)))
+        .mark_line(strokeWidth=2.2)
+        .encode(
+            x=_examples_axis(),
+            y=y,
+            order="number:Q",
+            color=alt.Color(
+                "series:N",
+                scale=series_scale(names, (NAVY, ORANGE)),
+                legend=alt.Legend(symbolType="stroke") if len(names) > 1 else None,
+            ),
+            strokeDash=alt.StrokeDash("series:N", scale=series_scale(names, DASHES)),
+        )
+    )
+    tooltip = [
+        alt.Tooltip("value:Q", title="runs that are right", format=".0%"),
+        alt.Tooltip("vote_entropy:Q", title="entropy of the votes (bits)", format=".2f"),
+    ]
+    # Examples on which all agree are many, and alike.
+    divided = _placed(table, "share_correct").loc[lambda t: t["vote_entropy"] > 0]
+    pointed = _pointed(divided, ["vote_entropy"], y, tooltip)
+    return styled(sized(alt.layer(quarters, line, pointed)), title)
+
+
+def spread_figure(table: pd.DataFrame, *, title: str = "") -> Chart:
+    """The standard deviation over runs of the prediction for each example; sorted by it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `consistency.example_table` of a regression.
+    """
+    y = alt.Y("value:Q", title="sd of the prediction over runs", scale=alt.Scale(domainMin=0))
+    line = (
+        alt.Chart(rows(_sorted(table["sd_prediction"], ALL)))
+        .mark_line(strokeWidth=2.2, color=NAVY)
+        .encode(x=_examples_axis(), y=y, order="number:Q")
+    )
+    tooltip = [
+        alt.Tooltip("value:Q", title="sd over runs", format=".4~g"),
+        alt.Tooltip("mean_prediction:Q", title="mean prediction", format=".4~g"),
+    ]
+    pointed = _pointed(_placed(table, "sd_prediction"), ["mean_prediction"], y, tooltip)
+    return styled(sized(alt.layer(line, pointed)), title)
+
+
+def shared_seeds_figure(tables: list[tuple[str, pd.DataFrame]], *, title: str = "") -> Chart:
+    """Disagreement of two runs by the seeds that they share, with intervals, per group.
+
+    Parameters
+    ----------
+    tables : list of (label, DataFrame)
+        `shared_seeds.shared_seed_table` of groups with one measure.
+    """
+    lines_of = folded([label for label, _ in tables])
+    shown = pd.concat([table.assign(label=lines_of[label]) for label, table in tables])
+    shares = shown["measure"].iloc[0] == "share of examples"
+    names = [look[0] for kind, look in KINDS.items() if (shown["shared"] == kind).any()]
+    looks = {look[0]: look for look in KINDS.values()}
+    shown["kind"] = shown["shared"].map({kind: look[0] for kind, look in KINDS.items()})
+    measure = "disagreement of two runs" if shares else "mean absolute difference of two runs"
+    heading = f"{measure} (95% interval)"
+    ends = shown[["disagreement", "lower", "upper"]].to_numpy(dtype=np.float64)
+    scale = alt.Scale(domain=[0, 1.05 * float(np.nanmax(ends)) or 1.0], nice=False)
+    axis = alt.Axis(format=".1~%" if shares else "~g", tickCount=6)
+    x = alt.X("disagreement:Q", title=heading, scale=scale, axis=axis)
+    y = alt.Y("label:N", title=None, sort=None, axis=name_axis())
+    offset = alt.YOffset("kind:N", sort=names, scale=alt.Scale(domain=names, paddingOuter=0.5))
+    color = alt.Color(
+        "kind:N", scale=alt.Scale(domain=names, range=[looks[name][1] for name in names])
+    )
+    shape = alt.Shape(
+        "kind:N", scale=alt.Scale(domain=names, range=[looks[name][2] for name in names])
+    )
+    fields = ["label", "kind", "disagreement", "lower", "upper", "difference", "n_pairs"]
+    base = alt.Chart(rows(shown[fields]))
+    known = "isValid(datum.lower)"
+    interval = (
+        base.transform_filter(known)
+        .mark_rule(strokeWidth=2)
+        .encode(
+            x=alt.X("lower:Q", title=heading, scale=scale, axis=axis),
+            x2="upper:Q",
+            y=y,
+            yOffset=offset,
+            color=color,
+        )
+    )
+    digits = ".2%" if shares else ".4~g"
+    point = base.mark_point(size=60, filled=True, opacity=1).encode(
+        x=x,
+        y=y,
+        yOffset=offset,
+        color=color,
+        shape=shape,
+        tooltip=[
+            alt.Tooltip("label:N", title="runs of"),
+            alt.Tooltip("kind:N", title="two runs with"),
+            alt.Tooltip("disagreement:Q", format=digits),
+            alt.Tooltip("lower:Q", format=digits),
+            alt.Tooltip("upper:Q", format=digits),
+            alt.Tooltip("difference:Q", title="minus that without a common seed", format=digits),
+            alt.Tooltip("n_pairs:Q", title="pairs of runs"),
+        ],
+    )
+    row = max(KIND_ROW * (len(names) + 1), tallest(list(shown["label"])) + 8)
+    return styled(sized(alt.layer(interval, point), height=row * len(tables)), title)
+
+
+def _examples_axis() -> alt.X:
+    return alt.X(
+        "place:Q",
+        title="share of examples, sorted",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format=".0%", tickCount=5),
+    )
+
+
+def _sorted(values: pd.Series, series: str) -> pd.DataFrame:
+    """Values in ascending order against the share of examples: both ends of every level."""
+    levels, sizes = np.unique(values.to_numpy(dtype=np.float64), return_counts=True)
+    after = np.cumsum(sizes) / len(values)
+    place = np.column_stack([np.concatenate([[0.0], after[:-1]]), after]).ravel()
+    return pd.DataFrame({"series": series, "place": place, "value": np.repeat(levels, 2)}).assign(
+        number=range(2 * len(levels))
+    )
+
+
+def _placed(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The examples at their places on the axis, in the middle of their part of the line."""
+    ranked = table.sort_values(column, kind="stable")
+    place = (np.arange(len(ranked)) + 0.5) / len(ranked)
+    return ranked.assign(place=place, value=ranked[column])
+
+
+def _pointed(
+    examples: pd.DataFrame, fields: list[str], y: alt.Y, tooltip: list[alt.Tooltip]
+) -> Chart:
+    """Unseen points with tooltips for some examples, evenly spread over the line."""
+    kept = np.linspace(0, len(examples) - 1, min(len(examples), MOST_POINTED)).round().astype(int)
+    shown = examples.iloc[kept][["place", "value", "example", "label", "text", *fields]]
+    known = [alt.Tooltip("example:Q", format="d"), alt.Tooltip("label:Q", format="~g")]
+    if shown["text"].notna().any():
+        short = shown["text"].map(lambda text: textwrap.shorten(str(text), TOOLTIP_TEXT))
+        shown = shown.assign(text=short)
+        known.append(alt.Tooltip("text:N"))
+    else:
+        shown = shown.drop(columns="text")
+    return spots(alt.Chart(rows(shown)), x=_examples_axis(), y=y, tooltip=[*known, *tooltip])
