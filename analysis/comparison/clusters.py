@@ -35,7 +35,7 @@ def codes_of(clusters: npt.ArrayLike, n: int) -> Codes:
         )
     if len(names) < 2:
         raise TableError(
-            f"all {n} examples are in one cluster, {names[0]!r}; allowed: 2 clusters or more. "
+            f"all {n} examples are in one cluster, {str(names[0])!r}; allowed: 2 clusters or more. "
             "Leave the clusters out where no examples belong together."
         )
     return np.asarray(codes, dtype=np.intp)
