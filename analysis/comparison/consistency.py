@@ -23,8 +23,8 @@ OF_GOOD = ["share_correct_good", "flips_good"]
 NUMBERS = ["mean_prediction", "sd_prediction", "mean_error"]
 EXAMPLE_COLUMNS = ["example", "cluster", "text", "label", "n_runs", "n_failed"]
 EXAMPLE_COLUMNS += [*VOTES, *OF_GOOD, *NUMBERS]
-FLIP_COLUMNS = ["n_runs", "n_failed", "n_examples", "n_flips", "share", "share_good"]
-FLIP_COLUMNS += ["disagreement", "disagreement_without", "sd_accuracy", "sd_accuracy_without"]
+ALL, GOOD = "all runs", "runs that did not fail"
+"""Runs that a row is about; there is a second row where some runs failed and two or more did not."""
 
 
 def consistency(study: Study) -> pd.DataFrame:
@@ -61,12 +61,11 @@ def example_table(found: Predictions) -> pd.DataFrame:
         0 if all runs agree, log2(K) if K classes have equal votes; ``majority_class`` (of
         equals the first) and ``majority_share`` of the votes; ``agreement``, the share of
         distinct pairs of runs that agree; ``flips``; ``share_correct_good`` and ``flips_good``
-        of the runs that did not fail, NaN where fewer than two did not. Regression:
+        of the runs that did not fail, NaN where none failed or fewer than two did not. Regression:
         ``mean_prediction``, ``sd_prediction`` (over runs, ddof 1) and ``mean_error``
         (mean prediction minus label). The columns of the other kind are NaN.
     """
     n_runs = len(found.runs)
-    good = ~found.runs["failed"].to_numpy(dtype=bool)
     unknown = np.full(len(found.examples), np.nan)
     table = pd.DataFrame(
         {
@@ -75,7 +74,7 @@ def example_table(found: Predictions) -> pd.DataFrame:
             "text": unknown if found.texts is None else found.texts,
             "label": found.labels,
             "n_runs": n_runs,
-            "n_failed": n_runs - int(good.sum()),
+            "n_failed": int(found.runs["failed"].sum()),
         }
     )
     for column in (*VOTES, *OF_GOOD, *NUMBERS):
@@ -93,39 +92,40 @@ def example_table(found: Predictions) -> pd.DataFrame:
     table["majority_share"] = counts.max(axis=1) / n_runs
     table["agreement"] = pair_agreement(counts)
     table["flips"] = flips(found.correct)
-    if good.sum() > 1:
-        table["share_correct_good"] = found.correct[good].mean(axis=0)
-        table["flips_good"] = flips(found.correct[good])
+    if (good := found.good()) is not None:
+        table["share_correct_good"] = good.correct.mean(axis=0)
+        table["flips_good"] = flips(good.correct)
     return table
 
 
-def flip_row(found: Predictions, table: pd.DataFrame) -> dict[str, float]:
+def flip_table(found: Predictions) -> pd.DataFrame:
     """The share of examples that flip, and what they make of the differences between runs.
 
     Parameters
     ----------
     found : Predictions of a classification
-    table : DataFrame
-        Its `example_table`.
 
     Returns
     -------
-    dict
-        ``n_runs, n_failed, n_examples, n_flips``; ``share`` of the examples that flip, and
-        ``share_good`` by the votes of runs that did not fail; ``disagreement`` of two runs and
-        ``sd_accuracy``, the standard deviation of the accuracy over runs, each with all
-        examples and ``..._without`` those that flip (NaN where all flip).
+    DataFrame of 1 or 2 rows
+        ``of``: `ALL`, then `GOOD`; ``n_runs, n_examples, n_flips``; ``share`` of the examples
+        that flip; ``disagreement`` of two runs and ``sd_accuracy``, the standard deviation of
+        the accuracy over runs, each with all examples and ``..._without`` those that flip (NaN
+        where all flip).
     """
-    flip = table["flips"].to_numpy(dtype=bool)
-    steady, agreement = found.correct[:, ~flip], table["agreement"].to_numpy(dtype=np.float64)
-    good = table["flips_good"]
+    parts = [(ALL, found), (GOOD, found.good())]
+    return pd.DataFrame([{"of": name, **_flips(part)} for name, part in parts if part is not None])
+
+
+def _flips(found: Predictions) -> dict[str, float]:
+    flip = flips(found.correct)
+    agreement = pair_agreement(vote_counts(found.classes, found.logits.shape[2]))
+    steady = found.correct[:, ~flip]
     return {
         "n_runs": len(found.runs),
-        "n_failed": int(table["n_failed"].iloc[0]),
-        "n_examples": len(table),
+        "n_examples": len(flip),
         "n_flips": int(flip.sum()),
         "share": float(flip.mean()),
-        "share_good": float(good.mean()) if good.notna().all() else float("nan"),
         "disagreement": float(1 - agreement.mean()),
         "disagreement_without": float("nan") if flip.all() else float(1 - agreement[~flip].mean()),
         "sd_accuracy": spread(found.correct.mean(axis=1)),

@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import t as student
 
 from analysis.checks import check_probability
+from analysis.comparison.consistency import ALL, GOOD
 from analysis.data.predictions import Predictions, predictions_of
 from analysis.data.study import Study
 
@@ -21,7 +22,7 @@ Codes = npt.NDArray[np.intp]
 SHARED = ("no seed", "init seed", "order seed", "both seeds")
 """Seeds that the two runs of a pair have in common; the index is init + 2 * order."""
 MEASURES = {True: "share of examples", False: "absolute difference"}
-COLUMNS = ["shared", "measure", "n_pairs", "disagreement", "lower", "upper"]
+COLUMNS = ["of", "shared", "measure", "n_pairs", "disagreement", "lower", "upper"]
 COLUMNS += ["difference", "difference_lower", "difference_upper", "n_runs", "n_init", "n_order"]
 # Pairs per block: 32 MB of doubles.
 BLOCK_PAIRS = 4_000_000
@@ -58,7 +59,8 @@ def shared_seed_table(found: Predictions, *, level: float = 0.95) -> pd.DataFram
     Returns
     -------
     DataFrame
-        A row for each kind of pairs that there is. ``shared`` is one of `SHARED` ("both
+        A row for each kind of pairs that there is, of all runs; where some failed and two or
+        more did not, the same for the others (column ``of``). ``shared`` is one of `SHARED` ("both
         seeds": repeats of a cell). ``disagreement`` is the mean over pairs: of the share of
         examples with different classes, or, for regression, of the mean absolute difference of
         the two predictions (``measure`` says which). ``difference`` is ``disagreement`` minus
@@ -75,6 +77,12 @@ def shared_seed_table(found: Predictions, *, level: float = 0.95) -> pd.DataFram
     left without one of the seeds, as on 2 x 2 seeds.
     """
     check_probability("level", level)
+    parts = [(ALL, found), (GOOD, found.good())]
+    tables = [_of_runs(part, level).assign(of=of) for of, part in parts if part is not None]
+    return pd.concat(tables, ignore_index=True)[COLUMNS]
+
+
+def _of_runs(found: Predictions, level: float) -> pd.DataFrame:
     init, order = (
         np.unique(found.runs[name].to_numpy(), return_inverse=True)[1]
         for name in ("init_seed", "order_seed")
@@ -104,7 +112,7 @@ def shared_seed_table(found: Predictions, *, level: float = 0.95) -> pd.DataFram
         for k, name in enumerate(SHARED)
         if pairs[:, k].any()
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows)
 
 
 def _with_differences(means: Floats) -> Floats:

@@ -46,6 +46,14 @@ class Predictions:
         """Whether there are at least two classes; otherwise the logit is the prediction."""
         return bool(self.logits.shape[2] > 1)
 
+    def good(self) -> Predictions | None:
+        """Predictions of the runs that did not fail; None if no run failed or fewer than 2 did not."""
+        good = ~self.runs["failed"].to_numpy(dtype=bool)
+        if good.all() or good.sum() < 2:
+            return None
+        runs = self.runs.loc[good].reset_index(drop=True)
+        return dataclasses.replace(self, runs=runs, logits=self.logits[good])
+
     @property
     def classes(self) -> Integers:
         """Predicted classes, shape (R, N)."""

@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from analysis.comparison.consistency import ALL, GOOD
 from analysis.figures.labels import folded, name_axis, tallest
 from analysis.figures.theme import (
     DASHES,
@@ -24,7 +25,6 @@ from analysis.figures.theme import (
     styled,
 )
 
-ALL, GOOD = "all runs", "runs that did not fail"
 KINDS = {
     "no seed": ("no common seed", NAVY, "circle"),
     "init seed": ("the same init seed", ORANGE, "triangle-up"),
@@ -33,6 +33,8 @@ KINDS = {
 }
 MOST_POINTED = 300
 """Examples with a tooltip."""
+MOST_LEVELS = 500
+"""Levels of a line; more are indistinguishable."""
 TOOLTIP_TEXT = 120
 KIND_ROW = 15
 """Pixels for each kind of pairs."""
@@ -188,8 +190,11 @@ def _examples_axis() -> alt.X:
 
 def _sorted(values: pd.Series, series: str) -> pd.DataFrame:
     """Values in ascending order against the share of examples: both ends of every level."""
-    levels, sizes = np.unique(values.to_numpy(dtype=np.float64), return_counts=True)
-    after = np.cumsum(sizes) / len(values)
+    known = np.sort(values.to_numpy(dtype=np.float64))
+    if len(np.unique(known)) > MOST_LEVELS:
+        known = np.quantile(known, np.linspace(0, 1, MOST_LEVELS))
+    levels, sizes = np.unique(known, return_counts=True)
+    after = np.cumsum(sizes) / len(known)
     place = np.column_stack([np.concatenate([[0.0], after[:-1]]), after]).ravel()
     return pd.DataFrame({"series": series, "place": place, "value": np.repeat(levels, 2)}).assign(
         number=range(2 * len(levels))

@@ -10,7 +10,12 @@ from typing import ClassVar
 import pandas as pd
 
 from analysis.comparison.bootstrap import compare_predictions
-from analysis.comparison.consistency import EXAMPLE_COLUMNS, example_table, flip_row
+from analysis.comparison.consistency import (
+    EXAMPLE_COLUMNS,
+    GOOD,
+    example_table,
+    flip_table,
+)
 from analysis.comparison.shared_seeds import disagreement_by_seeds
 from analysis.data.frames import row_dict
 from analysis.data.predictions import predictions_of
@@ -86,7 +91,7 @@ class SharedSeeds:
             return
         yield TableFile("disagreement_by_seeds", pd.concat([t for _, t in found]))
         for measure, stem in MEASURE_STEMS.items():
-            rows = [(g.label, t) for g, t in found if t["measure"].iloc[0] == measure]
+            rows = [(g.label, _shown(t)) for g, t in found if t["measure"].iloc[0] == measure]
             # A kind of pairs alone has nothing to be compared with.
             rows = [(label, t) for label, t in rows if len(t) > 1]
             if rows:
@@ -115,10 +120,10 @@ class Consistency:
         table = table[["task", "model", "recipe", *EXAMPLE_COLUMNS]]
         yield TableFile("examples", table.dropna(axis=1, how="all"))
         if found.is_classification:
-            row = flip_row(found, table)
-            yield TableFile("flips", pd.DataFrame([named | row]))
+            flipping = flip_table(found)
+            yield TableFile("flips", pd.DataFrame({**named, **flipping}))
             yield Lead(FLIPPING)
-            title, caption = "runs that are right, example by example", flip_caption(row)
+            title, caption = "runs that are right, example by example", flip_caption(flipping)
         else:
             title, caption = "spread of predictions, example by example", spread_caption(table)
         yield drawn(
@@ -128,7 +133,8 @@ class Consistency:
             lambda: votes_figure(table) if found.is_classification else spread_figure(table),
             fold=group.label,
         )
-        divided = _divided(table, found.is_classification)
+        good = found.good()
+        divided = _divided(table if good is None else example_table(good), found.is_classification)
         if len(divided) and len(report.groups) <= MOST_LISTED:
             yield PageTable(f"{group.label}: the examples on which the runs differ most", divided)
 
@@ -205,27 +211,26 @@ def _divided(table: pd.DataFrame, is_classification: bool) -> pd.DataFrame:
     return shown
 
 
-def flip_caption(row: dict[str, float]) -> str:
+def flip_caption(table: pd.DataFrame) -> str:
     """The share of examples that flip, and the differences between runs without them."""
+    row = row_dict(table, len(table) - 1)
+    runs = count(int(row["n_runs"]), "run")
+    of = f"the {runs} that did not fail" if row["of"] == GOOD else f"the {runs}"
     n = count(int(row["n_examples"]), "example")
     if not row["n_flips"]:
-        return f"None of {n} flips. Two runs disagree on {percent(row['disagreement'])} of them."
-    text = (
-        f"{percent(row['share'])} of {n} flip: at least a quarter of the "
-        f"{count(int(row['n_runs']), 'run')} on each side. "
-    )
+        return f"None of {n} flips over {of}. Two runs disagree on {percent(row['disagreement'])} of them."
+    text = f"{percent(row['share'])} of {n} flip: at least a quarter of {of} on each side."
     if row["n_flips"] < row["n_examples"]:
         d = digits_for(row["sd_accuracy_without"])
         text += (
-            f"Without them two runs disagree on {percent(row['disagreement_without'])} of the "
+            f" Without them two runs disagree on {percent(row['disagreement_without'])} of the "
             f"examples instead of {percent(row['disagreement'])}, and the standard deviation of "
             f"the accuracy over runs is {number(row['sd_accuracy_without'], d)} instead of "
             f"{number(row['sd_accuracy'], d)}."
         )
-    if row["n_failed"] and row["share_good"] == row["share_good"]:
-        failed = count(int(row["n_failed"]), "run")
-        text += f" Without the {failed} that failed {percent(row['share_good'])} flip."
-    return text.strip()
+    if row["of"] == GOOD:
+        text += f" With the failed runs {percent(table['share'].iloc[0])} flip."
+    return text
 
 
 def spread_caption(table: pd.DataFrame) -> str:
@@ -248,15 +253,26 @@ def shared_seeds_caption(tables: list[tuple[str, pd.DataFrame]]) -> str:
         if row["shared"] in ("init seed", "order seed")
         and (row["difference_upper"] < 0 or row["difference_lower"] > 0)
     ]
+    left_out = (
+        " Failed runs are left out." if any(t["of"].iloc[0] == GOOD for _, t in tables) else ""
+    )
     if not rows:
-        return "No seed is seen to matter: every interval of a difference to pairs without a common seed holds 0."
+        return (
+            "No seed is seen to matter: runs that share one disagree neither more nor less than "
+            f"runs that share none, within the intervals.{left_out}"
+        )
     top = max(rows, key=lambda row: abs(row["difference"]))
     show = percent if top["measure"] == "share of examples" else "{:.3g}".format
     of = " of the examples" if top["measure"] == "share of examples" else ""
     return (
         f"On {top['label']}, two runs that share the {top['shared']} differ on "
-        f"{show(top['disagreement'])}{of}, two runs without a common seed on {show(top['none'])}."
+        f"{show(top['disagreement'])}{of}, two runs without a common seed on {show(top['none'])}.{left_out}"
     )
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the runs that did not fail, where some did; else all."""
+    return table.loc[table["of"] == table["of"].iloc[-1]].reset_index(drop=True)
 
 
 def instability_caption(table: pd.DataFrame, labels: list[str]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import entropy
 
-from analysis.comparison.consistency import consistency, example_table, flip_row
+from analysis.comparison.consistency import ALL, GOOD, consistency, example_table, flip_table
 from analysis.data.predictions import Predictions
 from tests.suites.made_studies import with_predictions
 
@@ -60,7 +60,7 @@ def test_without_the_examples_that_flip():
     logits, labels = made()
     found = predicted(logits, labels)
     table = example_table(found)
-    row = flip_row(found, table)
+    row = flip_table(found).iloc[0]
     kept = [n for n in range(40) if not table["flips"][n]]
     classes = logits.argmax(axis=2)
     apart = [np.mean(a != b) for a, b in itertools.combinations(classes[:, kept], 2)]
@@ -78,10 +78,14 @@ def test_runs_that_failed_are_told_apart():
     table = example_table(found)
     right = (logits.argmax(axis=2) == labels)[4:].mean(axis=0)
     assert table["share_correct_good"].to_numpy() == pytest.approx(right)
-    row = flip_row(found, table)
-    assert row["n_failed"] == 4
-    assert row["share_good"] == pytest.approx(np.mean((right >= 0.25) & (right <= 0.75)))
-    assert row["share_good"] < row["share"]
+    flipping = flip_table(found).set_index("of")
+    assert flipping["n_runs"].to_dict() == {ALL: 8, GOOD: 4}
+    assert flipping.loc[GOOD, "share"] == np.mean((right >= 0.25) & (right <= 0.75))
+    pairs = itertools.combinations(logits.argmax(axis=2)[4:], 2)
+    assert flipping.loc[GOOD, "disagreement"] == pytest.approx(
+        np.mean([np.mean(a != b) for a, b in pairs])
+    )
+    assert flipping.loc[ALL, "share"] > flipping.loc[GOOD, "share"]
 
 
 def test_regression_has_the_spread_of_its_predictions():

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import t as student
 
 from analysis.comparison import shared_seeds
+from analysis.comparison.consistency import ALL, GOOD
 from analysis.comparison.instability import pairwise_disagreement
 from analysis.comparison.shared_seeds import disagreement_by_seeds, shared_seed_table
 from analysis.data.predictions import Predictions, predictions_of
@@ -77,6 +78,16 @@ def test_the_pairs_together_have_the_disagreement_of_all():
     assert table["disagreement"].iloc[0] == pytest.approx(
         pairwise_disagreement(predictions_of(study).classes)
     )
+
+
+def test_runs_that_failed_are_told_apart():
+    found = grid()
+    found.runs.loc[[0, 5], "failed"] = True
+    table = shared_seed_table(found)
+    assert table["of"].unique().tolist() == [ALL, GOOD]
+    good = table.loc[table["of"] == GOOD].set_index("shared")
+    assert good["disagreement"].to_dict() == pytest.approx(by_loop(found.good()))
+    assert good["n_runs"].unique().tolist() == [10]
 
 
 def test_repeats_share_both_seeds():
