@@ -14,9 +14,6 @@ from analysis.figures.depths import profile_over_steps as profile_over_steps
 from analysis.figures.depths import similarity_by_depth as similarity_by_depth
 from analysis.figures.ensembles import ensemble_figure as ensemble_figure
 from analysis.figures.heatmap import heatmap as heatmap
-from analysis.figures.predictions import shared_seeds_figure as shared_seeds_figure
-from analysis.figures.predictions import spread_figure as spread_figure
-from analysis.figures.predictions import votes_figure as votes_figure
 from analysis.figures.scores import failure_figure as failure_figure
 from analysis.figures.scores import score_strips as score_strips
 from analysis.figures.seeds import seed_ranking as seed_ranking

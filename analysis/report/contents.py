@@ -18,12 +18,9 @@ from analysis.report.panels.layers import (
     UnrecordedProfiles,
 )
 from analysis.report.panels.losses import DiagnosticsAdvice, FinalLosses, LossBands
-from analysis.report.panels.predictions import (
-    Consistency,
-    Instability,
-    PredictionBootstrap,
-    SharedSeeds,
-)
+from analysis.report.panels.predictions.bootstrap import PredictionBootstrap
+from analysis.report.panels.predictions.disagreement import Instability, SharedSeeds
+from analysis.report.panels.predictions.examples import Consistency
 from analysis.report.panels.representations import Similarity
 from analysis.report.panels.scores import FailureRates, ScoreStrips
 from analysis.report.panels.stopping import (

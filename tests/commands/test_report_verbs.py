@@ -58,6 +58,15 @@ def test_plan_on_a_long_table(tmp_path, capsys):
     assert "budget of 3 full trainings" in printed[2]
 
 
+def test_examples_need_predictions(table, tmp_path, capsys):
+    examples = tmp_path / "examples.csv"
+    examples.write_text("example,cluster\n0,a\n1,b\n")
+    asked = ["report", "--table", str(table), "--examples", str(examples)]
+    assert cli.main([*asked, "--out", str(tmp_path / "out")]) == 2
+    assert "belong to predictions, and there are none" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

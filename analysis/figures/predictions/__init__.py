@@ -1,0 +1,1 @@
+"""Figures on predictions over seeds: disagreement of runs, and votes example by example."""

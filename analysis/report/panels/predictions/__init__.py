@@ -1,0 +1,1 @@
+"""Panels on predictions: disagreement of runs, examples that flip, and recipes compared."""
