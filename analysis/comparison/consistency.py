@@ -109,7 +109,8 @@ def flip_table(found: Predictions) -> pd.DataFrame:
     -------
     DataFrame of 1 or 2 rows
         ``of``: `ALL`, then `GOOD`; ``n_runs, n_examples, n_flips``; ``share`` of the examples
-        that flip; ``disagreement`` of two runs and ``sd_accuracy``, the standard deviation of
+        that flip, ``all_right`` and ``all_wrong`` that of examples on which every run is right
+        or wrong; ``disagreement`` of two runs and ``sd_accuracy``, the standard deviation of
         the accuracy over runs, each with all examples and ``..._without`` those that flip (NaN
         where all flip).
     """
@@ -126,6 +127,8 @@ def _flips(found: Predictions) -> dict[str, float]:
         "n_examples": len(flip),
         "n_flips": int(flip.sum()),
         "share": float(flip.mean()),
+        "all_right": float((found.correct == 1).all(axis=0).mean()),
+        "all_wrong": float((found.correct == 0).all(axis=0).mean()),
         "disagreement": float(1 - agreement.mean()),
         "disagreement_without": float("nan") if flip.all() else float(1 - agreement[~flip].mean()),
         "sd_accuracy": spread(found.correct.mean(axis=1)),

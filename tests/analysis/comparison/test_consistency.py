@@ -68,6 +68,8 @@ def test_without_the_examples_that_flip():
     accuracy = (classes[:, kept] == labels[kept]).mean(axis=1)
     assert row["sd_accuracy_without"] == pytest.approx(accuracy.std(ddof=1))
     assert row["n_flips"] == 40 - len(kept)
+    right = (classes == labels).sum(axis=0)
+    assert (row["all_right"], row["all_wrong"]) == ((right == 9).mean(), (right == 0).mean())
     assert row["disagreement"] > row["disagreement_without"]
 
 

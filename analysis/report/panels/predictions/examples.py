@@ -85,6 +85,7 @@ def flip_caption(table: pd.DataFrame) -> str:
             f"the accuracy over runs is {number(row['sd_accuracy_without'], d)} instead of "
             f"{number(row['sd_accuracy'], d)}."
         )
+    text += f" All runs are right on {percent(row['all_right'])} and wrong on {percent(row['all_wrong'])}."
     if row["of"] == GOOD:
         text += f" Failed runs are left out; with them {percent(table['share'].iloc[0])} flip."
     return text
