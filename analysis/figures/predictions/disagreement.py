@@ -1,4 +1,4 @@
-"""Disagreement of runs: measures of instability, and pairs of runs that share a seed."""
+"""Disagreement of two runs by the seeds that they share."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ import pandas as pd
 from analysis.figures.labels import folded, name_axis, tallest
 from analysis.figures.theme import NAVY, ORANGE, PURPLE, TEAL, Chart, rows, sized, styled
 
-MEASURES = {
-    "disagreement": ("pairwise disagreement", NAVY, "circle"),
-    "fleiss": ("1 - Fleiss' kappa", ORANGE, "triangle-up"),
-    "divergence": ("Jensen-Shannon divergence (bits)", TEAL, "square"),
-    "sd_score": ("sd of the score", PURPLE, "diamond"),
-}
 KINDS = {
     "no seed": ("no common seed", NAVY, "circle"),
     "init seed": ("the same init seed", ORANGE, "triangle-up"),
@@ -23,54 +17,6 @@ KINDS = {
 }
 KIND_ROW = 15
 """Pixels for each kind of pairs."""
-
-
-def instability_figure(table: pd.DataFrame, labels: list[str], *, title: str = "") -> Chart:
-    """Instability of predictions, and the standard deviation of scores.
-
-    Parameters
-    ----------
-    table : DataFrame
-        `instability.instability`.
-    labels : list of str
-        One per row of `table`.
-    """
-    lines_of = folded(labels)
-    long = (
-        table.assign(label=[lines_of[label] for label in labels])
-        .melt(
-            id_vars=["label", "n_runs", "n_examples"],
-            value_vars=list(MEASURES),
-            var_name="measure",
-            value_name="value",
-        )
-        .dropna(subset="value")
-    )
-    names = [v[0] for k, v in MEASURES.items() if (long["measure"] == k).any()]
-    looks = {v[0]: v for v in MEASURES.values()}
-    long["measure"] = long["measure"].map({k: v[0] for k, v in MEASURES.items()})
-    chart = (
-        alt.Chart(rows(long))
-        .mark_point(size=70, filled=True, opacity=1)
-        .encode(
-            x=alt.X("value:Q", title="value (0: all runs alike)", scale=alt.Scale(domainMin=0)),
-            y=alt.Y(
-                "label:N",
-                title=None,
-                sort=None,
-                axis=name_axis(grid=True),
-            ),
-            color=alt.Color(
-                "measure:N", scale=alt.Scale(domain=names, range=[looks[n][1] for n in names])
-            ),
-            shape=alt.Shape(
-                "measure:N", scale=alt.Scale(domain=names, range=[looks[n][2] for n in names])
-            ),
-            tooltip=["label:N", "measure:N", alt.Tooltip("value:Q", format=".4~f"), "n_runs:Q"],
-        )
-    )
-    row = max(34, tallest(list(long["label"])) + 6)
-    return styled(sized(chart, height=max(60, row * len(table))), title)
 
 
 def shared_seeds_figure(tables: list[tuple[str, pd.DataFrame]], *, title: str = "") -> Chart:

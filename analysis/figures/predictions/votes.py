@@ -8,7 +8,6 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.consistency import ALL, GOOD
 from analysis.figures.theme import (
     DASHES,
     MUTED,
@@ -22,6 +21,7 @@ from analysis.figures.theme import (
     styled,
 )
 
+ALL, GOOD = "all runs", "runs that did not fail"
 MOST_POINTED = 300
 """Examples with a tooltip."""
 MOST_LEVELS = 500

@@ -11,7 +11,8 @@ import pandas as pd
 from analysis.comparison.consistency import GOOD
 from analysis.comparison.shared_seeds import disagreement_by_seeds
 from analysis.data.frames import row_dict
-from analysis.figures.predictions.disagreement import instability_figure, shared_seeds_figure
+from analysis.figures.comparison import instability_figure
+from analysis.figures.predictions.disagreement import shared_seeds_figure
 from analysis.formatting import count, number, percent
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
@@ -115,4 +116,5 @@ def shared_seeds_caption(tables: list[tuple[str, pd.DataFrame]]) -> str:
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of the runs that did not fail, where some did; else all."""
-    return table.loc[table["of"] == table["of"].iloc[-1]].reset_index(drop=True)
+    shown: pd.DataFrame = table.loc[table["of"] == table["of"].iloc[-1]]
+    return shown.reset_index(drop=True)
