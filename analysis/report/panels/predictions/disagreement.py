@@ -102,8 +102,8 @@ def shared_seeds_caption(tables: list[tuple[str, pd.DataFrame]]) -> str:
     )
     if not rows:
         return (
-            "No seed is seen to matter: runs that share one disagree neither more nor less than "
-            f"runs that share none, within the intervals.{left_out}"
+            "Runs that share a seed are not shown to agree more: the 95% intervals of all differences "
+            f"to runs that share none hold 0.{left_out}"
         )
     top = max(rows, key=lambda row: abs(row["difference"]))
     show = percent if top["measure"] == "share of examples" else "{:.3g}".format
