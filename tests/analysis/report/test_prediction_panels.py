@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import vl_convert
 
-from analysis.comparison.consistency import example_table, flip_table
+from analysis.comparison.consistency import GOOD, example_table, flip_table
 from analysis.data.study import concat_studies
 from analysis.figures.predictions.votes import MOST_LEVELS, votes_figure
 from analysis.figures.theme import spec_of
@@ -82,6 +82,7 @@ def test_the_sentence_has_the_numbers_of_the_table():
     assert "Failed runs are left out; with them" in flip_caption(
         flip_table(predicted(logits, labels, failed))
     )
+    assert "Without them" not in flip_caption(flip_table(predicted(logits[:4], labels)))
     same = np.repeat(logits[:1], 3, axis=0)
     right = (logits[0].argmax(axis=1) == labels).mean()
     assert flip_caption(flip_table(predicted(same, labels))) == (
@@ -102,6 +103,12 @@ def test_seeds_that_do_not_matter_are_not_said_to(filled):
         "On rte, two runs that share the init seed differ on 10% of the examples, two runs without "
         "a common seed on 20%."
     )
+    few = table.assign(difference_lower=np.nan, difference_upper=np.nan, of=GOOD)
+    assert shared_seeds_caption([("rte", few)]) == (
+        "There are too few seeds for intervals. Failed runs are left out."
+    )
+    text = shared_seeds_caption([("rte", table), ("sst2", few)])
+    assert "1 group has too few seeds for intervals." in text
 
 
 def test_a_line_has_a_bounded_number_of_levels():

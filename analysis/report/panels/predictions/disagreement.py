@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from math import isfinite
 from typing import ClassVar
 
 import pandas as pd
@@ -94,24 +95,32 @@ def shared_seeds_caption(tables: list[tuple[str, pd.DataFrame]]) -> str:
         row | {"label": label, "none": table["disagreement"].iloc[0]}
         for label, table in tables
         for row in table.to_dict("records")
-        if row["shared"] in ("init seed", "order seed")
-        and (row["difference_upper"] < 0 or row["difference_lower"] > 0)
+        if row["shared"] in ("init seed", "order seed") and isfinite(row["difference_lower"])
     ]
-    left_out = (
-        " Failed runs are left out." if any(t["of"].iloc[0] == GOOD for _, t in tables) else ""
-    )
-    if not rows:
-        return (
-            "Runs that share a seed are not shown to agree more: the 95% intervals of all differences "
-            f"to runs that share none hold 0.{left_out}"
+    clear = [row for row in rows if row["difference_upper"] < 0 or row["difference_lower"] > 0]
+    bare = len(tables) - len({row["label"] for row in rows})
+    if clear:
+        top = max(clear, key=lambda row: abs(row["difference"]))
+        shares = top["measure"] == "share of examples"
+        show = percent if shares else "{:.3g}".format
+        of = " of the examples" if shares else ""
+        text = (
+            f"On {top['label']}, two runs that share the {top['shared']} differ on "
+            f"{show(top['disagreement'])}{of}, two runs without a common seed on {show(top['none'])}."
         )
-    top = max(rows, key=lambda row: abs(row["difference"]))
-    show = percent if top["measure"] == "share of examples" else "{:.3g}".format
-    of = " of the examples" if top["measure"] == "share of examples" else ""
-    return (
-        f"On {top['label']}, two runs that share the {top['shared']} differ on "
-        f"{show(top['disagreement'])}{of}, two runs without a common seed on {show(top['none'])}.{left_out}"
-    )
+    elif rows:
+        text = (
+            "Runs that share a seed are not shown to agree more: the 95% intervals of all differences "
+            "to runs that share none hold 0."
+        )
+    else:
+        text = "There are too few seeds for intervals."
+    if rows and bare:
+        verb = "has" if bare == 1 else "have"
+        text += f" {count(bare, 'group')} {verb} too few seeds for intervals."
+    if any(table["of"].iloc[0] == GOOD for _, table in tables):
+        text += " Failed runs are left out."
+    return text
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
