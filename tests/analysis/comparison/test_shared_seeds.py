@@ -118,10 +118,12 @@ def test_two_by_two_seeds_have_no_interval():
 @pytest.mark.parametrize(("init", "order"), [(0, 0), (0.5, 0), (1, 1)])
 def test_intervals_of_differences_cover(init, order):
     """200 grids of 5 x 5. With a true coverage of .95, fewer than 175 hits have a probability
-    below 1e-4; where no seed matters, more than 25 intervals without 0 have one below 1e-4."""
+    below 1e-4; where no seed matters, more than 25 intervals without 0 have one below 1e-4.
+    Where the init seed matters half of them or more exclude 0: fewer than 73 of 200 have one
+    below 1e-4."""
 
     def difference(a, b, seed):
-        table = shared_seed_table(grid(a, b, kinds=2, init=init, order=order, seed=seed))
+        table = shared_seed_table(grid(a, b, 60, 2, init, order, seed))
         return table.set_index("shared").loc["init seed"]
 
     truth = np.mean([difference(20, 20, 9000 + seed)["difference"] for seed in range(10)])
@@ -129,4 +131,4 @@ def test_intervals_of_differences_cover(init, order):
     hits = sum(row["difference_lower"] <= truth <= row["difference_upper"] for row in rows)
     assert hits >= 175
     found = sum(row["difference_upper"] < 0 for row in rows)
-    assert found <= 25 if init == 0 else found >= 80
+    assert found <= 25 if init == 0 else found >= 73
