@@ -25,6 +25,8 @@ from analysis.figures.comparison import (
 from analysis.figures.ensembles import ensemble_figure
 from analysis.figures.heatmap import heatmap, heatmap_cells
 from analysis.figures.labels import apart, folded
+from analysis.figures.predictions.disagreement import shared_seeds_figure
+from analysis.figures.predictions.votes import votes_figure
 from analysis.figures.theme import DASHES, SERIES, rows, save_figure, series_scale, spec_of
 from analysis.stopping.value import early_stopping_table
 from analysis.variance.components import variance_components
@@ -45,8 +47,10 @@ def best_table(study):
 
 def all_figures():
     from analysis.comparison.compare import compare
+    from analysis.comparison.consistency import consistency
     from analysis.comparison.instability import instability
     from analysis.comparison.robust_scores import profile_table
+    from analysis.comparison.shared_seeds import disagreement_by_seeds
     from analysis.stopping.rank_correlation import fraction_correlations
     from analysis.variance.failure_rates import failure_rates
     from analysis.variance.noise_floor import noise_floor
@@ -90,6 +94,8 @@ def all_figures():
         "profiles": profiles(profile),
         "instability": instability_figure(instability(study), ["a", "b"]),
         "ensembles": ensemble_figure(ensemble_table(one, generator)),
+        "votes": votes_figure(consistency(one)),
+        "shared seeds": shared_seeds_figure([("a", disagreement_by_seeds(one))]),
     }
 
 
