@@ -55,6 +55,17 @@ def split_known(
     )
 
 
+def flat(values: Mapping[str, Any], section: str = "") -> dict[str, Any]:
+    """Return nested values by dotted key; tuples become lists."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{section}{key}.")
+        else:
+            found[f"{section}{key}"] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
 def hints_of(kind: type) -> dict[str, Any]:
     """Return the types of a dataclass's fields."""
     return _hints(typing.cast("Any", kind))

@@ -6,7 +6,7 @@ stream is keyed by seedlab's own names of A and B, which do not depend on peft's
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -164,3 +164,29 @@ def merged_state_dict(model: nn.Module, maps: Sequence[str]) -> dict[str, torch.
         name = f"{module}.weight"
         state[name] = state[name] + low_rank_update(model.get_submodule(module), _ADAPTER)
     return state
+
+
+@torch.no_grad()
+def set_merged(
+    model: nn.Module, maps: Sequence[str], tensor_of: Callable[[str], torch.Tensor]
+) -> None:
+    """Set the tensors of the model to merged ones; the low-rank updates become 0.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    maps : sequence of str
+        Module names of the maps with low-rank updates.
+    tensor_of : callable
+        Returns the tensor of a name that `merged_state_dict` uses. It is called once per tensor,
+        so that a mixture of models needs no memory for a whole model.
+    """
+    own = {name for module in maps for name in peft_names(module)}
+    done: set[int] = set()
+    for name, tensor in model.state_dict().items():
+        if name in own:
+            tensor.zero_()
+        elif tensor.data_ptr() not in done:
+            # Tied weights have several names, and `tensor_of` may read the model's own.
+            done.add(tensor.data_ptr())
+            tensor.copy_(tensor_of(plain_name(name)))

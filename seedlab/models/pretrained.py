@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,13 @@ from seedlab.models.generator_guard import forbid_global_draws
 from seedlab.models.heads import HeadChoice, HeadedModel, own_dropout
 from seedlab.models.initialise import initialise
 from seedlab.models.keyed_dropout import DropoutState, install
-from seedlab.models.lora import LoraOptions, initialise_updates, inject, merged_state_dict
+from seedlab.models.lora import (
+    LoraOptions,
+    initialise_updates,
+    inject,
+    merged_state_dict,
+    set_merged,
+)
 
 MASTER_DTYPES = {
     "float32": torch.float32,
@@ -69,6 +75,10 @@ class Weights:
     def merged_state_dict(self) -> dict[str, torch.Tensor]:
         """Return the model's tensors by name; low-rank updates are merged into the weights."""
         return merged_state_dict(self.model, self.low_rank_maps)
+
+    def set_merged(self, tensor_of: Callable[[str], torch.Tensor]) -> None:
+        """Set the model's tensors; see `seedlab.models.lora.set_merged`."""
+        set_merged(self.model, self.low_rank_maps, tensor_of)
 
 
 def load_weights(

@@ -1,13 +1,17 @@
-"""The choice of a run: `best`, `median` or a run id."""
+"""The choice of runs: `best`, `median`, `best:N` or run ids."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from seedlab.errors import SeedlabError
-from seedlab.store.chosen import scored_runs
+from seedlab.store.chosen import ScoredRun, scored_runs
 from seedlab.store.record import Record
 from seedlab.store.study import StudyFolder
+
+BEST = "best:"
+"""Beginning of the words that choose several runs."""
 
 # Entries of a task's specification that leave the scored examples as they are. Files may have
 # moved; their content shows in the number of examples and in the majority value.
@@ -37,6 +41,45 @@ def choose(study: StudyFolder, which: str, score: str = "best") -> str:
     """
     if which not in ("best", "median"):
         return study.find_run(which)
+    ranked = _ranked(study, score if which == "best" else "final", which)
+    return ranked[-1 if which == "best" else (len(ranked) - 1) // 2].record.run_id
+
+
+def choose_several(study: StudyFolder, which: Sequence[str]) -> list[str]:
+    """Return the ids of the chosen runs.
+
+    Parameters
+    ----------
+    study : StudyFolder
+    which : sequence of str
+        Run ids or beginnings of them; or ``best:N`` alone: the N finished runs with the best
+        chosen scores (`seedlab.store.chosen`), the best one first.
+
+    Raises
+    ------
+    SeedlabError
+        See `choose`; also when N is no whole number above 0, or more than there are runs.
+    """
+    if not any(text.startswith(BEST) for text in which):
+        return [study.find_run(text) for text in which]
+    if len(which) > 1:
+        raise SeedlabError(f"the runs are {' '.join(which)}; give {BEST}N alone, or run ids alone.")
+    number = which[0].removeprefix(BEST)
+    if not (number.isdecimal() and int(number) > 0):
+        raise SeedlabError(
+            f"'{which[0]}' names no number of runs; allowed: {BEST}N, as in {BEST}5."
+        )
+    ranked = [run for run in _ranked(study, "best", which[0]) if run.record.status == "finished"]
+    if int(number) > len(ranked):
+        raise SeedlabError(
+            f"'{which[0]}' asks for {number} runs, and study '{study.name}' has {len(ranked)} finished "
+            "ones; ask for fewer, or train more."
+        )
+    return [run.record.run_id for run in ranked[::-1][: int(number)]]
+
+
+def _ranked(study: StudyFolder, score: str, which: str) -> list[ScoredRun]:
+    """Return the runs that are over, the best one by a score last; `which` is what the user asked."""
     runs = [run for run in scored_runs(study) if run.record.is_over]
     if not runs:
         raise SeedlabError(f"study '{study.name}' has no finished run yet; train one first.")
@@ -56,12 +99,10 @@ def choose(study: StudyFolder, which: str, score: str = "best") -> str:
             "--grid best` shows a table for each."
         )
     sign = 1.0 if records[0].direction == "max" else -1.0
-    by = score if which == "best" else "final"
-    ranked = sorted(
+    return sorted(
         runs,
-        key=lambda r: (sign * r.reported(by), sign * r.record.final_score, r.record.run_id),
+        key=lambda r: (sign * r.reported(score), sign * r.record.final_score, r.record.run_id),
     )
-    return ranked[-1 if which == "best" else (len(ranked) - 1) // 2].record.run_id
 
 
 def _scored_set(record: Record) -> str:

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from seedlab.errors import SeedlabError
 from seedlab.inputs.loaded import load_task_of, load_weights_of, prepare
 from seedlab.randomness.streams import permutation
+from seedlab.reproduce.one_setting import check_distinct, check_inputs
 from seedlab.reproduce.retrain import retrain
 from seedlab.reproduce.weight_plane import CORNERS, Plane, Point, losses_on, weights_of
 from seedlab.spec.pack import EngineSpec
@@ -86,7 +87,8 @@ def surface(
         "successful": study.read(study.find_run(successful)),
     }
     runs = {name: one.record.run_spec() for name, one in stored.items()}
-    _check_pair(runs["failed"], runs["successful"])
+    check_distinct([run.run_id for run in runs.values()], "a plane needs the ends of two runs")
+    check_inputs(list(runs.values()), "a plane needs two runs of one task and model")
     task = load_task_of(runs["failed"])
     chosen = choose_examples(task.splits["train"], examples)
     ends = {name: _end(one, trust) for name, one in stored.items()}
@@ -145,36 +147,23 @@ def choose_examples(split: Split, n: int | None) -> npt.NDArray[np.int64]:
     return np.sort(permutation(0, 0, len(split), stream="subsample")[:n])
 
 
-def check_out(path: Path) -> None:
-    """Refuse a file name without a known ending, or a place without permission, before any work."""
+def check_out(path: Path, result: str) -> None:
+    """Refuse a file name without a known ending, or a place without permission, before any work.
+
+    `result` names what is written there, such as ``a surface``.
+    """
     if path.suffix not in SUFFIXES:
         raise SeedlabError(f"'{path.name}' has an unknown ending; allowed: {', '.join(SUFFIXES)}.")
-    check_file(path, "a surface", "name another one with --out FILE", parents=True)
+    check_file(path, result, "name another one with --out FILE", parents=True)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a surface as CSV or Parquet, by the file's ending."""
+    """Write a table as CSV or Parquet, by the file's ending."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
         table.to_csv(path, index=False)
     else:
         table.to_parquet(path, index=False)
-
-
-def _check_pair(failed: RunSpec, successful: RunSpec) -> None:
-    if failed.run_id == successful.run_id:
-        raise SeedlabError(
-            f"run {failed.run_id} was named twice; a plane needs the ends of two runs."
-        )
-    for part, a, b in (
-        ("data", failed.data_hash, successful.data_hash),
-        ("pre-trained weights", failed.weights_hash, successful.weights_hash),
-    ):
-        if a != b:
-            raise SeedlabError(
-                f"runs {failed.run_id} and {successful.run_id} have different {part} ({a} and {b}); "
-                "a plane needs two runs of one task and model."
-            )
 
 
 def _end(stored: StoredRun, trust: bool) -> Point:

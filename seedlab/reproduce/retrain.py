@@ -11,38 +11,29 @@ cache, for runs that start from them.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
 import logging
 import math
 import os
-import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from transformers import AutoTokenizer
 
 from seedlab.errors import SeedlabError
 from seedlab.execution.train import train
 from seedlab.inputs.loaded import load_task_of, load_weights_of, prepare
 from seedlab.lock_files import LockFile
 from seedlab.models.checkpoint_folder import locate, weights_hash
-from seedlab.models.saved import ABOUT, ABOUT_VERSION, write_model
+from seedlab.models.saved import ABOUT
 from seedlab.paths import cache_folder
 from seedlab.reproduce.choose_run import choose
 from seedlab.reproduce.compare import compare, explain
+from seedlab.reproduce.model_folder import new_folder, write_model_folder
 from seedlab.spec.pack import EngineSpec
 from seedlab.spec.run import RunSpec
 from seedlab.store.chosen import ScoredRun, scored
 from seedlab.store.record import Record
 from seedlab.store.study import StoredRun, StudyFolder, find_study
-from seedlab.tasks.registry import find_source
 from seedlab.training.checkpoint import Checkpoint
-from seedlab.training.effects import model_options_of
 from seedlab.training.result import RunResult
 
 if TYPE_CHECKING:
@@ -70,8 +61,7 @@ def repeat(stored: StoredRun, *, trust: bool = False) -> RunResult:
     """
     record = stored.record
     run = record.run_spec()
-    _check_known(run)
-    _check_trust(run, trust)
+    check_repeatable(run, trust)
     _restore_intermediate(run, trust)
     _check_weights(run)
     task = load_task_of(run)
@@ -100,7 +90,12 @@ def retrain(stored: StoredRun, *, trust: bool = False) -> Weights:
 
 
 def save(
-    study: StudyFolder, which: str, out: str | os.PathLike[str], *, trust: bool = False
+    study: StudyFolder,
+    which: str,
+    out: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    trust: bool = False,
 ) -> ScoredRun:
     """Write a run's final model as a `save_pretrained` folder.
 
@@ -116,6 +111,8 @@ def save(
         See `choose`.
     out : path
         A folder that does not exist yet, or is empty.
+    overwrite : bool
+        Replace a model that seedlab saved there.
     trust : bool
         See `repeat`.
 
@@ -129,20 +126,12 @@ def save(
     SeedlabError
         When the folder is not empty or can't be made, or the repeated run differs from its record.
     """
-    folder = Path(out)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SeedlabError(f"{folder} exists and is not an empty folder; name a new folder.")
     stored = study.read(choose(study, which))
     record = stored.record
     scored_run = scored(study, record)
-    with _new_folder(folder.absolute()) as made:
+    with new_folder(Path(out), overwrite=overwrite) as made:
         weights = retrain(stored, trust=trust)
-        run = record.run_spec()
-        write_model(weights, made, load_task_of(run).label_names)
-        source = locate(run.model.name, run.model.path, run.model.allow_pickle)
-        AutoTokenizer.from_pretrained(source).save_pretrained(made)
-        pairs = find_source(run.task).read().splits["train"].pairs is not None
-        (made / ABOUT).write_text(json.dumps(_about(scored_run, pairs), indent=2) + "\n")
+        write_model_folder(weights, made, record, _about(scored_run))
     return scored_run
 
 
@@ -194,6 +183,12 @@ def _engine_of(record: Record) -> EngineSpec:
         graphs=bool(provenance.get("graphs", False)),
         constant_width=stack > 1,
     )
+
+
+def check_repeatable(run: RunSpec, trust: bool) -> None:
+    """Refuse a run of another release's settings, or one that needs trust; see `repeat`."""
+    _check_known(run)
+    _check_trust(run, trust)
 
 
 def _check_known(run: RunSpec) -> None:
@@ -255,45 +250,14 @@ def _save_undisturbed(study: StudyFolder, record: Record, folder: Path, *, trust
         torch.set_num_threads(threads)
 
 
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """Make a folder beside the wanted one, and rename it when the block ends without an error."""
-    beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        # Before training, so that a place without write permission is refused at once.
-        beside.mkdir(parents=True)
-    except OSError as error:
-        raise SeedlabError(
-            f"{folder} can't be made ({error.strerror}); name a folder in a place that you can "
-            "write to."
-        ) from error
-    try:
-        yield beside
-        if folder.exists():
-            folder.rmdir()
-        beside.replace(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _about(run: ScoredRun, pairs: bool) -> dict[str, object]:
-    """Return the description of a saved model, which `seedlab predict` reads."""
+def _about(run: ScoredRun) -> dict[str, object]:
+    """Return the entries of a saved model's description that are about its run."""
     record = run.record
-    model_options = model_options_of(record.run_spec().recipe)
     return {
-        "schema_version": ABOUT_VERSION,
         "run": record.run_id,
-        "task": record.spec["task"],
-        "pairs": pairs,
-        "recipe": record.recipe,
-        "truncation": dataclasses.asdict(record.run_spec().recipe.truncation),
         "seeds": record.seeds,
-        "metric": record.metric,
         "final_score": record.final_score,
         "best_score": record.best_score,
         "chosen_score": None if math.isnan(run.chosen_score) else run.chosen_score,
         "chosen_step": run.chosen_step,
-        "n_labels": record.n_labels,
-        "head": None if model_options.head is None else model_options.head._asdict(),
-        "merged_low_rank_updates": model_options.low_rank is not None,
     }

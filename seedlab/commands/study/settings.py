@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from seedlab.fields import flat
 from seedlab.spec.run import RunSpec
 from seedlab.store.chosen import ScoredRun
 from seedlab.store.record import Record
@@ -80,7 +81,7 @@ def _differences(specs: Mapping[str, Sequence[RunSpec]]) -> dict[str, list[str]]
     """
     if len(specs) == 1:
         return {name: [] for name in specs}
-    found = {name: _common([_flat(spec.to_dict()) for spec in of]) for name, of in specs.items()}
+    found = {name: _common([flat(spec.to_dict()) for spec in of]) for name, of in specs.items()}
     first, *others = found.values()
     keys = [
         key
@@ -114,17 +115,6 @@ def _common(several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _apart(found: Mapping[str, Mapping[str, Any]], keys: Sequence[str]) -> bool:
     """Return whether the values of some keys tell all settings apart."""
     return len({json.dumps([v[k] for k in keys]) for v in found.values()}) == len(found)
-
-
-def _flat(values: Mapping[str, Any], section: str = "") -> dict[str, Any]:
-    """Return nested values by dotted key."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{section}{key}.")
-        else:
-            flat[f"{section}{key}"] = list(value) if isinstance(value, tuple) else value
-    return flat
 
 
 def _rank(value: Any) -> tuple[int, float, str]:

@@ -18,6 +18,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "the final score",
     )
     parser.add_argument("out", metavar="DIR", type=Path, help="a new or empty folder")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a model that seedlab saved in DIR"
+    )
 
 
 def _save(options: argparse.Namespace) -> int:
@@ -25,7 +28,11 @@ def _save(options: argparse.Namespace) -> int:
     from seedlab.store.study import find_study
 
     run = save(
-        find_study(options.study, options.studies), options.run, options.out, trust=options.trust
+        find_study(options.study, options.studies),
+        options.run,
+        options.out,
+        overwrite=options.overwrite,
+        trust=options.trust,
     )
     record, best = run.record, ""
     if run.chosen_step not in (None, record.steps):

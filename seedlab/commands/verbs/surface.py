@@ -42,7 +42,7 @@ def _surface(options: argparse.Namespace) -> int:
     study = find_study(options.study, options.studies)
     runs = [study.find_run(text) for text in (options.failed, options.successful)]
     out = options.out or study.folder / "surfaces" / f"{runs[0]}-{runs[1]}.csv"
-    check_out(out)
+    check_out(out, "a surface")
 
     def progress(done: int, total: int) -> None:
         if done % options.grid == 0:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.func import functional_call
 
@@ -64,6 +66,18 @@ class Forward:
             else:
                 logits = self.model(**self._inputs(batch)).logits
         return logits if logits.dtype == torch.float64 else logits.float()
+
+    def split_logits(self, split: Split) -> npt.NDArray[np.float32]:
+        """Return the (example, class) logits of a split; the model's mode stays as it was."""
+        training = self.model.training
+        self.model.eval()
+        out = np.empty((len(split), self.task.n_labels), dtype=np.float32)
+        with torch.inference_mode():
+            for indices in evaluation_batches(split, self.run.evaluation.batch_size):
+                batch = collate(split, indices, self.task.pad_id).to(self.device)
+                out[indices] = self.logits(batch, split).float().cpu().numpy()
+        self.model.train(training)
+        return out
 
     def first_tokens(self, batch: Batch) -> torch.Tensor:
         """Return the (hidden state, row, feature) first tokens of a batch."""

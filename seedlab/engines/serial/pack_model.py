@@ -15,7 +15,7 @@ from seedlab.models.parameter_groups import parameter_groups
 from seedlab.models.pretrained import Weights
 from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask, Split
-from seedlab.training.batches import Batch, collate, evaluation_batches
+from seedlab.training.batches import Batch, collate
 from seedlab.training.effects import effects_of
 from seedlab.training.loop import Floats
 from seedlab.training.optimizers import clip_gradients, make_optimizer
@@ -122,15 +122,8 @@ class SerialModel:
 
     def logits(self, split: Split, averaged: bool = False) -> npt.NDArray[np.float32]:
         """Return (1, example, class) logits; mode, weights and streams stay as they were."""
-        training = self.model.training
-        self.model.eval()
-        out = np.empty((1, len(split), self.task.n_labels), dtype=np.float32)
-        with torch.inference_mode(), self._averaged(averaged):
-            for indices in evaluation_batches(split, self.run.evaluation.batch_size):
-                batch = collate(split, indices, self.task.pad_id).to(self.device)
-                out[0, indices] = self.forward.logits(batch, split).float().cpu().numpy()
-        self.model.train(training)
-        return out
+        with self._averaged(averaged):
+            return self.forward.split_logits(split)[None]
 
     def state(self, slot: int) -> dict[str, torch.Tensor]:
         """Return the weights, moments and averages of the only run, on the host."""

@@ -1,0 +1,66 @@
+"""Refusals of runs whose weights can't be put together: other data, models or settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from seedlab.errors import SeedlabError
+from seedlab.fields import flat
+from seedlab.spec.run import RunSpec
+from seedlab.store.record import Record
+
+_SHOWN = 3
+"""Most differences that a refusal names."""
+
+
+def check_distinct(run_ids: Sequence[str], needs: str) -> None:
+    """Refuse a run that was named twice.
+
+    Parameters
+    ----------
+    run_ids : sequence of str
+    needs : str
+        The end of the message, such as ``a plane needs the ends of two runs``.
+    """
+    for run_id in run_ids:
+        if run_ids.count(run_id) > 1:
+            raise SeedlabError(f"run {run_id} was named twice; {needs}.")
+
+
+def check_inputs(runs: Sequence[RunSpec], needs: str) -> None:
+    """Refuse runs of several tasks or pre-trained models; `needs` ends the message."""
+    for a, b in pairwise(runs):
+        for part, one, other in (
+            ("data", a.data_hash, b.data_hash),
+            ("pre-trained weights", a.weights_hash, b.weights_hash),
+        ):
+            if one != other:
+                raise SeedlabError(
+                    f"runs {a.run_id} and {b.run_id} have different {part} ({one} and {other}); "
+                    f"{needs}."
+                )
+
+
+def check_setting(runs: Sequence[RunSpec], needs: str) -> None:
+    """Refuse runs that differ in more than their seeds; `needs` ends the message."""
+    for a, b in pairwise(runs):
+        if a.setting == b.setting:
+            continue
+        one, other = (flat(run.identity()) for run in (a, b))
+        differences = [
+            f"{key}={one.get(key, 'default')} and {other.get(key, 'default')}"
+            for key in {**one, **other}
+            if one.get(key) != other.get(key) and not key.startswith("seeds.")
+        ]
+        more = len(differences) - _SHOWN
+        named = "; ".join(differences[:_SHOWN]) + (f"; {more} more" if more > 0 else "")
+        raise SeedlabError(f"runs {a.run_id} and {b.run_id} differ in {named}: {needs}.")
+
+
+def check_finished(records: Sequence[Record], needs: str) -> None:
+    """Refuse runs that diverged or were stopped; `needs` ends the message."""
+    for record in records:
+        if record.status != "finished":
+            end = "diverged" if record.is_over else "was stopped before its end"
+            raise SeedlabError(f"run {record.run_id} {end}; {needs}.")
