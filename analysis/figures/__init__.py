@@ -22,6 +22,7 @@ from analysis.figures.stopping import rank_heatmap as rank_heatmap
 from analysis.figures.stopping import replay_values as replay_values
 from analysis.figures.stopping import stopping_plans as stopping_plans
 from analysis.figures.stopping import stopping_value as stopping_value
+from analysis.figures.surface import loss_barrier as loss_barrier
 from analysis.figures.surface import loss_surface as loss_surface
 from analysis.figures.theme import save_figure as save_figure
 from analysis.figures.training import correction_figure as correction_figure

@@ -1,4 +1,4 @@
-"""The loss on a plane of weight space."""
+"""The loss on a plane of weight space, and on the line between two runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.data.loss_surfaces import barrier_height, worseness
 from analysis.errors import TableError
-from analysis.figures.theme import INK, SCHEME, Chart, rows, sized, styled
+from analysis.figures.theme import (
+    INK,
+    MUTED,
+    NAVY,
+    ORANGE,
+    SCHEME,
+    Chart,
+    rows,
+    score_axis,
+    sized,
+    styled,
+)
 
 LEVELS = 9
 SIZE = 340
@@ -81,6 +93,75 @@ def loss_surface(surface: pd.DataFrame, *, title: str = "") -> Chart:
         marks.mark_text(**style, color=INK).encode(text="text:N"),
     ]
     return styled(sized(alt.layer(*layers), height=SIZE), title)
+
+
+def loss_barrier(
+    line: pd.DataFrame, quantity: str = "loss", *, name: str = "", title: str = ""
+) -> Chart:
+    """Loss or score on the straight line between two runs, with the barrier's height.
+
+    Parameters
+    ----------
+    line : DataFrame
+        Of `loss_surfaces.read_barrier`.
+    quantity : {"loss", "score"}
+    name : str
+        Title of the vertical axis.
+    title : str
+
+    Returns
+    -------
+    altair chart
+        The dashed line is the mean of the two ends. The upright rule is the barrier: from there to
+        the worst value.
+    """
+    if line[quantity].isna().all():
+        raise TableError(f"the line holds no finite {quantity}.")
+    x = alt.X(
+        "at:Q",
+        title="t, from the first run (0) to the second (1)",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format=".1f", values=[0, 0.2, 0.4, 0.6, 0.8, 1]),
+    )
+    y = alt.Y(f"{quantity}:Q", title=name or quantity, scale=score_axis(line[quantity], pad=0.12))
+    drawn = alt.Chart(rows(line[["at", quantity]])).encode(x=x, y=y)
+    layers = [
+        drawn.mark_line(strokeWidth=2, color=NAVY),
+        drawn.mark_point(size=50, filled=True, color=NAVY, opacity=1).encode(
+            tooltip=[
+                alt.Tooltip("at:Q", title="t", format=".2f"),
+                alt.Tooltip(f"{quantity}:Q", title=name or quantity, format=".4~f"),
+            ]
+        ),
+    ]
+    if line[quantity].notna().all():
+        layers = [*_height(line, quantity), *layers]
+    return styled(sized(alt.layer(*layers)), title)
+
+
+def _height(line: pd.DataFrame, quantity: str) -> list[Chart]:
+    """The mean of the ends, and the rule from there to the worst value."""
+    worst = int(worseness(line, quantity).argmax())
+    ends = (line[quantity].iloc[0] + line[quantity].iloc[-1]) / 2
+    at, value = float(line["at"].iloc[worst]), float(line[quantity].iloc[worst])
+    mark = pd.DataFrame({"at": [at], "mean": [ends], "worst": [value]})
+    base = alt.Chart(rows(mark.assign(text=f"barrier {barrier_height(line, quantity):.2g}")))
+    # The text lies on the side of the mean on which the curve is not.
+    below = value >= ends
+    text = base.encode(x="at:Q", y="mean:Q", text="text:N")
+    style = {
+        "align": "left" if at < 0.2 else "right" if at > 0.8 else "center",
+        "baseline": "top" if below else "bottom",
+        "dy": 5 if below else -5,
+        "fontSize": 11,
+    }
+    halo = {"stroke": "white", "strokeWidth": 3, "strokeJoin": "round"}
+    return [
+        base.mark_rule(color=MUTED, strokeDash=[3, 3]).encode(y="mean:Q"),
+        base.mark_rule(color=ORANGE, strokeWidth=2).encode(x="at:Q", y="mean:Q", y2="worst:Q"),
+        text.mark_text(**style, **halo, color="white"),
+        text.mark_text(**style, color=INK),
+    ]
 
 
 def contour_levels(losses: pd.Series) -> list[float]:

@@ -29,7 +29,7 @@ from analysis.report.panels.stopping import (
     StoppingPlans,
     StoppingValue,
 )
-from analysis.report.panels.surfaces import LossSurfaces
+from analysis.report.panels.surfaces import LossBarriers, LossSurfaces
 from analysis.report.panels.tasks import PerformanceProfiles, SeedsAcrossTasks, SignalToNoise
 from analysis.report.panels.tested_strips import TestedStrips
 from analysis.report.panels.variance import ExtremeSeeds, SeedRanking, VarianceShares
@@ -139,6 +139,17 @@ CONTENTS: tuple[Outline, ...] = (
         "of two: f(a, b) = L(start + a (failed - start) + b (successful - start)), as Mosbach et al. "
         "2021 draw it. The start has the pre-trained encoder and the new head of the run named.",
         (LossSurfaces(),),
+        optional=True,
+    ),
+    Outline(
+        "barriers",
+        "Between two runs",
+        "Training loss (without dropout) and validation score of weights on the straight line from one "
+        "run's end to another's: first + t (second - first). The barrier is the worst value minus the "
+        "mean of the ends, as Frankle et al. 2020 define it. Without one, averaging the weights "
+        "may help (seedlab soup).",
+        (LossBarriers(),),
+        narrow=True,
         optional=True,
     ),
     Outline(

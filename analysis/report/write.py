@@ -55,6 +55,7 @@ def write_report(
     seed: int = 0,
     workers: int = 1,
     surfaces: Sequence[pd.DataFrame] = (),
+    barriers: Sequence[pd.DataFrame] = (),
     contents: tuple[Outline, ...] = CONTENTS,
     overwrite: bool = False,
 ) -> Path:
@@ -78,6 +79,8 @@ def write_report(
         script that is guarded by ``if __name__ == "__main__"``.
     surfaces : sequence of DataFrame
         Loss surfaces of the study's runs, from `loss_surfaces.read_surface`.
+    barriers : sequence of DataFrame
+        Lines between the study's runs, from `loss_surfaces.read_barrier`.
     contents : tuple of Outline
         Sections in order, with their parts: the standard ones by default.
     overwrite : bool
@@ -109,7 +112,9 @@ def write_report(
     for_groups, for_bands, for_parts = root.spawn(3)
     with _mapper(workers) as mapped:
         groups = _analysed(study, for_groups, mapped)
-        report = ReportResults(study, groups, surfaces, seed=for_parts, bands_seed=for_bands)
+        report = ReportResults(
+            study, groups, surfaces, barriers, seed=for_parts, bands_seed=for_bands
+        )
         return _written(report, contents, folder, source, seed, mapped, overwrite)
 
 

@@ -17,7 +17,7 @@ from seedlab.errors import SeedlabError
 from seedlab.inputs.loaded import load_task_of
 from seedlab.models.checkpoint_folder import locate
 from seedlab.models.saved import ABOUT, ABOUT_VERSION, write_model
-from seedlab.store.record import Record
+from seedlab.store.record import Record, json_value
 from seedlab.tasks.registry import find_source
 from seedlab.training.effects import model_options_of
 
@@ -84,7 +84,9 @@ def write_model_folder(
     write_model(weights, folder, load_task_of(run).label_names)
     source = locate(run.model.name, run.model.path, run.model.allow_pickle)
     AutoTokenizer.from_pretrained(source).save_pretrained(folder)
-    (folder / ABOUT).write_text(json.dumps({**_about(record), **about}, indent=2) + "\n")
+    # JSON has no NaN, which a metric may be.
+    values = json_value({**_about(record), **about})
+    (folder / ABOUT).write_text(json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
 def _check(folder: Path, overwrite: bool) -> None:

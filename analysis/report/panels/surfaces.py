@@ -1,4 +1,4 @@
-"""Panels on loss surfaces: the plane through the start and the ends of two runs."""
+"""Panels on the loss around and between two runs: surfaces and barriers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import pandas as pd
 
-from analysis.data.loss_surfaces import barrier
-from analysis.figures.surface import loss_surface
+from analysis.data.loss_surfaces import barrier, barrier_height, worseness
+from analysis.figures.surface import loss_barrier, loss_surface
 from analysis.formatting import count
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
@@ -23,11 +23,7 @@ class LossSurfaces:
 
     def entries(self, groups: list[GroupResults], report: ReportResults) -> Iterator[Entry]:
         """A panel for each surface whose runs are in the study."""
-        runs = {
-            run.run: (group, f"init {run.init_seed}, order {run.order_seed}")
-            for group in groups
-            for run in group.study.runs.itertuples()
-        }
+        runs = _runs(groups)
         several = len(report.surfaces) > 1
         for number, table in enumerate(report.surfaces, 1):
             names = [str(table[column].iloc[0]) for column in ("failed", "successful")]
@@ -47,6 +43,65 @@ class LossSurfaces:
                 f"{which}. {surface_caption(table)}",
                 partial(loss_surface, table),
             )
+
+
+class LossBarriers:
+    """Loss and score on the line between two runs, two figures per line."""
+
+    per: ClassVar[Per] = "study"
+
+    def entries(self, groups: list[GroupResults], report: ReportResults) -> Iterator[Entry]:
+        """Two panels for each line whose runs are in the study."""
+        runs = _runs(groups)
+        several = len(report.barriers) > 1
+        for number, line in enumerate(report.barriers, 1):
+            names = [str(line[column].iloc[0]) for column in ("first", "second")]
+            if not set(names) <= set(runs):
+                yield Missing(
+                    f"line {number}: the runs {' and '.join(names)} are not in the study."
+                )
+                continue
+            (first, one), (_, other) = (runs[name] for name in names)
+            metric = f"validation {line['metric'].iloc[0]}"
+            for quantity, name in (("loss", "training loss"), ("score", metric)):
+                yield drawn(
+                    f"barrier-{number}-{quantity}",
+                    f"{first.label}: {name} between two runs" + (f" ({number})" if several else ""),
+                    f"From {one} to {other}. {barrier_caption(line, quantity)}",
+                    partial(loss_barrier, line, quantity, name=name),
+                )
+
+
+def _runs(groups: list[GroupResults]) -> dict[str, tuple[GroupResults, str]]:
+    """The group and the seeds of every run, by the run's name."""
+    return {
+        str(run.run): (group, f"init {run.init_seed}, order {run.order_seed}")
+        for group in groups
+        for run in group.study.runs.itertuples()
+    }
+
+
+def barrier_caption(line: pd.DataFrame, quantity: str) -> str:
+    """The values at the ends and at the worst point, and the barrier's height."""
+    values = line[quantity]
+    if quantity == "loss":
+        what = f"The loss on {count(int(line['examples'].iloc[0]), 'training example')}"
+    else:
+        what = f"The {line['metric'].iloc[0]} on the validation set"
+    ends = (
+        f"{what} is {values.iloc[0]:.3f} at the first end and {values.iloc[-1]:.3f} at the second"
+    )
+    if values.isna().any():
+        return f"{ends}; {count(int(values.isna().sum()), 'point')} of the line have none, so it has no barrier's height."
+    worst = int(worseness(line, quantity).argmax())
+    height = f"The barrier is {barrier_height(line, quantity):.2g} high"
+    extreme = "highest" if values.iloc[worst] == values.max() else "lowest"
+    if worst in (0, len(line) - 1):
+        return f"{ends}; no point between is worse than the worse end. {height}, half the difference of the ends."
+    return (
+        f"{ends}; it is {extreme} at t = {line['at'].iloc[worst]:.2g}, {values.iloc[worst]:.3f}. {height}: that "
+        "value against the mean of the ends."
+    )
 
 
 def surface_caption(surface: pd.DataFrame) -> str:

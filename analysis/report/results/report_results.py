@@ -29,6 +29,8 @@ class ReportResults:
         In the order of the study.
     surfaces : sequence of DataFrame
         Loss surfaces, from `loss_surfaces.read_surface`.
+    barriers : sequence of DataFrame
+        Lines between runs, from `loss_surfaces.read_barrier`.
     seed : numpy SeedSequence
         Decides the random numbers of every part; see `generator`.
     bands_seed : numpy SeedSequence
@@ -38,6 +40,7 @@ class ReportResults:
     study: Study
     groups: list[GroupResults]
     surfaces: Sequence[pd.DataFrame] = ()
+    barriers: Sequence[pd.DataFrame] = ()
     seed: np.random.SeedSequence = dataclasses.field(
         default_factory=lambda: np.random.SeedSequence(0)
     )

@@ -51,10 +51,9 @@ def _barrier(options: argparse.Namespace) -> int:
     write(table, out)
     metric = table["metric"].iloc[0]
     print(f"{'at':>5}  {'loss':>8}  {f'dev {metric}':>8}")
+    width = max(8, len(metric) + 4)
     for row in table.itertuples():
-        print(
-            f"{row.at:5.2f}  {row.loss:8.4f}  {row.score:{max(8, len(metric) + 4)}.4f}  {row.point}"
-        )
+        print(f"{row.at:5.2f}  {row.loss:8.4f}  {row.score:{width}.4f}  {row.point}".rstrip())
     print(
         f"barrier of the loss {height(table):.4f} (its maximum minus the mean of the ends), of dev "
         f"{metric} {height(table, 'score'):.4f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _report(options: argparse.Namespace) -> int:
     with analysis_refusals():
         from analysis.comparison.examples import read_examples
+        from analysis.data.loss_surfaces import read_barrier, read_surface
         from analysis.report import useful_workers, write_report
         from analysis.report.earlier import check_folder
 
@@ -51,23 +53,25 @@ def _report(options: argparse.Namespace) -> int:
             source=str(options.table) if options.table else ", ".join(map(str, options.study)),
             seed=options.seed,
             workers=useful_workers(study),
-            surfaces=_surfaces(options.study, options.studies),
+            surfaces=_tables(options, "surfaces", read_surface),
+            barriers=_tables(options, "barriers", read_barrier),
             overwrite=options.overwrite,
         )
     print(f"report in {path}; figures, tables and summary.json beside it")
     return 0
 
 
-def _surfaces(names: list[str], studies: str) -> list[pd.DataFrame]:
-    """Return the loss surfaces of the studies."""
-    from analysis.data.loss_surfaces import read_surface
+def _tables(
+    options: argparse.Namespace, folder: str, read: Callable[[Path], pd.DataFrame]
+) -> list[pd.DataFrame]:
+    """Return the tables in a folder of the studies, such as loss surfaces."""
     from seedlab.store.study import find_study
 
-    folders = [find_study(name, studies).folder / "surfaces" for name in names]
+    folders = [find_study(name, options.studies).folder / folder for name in options.study]
     return [
-        read_surface(path)
-        for folder in folders
-        for path in sorted(folder.glob("*"))
+        read(path)
+        for place in folders
+        for path in sorted(place.glob("*"))
         if path.suffix in (".csv", ".parquet")
     ]
 

@@ -103,7 +103,7 @@ def _notes(found: Soup, *, chosen: bool) -> list[str]:
     notes = []
     if len({record.seeds.get("init") for record in found.members}) > 1:
         notes.append(
-            "The runs have several init seeds, so their new heads began apart: an average of such "
+            "The runs have several init seeds, so their new heads began apart: the average of such "
             "weights is usually poor."
         )
     if chosen:
@@ -116,7 +116,9 @@ def _notes(found: Soup, *, chosen: bool) -> list[str]:
             )
         )
     if not all(found.averaged):
-        notes.append("Runs were left out by the average's dev score, which was chosen on too.")
+        notes.append(
+            "Runs were left out by the average's own dev score, so that score is too high, too."
+        )
     return notes
 
 
