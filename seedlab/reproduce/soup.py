@@ -19,7 +19,6 @@ from seedlab.inputs.loaded import load_task_of
 from seedlab.reproduce.model_folder import new_folder, write_model_folder
 from seedlab.reproduce.one_setting import check_distinct, check_finished, check_setting
 from seedlab.reproduce.retrain import check_repeatable, retrain
-from seedlab.store.chosen import scored
 from seedlab.store.record import Record
 from seedlab.store.study import StoredRun, StudyFolder
 from seedlab.tasks.metrics import METRICS
@@ -82,9 +81,9 @@ def soup(
     again and must have its recorded bits. Its weights are those that `seedlab save` writes. Memory
     holds one model in training and the average.
 
-    A greedy soup (Wortsman et al. 2022, recipe 1) begins with the run that has the best chosen
-    score. In the order of these scores it adds every run with which the average's score on ``dev``
-    is not worse than without it.
+    A greedy soup (Wortsman et al. 2022, recipe 1) begins with the run whose final score is best. In
+    the order of these scores it adds every run with which the average's score on ``dev`` is not
+    worse than without it.
 
     Parameters
     ----------
@@ -118,7 +117,7 @@ def soup(
     for spec in specs:
         check_repeatable(spec, trust)
     if greedy:
-        stored = _best_first(study, stored)
+        stored = _best_first(stored)
     task = load_task_of(specs[0])
     with nullcontext() if out is None else new_folder(out, overwrite=overwrite) as made:
         average = _Average(specs[0], task)
@@ -198,9 +197,9 @@ def running_mean(mean: torch.Tensor, added: torch.Tensor, n: int) -> torch.Tenso
     return ((mean.double() * n + added.double()) / (n + 1)).to(added.dtype)
 
 
-def _best_first(study: StudyFolder, stored: Sequence[StoredRun]) -> list[StoredRun]:
+def _best_first(stored: Sequence[StoredRun]) -> list[StoredRun]:
     sign = 1.0 if stored[0].record.direction == "max" else -1.0
-    return sorted(stored, key=lambda one: -sign * scored(study, one.record).reported("best"))
+    return sorted(stored, key=lambda one: -sign * one.record.final_score)
 
 
 def _member_scores(one: StoredRun, task: EncodedTask) -> Scores:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seedlab.errors import SeedlabError
-from seedlab.reproduce.choose_run import choose
+from seedlab.reproduce.choose_run import choose, choose_several
 from seedlab.store.study import StudyFolder
 from tests.suites.store_cases import make_result, make_spec, make_task
 
@@ -60,3 +60,27 @@ def test_runs_with_other_training_data_are_ranked(study: StudyFolder) -> None:
     )
     record = study.write(make_result(TASK, 1, scores=(0.5, 0.95), spec=small), TASK)
     assert choose(study, "best") == record.run_id
+
+
+def test_the_best_runs_come_best_first_without_those_that_diverged(study: StudyFolder) -> None:
+    """By chosen scores; ids are taken as they are given."""
+    worst, best, middle, _ = (
+        study.write(make_result(TASK, init, scores=(0.5, score, 0.5), status=status), TASK).run_id
+        for init, (score, status) in enumerate(
+            ((0.6, "finished"), (0.9, "finished"), (0.7, "finished"), (0.95, "diverged"))
+        )
+    )
+    assert choose_several(study, ["best:2"]) == [best, middle]
+    assert choose_several(study, ["best:3"]) == [best, middle, worst]
+    assert choose_several(study, [worst[:8], best]) == [worst, best]
+    for which, message in (
+        (
+            ["best:4"],
+            r"'best:4' asks for 4 runs, and study 'grid' has 3 finished ones; ask for few",
+        ),
+        (["best:0"], r"'best:0' names no number of runs; allowed: best:N, as in best:5"),
+        (["best:"], r"'best:' names no number of runs"),
+        (["best:2", worst], rf"the runs are best:2 {worst}; give best:N alone, or run ids alone"),
+    ):
+        with pytest.raises(SeedlabError, match=message):
+            choose_several(study, which)
