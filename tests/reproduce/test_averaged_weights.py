@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.numpy import load_file
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from analysis.data.loss_surfaces import barrier_height, read_barrier
 from seedlab.commands.cli import main
@@ -28,7 +29,7 @@ from seedlab.reproduce.identify import with_hashes
 from seedlab.reproduce.loss_surface import write
 from seedlab.spec.pack import EngineSpec
 from seedlab.spec.recipe import OptimizerSpec, RecipeSpec
-from seedlab.spec.run import RunSpec, Seeds, TaskSpec
+from seedlab.spec.run import EvaluationSpec, RunSpec, Seeds, TaskSpec
 from seedlab.store.study import StudyFolder, find_study
 from seedlab.tasks.encoded import EncodedTask
 from tests.suites.command_line import SMALL
@@ -61,6 +62,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
                 recipe=RecipeSpec(
                     max_steps=2, batch_size=8, optimizer=OptimizerSpec(learning_rate=3e-3)
                 ),
+                evaluation=EvaluationSpec(per_epoch=0, at_start=False),
                 seeds=Seeds(init=init, order=order),
             )
         )
@@ -88,13 +90,19 @@ def mean_of(states: list[State]) -> State:
     }
 
 
+@functools.cache
+def classifier() -> PreTrainedModel:
+    config = AutoConfig.from_pretrained(EMBEDDED, num_labels=2)
+    return AutoModelForSequenceClassification.from_config(config).eval()
+
+
 def plain(state: State, task: EncodedTask, split: str) -> np.ndarray:
     """The logits of weights, by transformers alone."""
-    config = AutoConfig.from_pretrained(EMBEDDED, num_labels=task.n_labels)
-    model = AutoModelForSequenceClassification.from_config(config).eval()
+    model = classifier()
     model.load_state_dict({name: torch.from_numpy(a).float() for name, a in state.items()})
     chosen = task.splits[split]
-    return forward(model, chosen, np.arange(len(chosen)), task.pad_id).detach().double().numpy()
+    with torch.no_grad():
+        return forward(model, chosen, np.arange(len(chosen)), task.pad_id).double().numpy()
 
 
 def accuracy(state: State, task: EncodedTask, split: str) -> float:
