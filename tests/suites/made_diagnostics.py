@@ -57,3 +57,16 @@ def plane(examples=50, n=5, low=-0.5, high=1.5):
             "a": a, "b": b, "point": point, "loss": loss,
         }
     )  # fmt: skip
+
+
+def line(examples=50, n=5):
+    """A line with a hill of the loss and a dip of the accuracy in its middle."""
+    at = np.linspace(0, 1, n)
+    hill = 4 * at * (1 - at)
+    return pd.DataFrame(
+        {
+            "first": "0-0", "second": "0-4", "examples": examples, "metric": "accuracy",
+            "direction": "max", "at": at, "point": ["first", *[""] * (n - 2), "second"],
+            "loss": 0.3 + 0.1 * at + hill, "score": 0.8 - 0.2 * hill,
+        }
+    )  # fmt: skip

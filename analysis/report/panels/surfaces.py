@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.data.loss_surfaces import barrier, barrier_height, worseness
 from analysis.figures.surface import loss_barrier, loss_surface
-from analysis.formatting import count
+from analysis.formatting import count, number
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import Entry, Missing, Per, drawn
@@ -25,11 +25,11 @@ class LossSurfaces:
         """A panel for each surface whose runs are in the study."""
         runs = _runs(groups)
         several = len(report.surfaces) > 1
-        for number, table in enumerate(report.surfaces, 1):
+        for place, table in enumerate(report.surfaces, 1):
             names = [str(table[column].iloc[0]) for column in ("failed", "successful")]
             if not set(names) <= set(runs):
                 yield Missing(
-                    f"surface {number}: the runs {' and '.join(names)} are not in the study."
+                    f"surface {place}: the runs {' and '.join(names)} are not in the study."
                 )
                 continue
             which = "; ".join(
@@ -38,8 +38,8 @@ class LossSurfaces:
             )
             task = runs[names[0]][0].key.task
             yield drawn(
-                f"surface-{number}",
-                f"{task}: the loss around two runs" + (f" ({number})" if several else ""),
+                f"surface-{place}",
+                f"{task}: the loss around two runs" + (f" ({place})" if several else ""),
                 f"{which}. {surface_caption(table)}",
                 partial(loss_surface, table),
             )
@@ -54,19 +54,17 @@ class LossBarriers:
         """Two panels for each line whose runs are in the study."""
         runs = _runs(groups)
         several = len(report.barriers) > 1
-        for number, line in enumerate(report.barriers, 1):
+        for place, line in enumerate(report.barriers, 1):
             names = [str(line[column].iloc[0]) for column in ("first", "second")]
             if not set(names) <= set(runs):
-                yield Missing(
-                    f"line {number}: the runs {' and '.join(names)} are not in the study."
-                )
+                yield Missing(f"line {place}: the runs {' and '.join(names)} are not in the study.")
                 continue
             (first, one), (_, other) = (runs[name] for name in names)
             metric = f"validation {line['metric'].iloc[0]}"
             for quantity, name in (("loss", "training loss"), ("score", metric)):
                 yield drawn(
-                    f"barrier-{number}-{quantity}",
-                    f"{first.label}: {name} between two runs" + (f" ({number})" if several else ""),
+                    f"barrier-{place}-{quantity}",
+                    f"{first.label}: {name} between two runs" + (f" ({place})" if several else ""),
                     f"From {one} to {other}. {barrier_caption(line, quantity)}",
                     partial(loss_barrier, line, quantity, name=name),
                 )
@@ -89,10 +87,12 @@ def barrier_caption(line: pd.DataFrame, quantity: str) -> str:
     else:
         what = f"The {line['metric'].iloc[0]} on the validation set"
     ends = (
-        f"{what} is {values.iloc[0]:.3f} at the first end and {values.iloc[-1]:.3f} at the second"
+        f"{what} is {number(values.iloc[0], 3)} at the first end and {number(values.iloc[-1], 3)} at the "
+        "second"
     )
-    if values.isna().any():
-        return f"{ends}; {count(int(values.isna().sum()), 'point')} of the line have none, so it has no barrier's height."
+    if missing := int(values.isna().sum()):
+        have = "has" if missing == 1 else "have"
+        return f"{ends}; {count(missing, 'point')} of the line {have} no {quantity}, so no barrier is given."
     worst = int(worseness(line, quantity).argmax())
     height = f"The barrier is {barrier_height(line, quantity):.2g} high"
     extreme = "highest" if values.iloc[worst] == values.max() else "lowest"

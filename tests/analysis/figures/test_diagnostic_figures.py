@@ -10,13 +10,13 @@ import vl_convert
 
 from analysis.errors import TableError
 from analysis.figures.depths import distance_by_depth, profile_over_steps, similarity_by_depth
-from analysis.figures.surface import contour_levels, loss_surface
+from analysis.figures.surface import contour_levels, loss_barrier, loss_surface
 from analysis.figures.theme import log_ticks, spec_of
 from analysis.figures.training import correction_figure, loss_against_score
 from analysis.training.final_losses import final_losses
 from analysis.training.layer_profiles import distances_at_end, profile_medians
 from analysis.training.run_similarity import run_similarity, similarity_by_kind
-from tests.suites.made_diagnostics import DEPTHS, plane, watched
+from tests.suites.made_diagnostics import DEPTHS, line, plane, watched
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,8 @@ def figures(study):
         "early": correction_figure(200, 2),
         "one step": correction_figure(1, 0),
         "surface": loss_surface(plane()),
+        "line": loss_barrier(line()),
+        "scores on a line": loss_barrier(line(), "score", name="accuracy"),
     }
 
 
@@ -111,3 +113,16 @@ def test_cells_of_a_surface_meet_and_levels_rise(tmp_path):
     assert contour_levels(pd.Series([0.7, 0.7])) == [0.7]
     with pytest.raises(TableError, match=r"no finite loss"):
         loss_surface(table.assign(loss=np.nan))
+
+
+def test_the_barrier_stands_between_the_mean_of_the_ends_and_the_worst_value():
+    for quantity, worst, mean, text in (("loss", 1.35, 0.35, "1"), ("score", 0.6, 0.8, "0.2")):
+        [mark], values = data_of(loss_barrier(line(), quantity))
+        assert (mark["at"], mark["mean"], mark["worst"]) == (0.5, mean, worst)
+        assert mark["text"] == f"barrier {text}"
+        assert [row[quantity] for row in values] == pytest.approx(line()[quantity].tolist())
+    gap = line()
+    gap.loc[2, "loss"] = np.nan
+    assert len(data_of(loss_barrier(gap))) == 1  # No barrier is drawn where a value is missing.
+    with pytest.raises(TableError, match=r"the line holds no finite loss"):
+        loss_barrier(gap.assign(loss=np.nan))

@@ -11,16 +11,22 @@ from analysis.report.contents import CONTENTS
 from analysis.report.results.group_results import GroupResults, analyse_training
 from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.section import fill_sections
-from tests.suites.made_diagnostics import DEPTHS, plane, watched
+from tests.suites.made_diagnostics import DEPTHS, line, plane, watched
 from tests.suites.made_studies import complete, curved
 
 
 def test_the_report_shows_what_was_recorded(tmp_path):
-    write_report(watched(), tmp_path, surfaces=[plane(), plane().assign(failed="gone")])
+    write_report(
+        watched(),
+        tmp_path,
+        surfaces=[plane(), plane().assign(failed="gone")],
+        barriers=[line(), line().assign(second="gone")],
+    )
     summary = json.loads((tmp_path / "summary.json").read_text())
     wanted = {
         "distances-rte", "moving-rte", "moving-rte-failed", "gradients-rte",
         "gradients-rte-failed", "cka-rte", "svcca-rte", "procrustes-rte", "surface-1",
+        "barrier-1-loss", "barrier-1-score",
         "correction-0-9-0-999-20-2", "ends-rte",
     }  # fmt: skip
     assert wanted <= set(summary["figures"])
@@ -29,6 +35,10 @@ def test_the_report_shows_what_was_recorded(tmp_path):
     assert summary["missing"]["Loss surfaces"] == [
         "surface 2: the runs gone and 0-4 are not in the study."
     ]
+    assert summary["missing"]["Between two runs"] == [
+        "line 2: the runs 0-0 and gone are not in the study."
+    ]
+    assert "From init 0, order 0 to init 1, order 1. The loss on 50 training examples" in text
     tables = {path.stem for path in (tmp_path / "tables").iterdir()}
     assert {"distances", "gradient_norms", "distances_over_steps", "similarity"} <= tables
     read = pd.read_csv(tmp_path / "tables" / "similarity.csv")
