@@ -1,1 +1,1 @@
-"""Repetition of recorded runs, bit for bit: verify, save, intermediate tasks, loss surfaces."""
+"""Repetition of recorded runs, bit for bit: verify, save, average, intermediate tasks, loss surfaces."""

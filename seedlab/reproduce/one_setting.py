@@ -1,4 +1,4 @@
-"""Refusals of runs whose weights can't be put together: other data, models or settings."""
+"""Whether the weights of runs can be put together: refusals of other data, models or settings."""
 
 from __future__ import annotations
 
@@ -64,3 +64,8 @@ def check_finished(records: Sequence[Record], needs: str) -> None:
         if record.status != "finished":
             end = "diverged" if record.is_over else "was stopped before its end"
             raise SeedlabError(f"run {record.run_id} {end}; {needs}.")
+
+
+def several_heads(records: Sequence[Record]) -> bool:
+    """Whether runs began with different new parameters, which their init seeds draw."""
+    return len({record.seeds.get("init") for record in records}) > 1

@@ -190,8 +190,10 @@ def test_what_makes_no_average_is_refused_before_training(
 
     one, two, three = put(0), put(1), put(2, batch_size=64)
     lost, early = put(3, "diverged"), put(4, "stopped")
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "mine.txt").touch()
+    foreign = make_spec()
+    model = dataclasses.replace(foreign.model, trust_remote_code=True)
+    foreign = dataclasses.replace(foreign, model=model)
+    code = study.write(make_result(task, 5, spec=foreign), task).run_id
     for runs, message in (
         ([one], r"1 run was named; an average needs at least two runs"),
         ([one, two, one], rf"run {one} was named twice; an average needs different runs"),
@@ -204,6 +206,7 @@ def test_what_makes_no_average_is_refused_before_training(
             rf"run {lost} diverged; an average needs runs that were trained to their end",
         ),
         ([one, early], rf"run {early} was stopped before its end; an average needs"),
+        ([one, code], rf"run {code} was trained with model.trust_remote_code=true.* add --trust"),
     ):
         with pytest.raises(SeedlabError, match=message):
             soup.soup(study, runs)
@@ -214,6 +217,7 @@ def test_what_makes_no_average_is_refused_before_training(
             r"differ in recipe\.batch_size.*a line needs two runs that differ in their s",
         ),
         ((lost, one), r"diverged; a line needs runs"),
+        ((one, code), r"trust_remote_code=true.* add --trust"),
     ):
         with pytest.raises(SeedlabError, match=message):
             loss_barrier.barrier(study, *pair)

@@ -30,6 +30,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _barrier(options: argparse.Namespace) -> int:
     from seedlab.reproduce.loss_barrier import barrier, height
     from seedlab.reproduce.loss_surface import check_out, write
+    from seedlab.reproduce.one_setting import several_heads
     from seedlab.store.study import find_study
 
     study = find_study(options.study, options.studies)
@@ -58,6 +59,8 @@ def _barrier(options: argparse.Namespace) -> int:
         f"barrier of the loss {height(table):.4f} (its maximum minus the mean of the ends), of dev "
         f"{metric} {height(table, 'score'):.4f}"
     )
+    if several_heads([study.read(run).record for run in runs]):
+        print("The runs have two init seeds, so their new heads began apart.")
     print(f"{len(table)} points in {out}; `seedlab report` draws the barriers in a study's folder")
     return 0
 

@@ -100,8 +100,10 @@ def _table(found: Soup) -> list[str]:
 
 def _notes(found: Soup, *, chosen: bool) -> list[str]:
     """Return sentences that a reader of the table needs."""
+    from seedlab.reproduce.one_setting import several_heads
+
     notes = []
-    if len({record.seeds.get("init") for record in found.members}) > 1:
+    if several_heads(found.members):
         notes.append(
             "The runs have several init seeds, so their new heads began apart: the average of such "
             "weights is usually poor."
