@@ -32,6 +32,7 @@ _ALLOWED: Mapping[str, Allowed] = {
     "model.dtype": OneOf(DTYPES),
     "evaluation.start_epoch": AT_LEAST_0,
     "evaluation.patience": AT_LEAST_0,
+    "evaluation.keep": OneOf(("final", "best")),
     "evaluation.per_epoch": AT_LEAST_0,
     "evaluation.every": AT_LEAST_1,
     "evaluation.batch_size": AT_LEAST_1,

@@ -22,12 +22,12 @@ _ITEM = {"float64": 8}
 def checkpoint_bytes(run: RunSpec) -> int:
     """Return an upper estimate of the size of a run's checkpoint in bytes.
 
-    It counts three numbers for each parameter of the pre-trained model, four with weight
-    averaging, in the precision of the master weights. Frozen parameters and unused embedding rows
+    It counts three numbers for each parameter of the pre-trained model, in the precision of the
+    master weights. Weight averaging adds one, and so does `evaluation.keep` best. Frozen parameters and unused embedding rows
     are counted, too. The new head and the curves are not; they are a fraction of a per cent.
     """
     kept = sum(technique.vectors for technique in active_techniques(run.recipe).values())
-    vectors = _VECTORS + kept
+    vectors = _VECTORS + kept + (run.evaluation.keep == "best")
     return vectors * _ITEM.get(run.model.dtype, 4) * _parameters(run.model)
 
 

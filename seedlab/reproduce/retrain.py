@@ -71,7 +71,7 @@ def repeat(stored: StoredRun, *, trust: bool = False) -> RunResult:
 
 
 def retrain(stored: StoredRun, *, trust: bool = False) -> Weights:
-    """Train a recorded run again and return the model with its final weights; see `repeat`.
+    """Train a recorded run again and return the model with the weights it keeps; see `repeat`.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def save(
     overwrite: bool = False,
     trust: bool = False,
 ) -> ScoredRun:
-    """Write a run's final model as a `save_pretrained` folder.
+    """Write the model that a run keeps (`evaluation.keep`) as a `save_pretrained` folder.
 
     The model is trained again, and its logits must equal the recorded ones bit for bit. Where
     averaged weights were scored, they are saved. Low-rank updates are merged into the weights,
@@ -260,4 +260,5 @@ def _about(run: ScoredRun) -> dict[str, object]:
         "best_score": record.best_score,
         "chosen_score": None if math.isnan(run.chosen_score) else run.chosen_score,
         "chosen_step": run.chosen_step,
+        "kept_step": record.weights_step,
     }

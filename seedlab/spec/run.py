@@ -118,6 +118,10 @@ class EvaluationSpec:
     """no evaluation between the start and the end of so many epochs"""
     patience: int | None = later(None)
     """training ends after more than so many evaluations in a row without a strictly better score"""
+    keep: str = later("final")
+    """final | best: the weights that a run keeps for its predictions, test scores, saved model and
+    all else after training: those after the last step, or those of the first evaluation after step
+    0 with the best validation score"""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from safetensors.torch import load, save
 
 from seedlab.training.checkpoint import Checkpoint
 from seedlab.training.history import History
+from seedlab.training.kept_weights import KeptWeights
 from seedlab.training.result import Evaluation, Profile
 
 _HISTORY = "trace/"
@@ -32,13 +33,14 @@ def to_bytes(checkpoint: Checkpoint, header: Mapping[str, Any]) -> bytes:
     header : mapping of str to plain values
         Entries that can be read without reading the tensors.
     """
-    history = checkpoint.history
+    history, kept = checkpoint.history, checkpoint.history.kept
     tensors = {
         f"{_HISTORY}losses": _floats(history.losses),
         f"{_HISTORY}grad_norms": _floats(history.grad_norms),
         f"{_HISTORY}epochs": _floats([e.epoch for e in history.evaluations]),
         f"{_HISTORY}values": _floats([e.value for e in history.evaluations]),
         f"{_HISTORY}best": _floats([] if history.best is None else [history.best]),
+        **{f"{_HISTORY}kept/{name}": t for name, t in (kept.tensors if kept else {}).items()},
         **{f"{_HISTORY}profile/{k}": _floats(p.values) for k, p in enumerate(history.profiles)},
         **{
             f"{_HISTORY}logits/{split}": torch.from_numpy(np.ascontiguousarray(values))
@@ -51,6 +53,7 @@ def to_bytes(checkpoint: Checkpoint, header: Mapping[str, Any]) -> bytes:
         "status": history.status,
         "idle": history.idle,
         "seconds": history.seconds,
+        "kept": None if kept is None else [kept.step, kept.score],
         "evaluations": [[e.step, e.split, e.metric] for e in history.evaluations],
         "profiles": [[p.step, p.name] for p in history.profiles],
     }
@@ -67,8 +70,8 @@ def from_bytes(data: bytes) -> Checkpoint:
         When it lacks an entry that is required, as one of another release may.
     """
     text, tensors = header_of(data), load(data)
-    stored = {name[len(_HISTORY) :]: t for name, t in tensors.items() if name.startswith(_HISTORY)}
-    best = stored["best"].tolist()
+    stored = _under(_HISTORY, tensors)
+    best, kept = stored["best"].tolist(), text.get("kept")
     evaluations = zip(
         text["evaluations"], stored["epochs"].tolist(), stored["values"].tolist(), strict=True
     )
@@ -80,11 +83,7 @@ def from_bytes(data: bytes) -> Checkpoint:
         ],
         losses=stored["losses"].tolist(),
         grad_norms=stored["grad_norms"].tolist(),
-        logits={
-            name.removeprefix("logits/"): t.numpy()
-            for name, t in stored.items()
-            if name.startswith("logits/")
-        },
+        logits={name: t.numpy() for name, t in _under("logits/", stored).items()},
         profiles=[
             Profile(step, name, tuple(stored[f"profile/{k}"].tolist()))
             for k, (step, name) in enumerate(text.get("profiles", []))
@@ -92,6 +91,7 @@ def from_bytes(data: bytes) -> Checkpoint:
         seconds=text.get("seconds", 0.0),
         best=best[0] if best else None,
         idle=text["idle"],
+        kept=None if kept is None else KeptWeights(kept[0], kept[1], _under("kept/", stored)),
     )
     rest = {name: t for name, t in tensors.items() if not name.startswith(_HISTORY)}
     return Checkpoint(text["step"], history, rest)
@@ -128,6 +128,11 @@ def best_so_far(history: History, metric: str, *, higher_is_better: bool) -> flo
     if not values:
         return None
     return max(values) if higher_is_better else min(values)
+
+
+def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors whose names have a prefix, by the rest of their names."""
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def _floats(values: Any) -> torch.Tensor:

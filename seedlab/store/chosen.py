@@ -2,6 +2,10 @@
 
 The evaluation at step 0 scores the untrained model. It is shown in curves and never chosen. Records
 hold the best of all evaluations, so the chosen score is derived from the recorded evaluations.
+
+`evaluation.keep` best keeps the weights of this evaluation
+(`seedlab.training.kept_weights.is_best`). The final score is then the chosen score, unless the run
+diverged.
 """
 
 from __future__ import annotations

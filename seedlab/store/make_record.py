@@ -36,8 +36,8 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
     Returns
     -------
     Record
-        `final_score` is the last evaluation on ``dev``, or the metric's chance value for a
-        diverged run. `best_score` is the best of all evaluations and the final score. For a
+        `final_score` is the last evaluation on ``dev``, or that of the kept weights with
+        `evaluation.keep` best; for a diverged run it is the metric's chance value. `best_score` is the best of all evaluations and the final score. For a
         stopped run, both scores and `failed` describe its last step.
 
     Raises
@@ -99,7 +99,8 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
         final_scores=final,
         steps=len(result.losses),
         total_steps=int(result.total_steps),
-        epochs_made=float(result.evaluations[-1].epoch) if result.evaluations else 0.0,
+        kept_step=result.kept_step,
+        epochs_made=max((float(e.epoch) for e in result.evaluations), default=0.0),
         train_examples=len(task.splits["train"]),
         seconds=float(result.seconds),
         truncated={name: int(split.truncated) for name, split in task.splits.items()},
@@ -141,16 +142,17 @@ def is_constant(logits: npt.NDArray[np.float32] | None, regression: bool) -> boo
 
 
 def _final_scores(result: RunResult, task: EncodedTask) -> dict[str, dict[str, float]]:
-    """Return the last value of every metric on every split.
+    """Return the value of every metric on every split for the weights that are kept.
 
-    The metric's chance value replaces values that are not finite, and all values of a diverged
+    These are the last values, up to the evaluation whose weights are kept. The metric's chance value replaces values that are not finite, and all values of a diverged
     run.
     """
     from seedlab.tasks.metrics import METRICS
 
     last: dict[str, dict[str, float]] = {}
     for evaluation in result.evaluations:
-        last.setdefault(evaluation.split, {})[evaluation.metric] = float(evaluation.value)
+        if result.kept_step is None or evaluation.step <= result.kept_step:
+            last.setdefault(evaluation.split, {})[evaluation.metric] = float(evaluation.value)
     diverged = result.status == "diverged"
     if diverged:
         # A run may diverge before its first evaluation.

@@ -31,7 +31,7 @@ class Record:
 
     Scores are values of the deciding metric, `metric`, on the split `split`, unless a field says
     otherwise. The metric's chance value replaces a score that is not finite: the final score of a
-    diverged run, or an undefined correlation.
+    diverged run, or an undefined correlation. A diverged run stays one, whatever weights are kept.
     """
 
     run_id: str
@@ -65,6 +65,8 @@ class Record:
     best_step: int
     """first step that reached `best_score`"""
     final_score: float
+    """score of the weights that are kept: those after the last step, or with `evaluation.keep` best
+    those of the best evaluation after step 0"""
     failed_rule: str = "majority"
     """majority (it must beat `majority`) | chance (and its own predictions, shuffled among the
     examples: `seedlab.tasks.chance`). Records of earlier releases: majority."""
@@ -76,6 +78,9 @@ class Record:
     """updates made"""
     total_steps: int
     """updates that the recipe asked for"""
+    kept_step: int | None = None
+    """with `evaluation.keep` best: updates made before the kept weights; None: the last ones are
+    kept"""
     epochs_made: float = 0.0
     """passes over the training set at the last evaluation"""
     train_examples: int = 0
@@ -102,6 +107,11 @@ class Record:
     """all entries that the engine recorded"""
     extra: dict[str, Any] = field(default_factory=dict)
     """unknown fields, written by another release; `to_dict` returns them too"""
+
+    @property
+    def weights_step(self) -> int:
+        """Updates made before the weights that are kept."""
+        return self.steps if self.kept_step is None else self.kept_step
 
     @property
     def is_over(self) -> bool:

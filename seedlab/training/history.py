@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedlab.spec.run import RunSpec
+from seedlab.training.kept_weights import KeptWeights
 from seedlab.training.result import Evaluation, Profile, RunResult
 from seedlab.training.step_plan import StepPlan
 
@@ -28,6 +29,8 @@ class History:
         Best deciding score so far; None before the first.
     idle : int
         Evaluations since the best one, for patience.
+    kept : KeptWeights or None
+        Weights of the best evaluation after step 0. None: those after the last step are kept.
     """
 
     status: str = "finished"
@@ -40,6 +43,7 @@ class History:
     seconds: float = 0.0
     best: float | None = None
     idle: int = 0
+    kept: KeptWeights | None = None
 
     def update_best(self, value: float, higher_is_better: bool) -> None:
         """Update `best` and `idle` with a deciding score; only a strictly better one is a gain."""
@@ -79,4 +83,5 @@ class History:
             provenance=provenance,
             profiles=tuple(self.profiles),
             representations=self.representations,
+            kept_step=None if self.kept is None else self.kept.step,
         )

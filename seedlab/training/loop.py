@@ -1,84 +1,34 @@
 """`train_column`: the training loop over the runs of a column, which share their batches.
 
-The loop decides on steps, batches, evaluations, early ends and checkpoints. The computation
-itself is a `PackModel`, which the engine supplies.
+The loop decides on steps, batches, evaluations, early ends, kept weights and checkpoints. The
+computation itself is a `PackModel`, which the engine supplies.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.training.batches import Batch, collate, training_batches
 from seedlab.training.checkpoint import Checkpoint, CheckpointManager
 from seedlab.training.history import History
+from seedlab.training.kept_weights import KeptWeights, is_best
+from seedlab.training.pack_model import PackModel
 from seedlab.training.result import Evaluation, Profile
 from seedlab.training.step_plan import StepPlan
 
-Floats = npt.NDArray[np.float64]
 Score = Callable[[npt.NDArray[np.float32], Split], Mapping[str, float]]
 """((example, class) logits, split) -> value of every metric; the deciding one comes first."""
 Observe = Callable[[str, int, float | None], None]
 """(run id, steps made, score on ``dev`` or None without an evaluation) -> None"""
-
-
-class PackModel(Protocol):
-    """The models of a column in training, one slot per run."""
-
-    def update(self, batch: Batch, step: int, by_depth: bool) -> tuple[Floats, Floats]:
-        """Make one update of every run; return losses and gradient norms.
-
-        Parameters
-        ----------
-        batch : Batch
-        step : int
-            Number of the update, counted from 0.
-        by_depth : bool
-            Return one gradient norm per depth.
-
-        Returns
-        -------
-        losses : (slot,) array of float64
-        norms : (slot,) array of float64, or (slot, depth) with `by_depth`
-            L2 norms of the gradients before clipping.
-        """
-        ...
-
-    def logits(self, split: Split, averaged: bool) -> npt.NDArray[np.float32]:
-        """Return the (slot, example, class) logits of a split in float32.
-
-        With `averaged` they are computed with the averaged weights. No state changes.
-        """
-        ...
-
-    def drop(self, slots: list[int]) -> None:
-        """Remove these slots; the numbers of later slots decrease accordingly."""
-        ...
-
-    def state(self, slot: int) -> dict[str, torch.Tensor]:
-        """Return the state of the run in this slot, copied to the host; see `Checkpoint`."""
-        ...
-
-    def distances(self) -> Floats:
-        """Return the (slot, depth) L2 distances of the weights from their initial values."""
-        ...
-
-    def representations(self, split: Split, n: int) -> npt.NDArray[np.float32]:
-        """Return hidden states of the first tokens of the first `n` examples.
-
-        The result is a (slot, depth, example, feature) array of float32; depth 0 is the
-        embeddings, depth i the output of the i-th layer.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -91,7 +41,7 @@ class Callbacks:
     observe : Observe
         Called after every step and evaluation.
     higher_is_better : bool
-        Direction of the deciding metric, for patience.
+        Direction of the deciding metric, for patience and for `evaluation.keep`.
     checkpoint_manager : CheckpointManager, optional
         None: no checkpoints.
     """
@@ -114,7 +64,8 @@ def train_column(
 
     The ``dev`` split is scored at every evaluation step of the plan, the other splits when a run
     ends. A run is dropped when its loss or a logit is not finite, or when its patience is
-    exhausted. The other runs continue.
+    exhausted. The other runs continue. When a run ends or stops, the weights that
+    `evaluation.keep` asks for are in its slot, and other splits are scored with them.
 
     Parameters
     ----------
@@ -181,6 +132,7 @@ class _Column:
         if until is not None and until < plan.total_steps:
             for run in self.running:
                 self.histories[run].status = "stopped"
+            self._put_back(range(len(self.running)))
         elif self.running:
             self._finish(list(range(len(self.running))), plan.total_steps)
         self._share_time()
@@ -202,15 +154,16 @@ class _Column:
     def _score_dev(self, step: int) -> None:
         start = self.plan.averaging_start
         averaged = start is not None and step > start
+        steps = [step] * len(self.running)
         if averaged:
             live = self.pack_model.logits(self.task.splits["dev"], False)
-            self._score(step, "dev_live", live, self.running)
+            self._score(steps, "dev_live", live, self.running)
         logits = self.pack_model.logits(self.task.splits["dev"], averaged)
         if self.runs[0].diagnostics.distances:
             for run, values in zip(self.running, self.pack_model.distances(), strict=True):
                 profile = Profile(step, "distance", tuple(values.tolist()))
                 self.histories[run].profiles.append(profile)
-        diverged = self._score(step, "dev", logits, self.running)
+        diverged = self._score(steps, "dev", logits, self.running)
         patience = self.runs[0].evaluation.patience
         idle = [
             slot
@@ -224,11 +177,14 @@ class _Column:
         self._end(diverged, ended)
 
     def _score(
-        self, step: int, name: str, logits: npt.NDArray[np.float32], runs: Sequence[int]
+        self, steps: Sequence[int], name: str, logits: npt.NDArray[np.float32], runs: Sequence[int]
     ) -> list[int]:
-        """Score the logits of some runs; return the slots whose logits are not finite."""
+        """Score the logits of some runs; return the slots whose logits are not finite.
+
+        `steps` are the updates made before the scored weights, one number per run.
+        """
         split, diverged = self.task.splits[name.removesuffix("_live")], []
-        for slot, run in enumerate(runs):
+        for slot, (run, step) in enumerate(zip(runs, steps, strict=True)):
             if not np.isfinite(logits[slot]).all():
                 diverged.append(slot)
                 continue
@@ -237,23 +193,50 @@ class _Column:
             history.evaluations += [
                 Evaluation(step, epoch, name, metric, value) for metric, value in values.items()
             ]
-            if name != "dev_live":
-                history.logits[name] = logits[slot]
             if name == "dev":
                 value = next(iter(values.values()))
                 history.update_best(value, self.callbacks.higher_is_better)
                 self.callbacks.observe(self.runs[run].run_id, step, value)
+                if self._keep(slot, step, value):
+                    history.logits[name] = logits[slot]
+            elif name != "dev_live":
+                history.logits[name] = logits[slot]
         return diverged
+
+    def _keep(self, slot: int, step: int, score: float) -> bool:
+        """Keep the scored weights, if they are the best; return whether their logits are the run's."""
+        history = self.histories[self.running[slot]]
+        if self.runs[0].evaluation.keep == "final":
+            return True
+        if not is_best(history.kept, step, score, self.callbacks.higher_is_better):
+            # As long as no weights are kept, the final ones may be.
+            return history.kept is None
+        # The last weights are in their slot already.
+        last = step == self.plan.total_steps
+        tensors = {} if last else self.pack_model.scored_weights(slot)
+        history.kept = KeptWeights(step, score, tensors)
+        return True
+
+    def _put_back(self, slots: Iterable[int]) -> None:
+        """Put the kept weights of runs that end into their slots; the copies are freed."""
+        for slot in slots:
+            history = self.histories[self.running[slot]]
+            if history.kept is not None and history.kept.tensors:
+                self.pack_model.put_back(slot, history.kept.tensors)
+                history.kept = dataclasses.replace(history.kept, tensors={})
 
     def _finish(self, slots: list[int], step: int) -> None:
         """Score the other splits, and record representations, for runs whose training ends."""
+        self._put_back(slots)
         start, count = self.plan.averaging_start, self.runs[0].diagnostics.representations
         averaged = start is not None and step > start
         runs = [self.running[slot] for slot in slots]
+        kept = [self.histories[run].kept for run in runs]
+        steps = [step if one is None else one.step for one in kept]
         for name, split in self.task.splits.items():
             if name not in ("train", "dev"):
                 logits = self.pack_model.logits(split, averaged)[slots]
-                for slot in self._score(step, name, logits, runs):
+                for slot in self._score(steps, name, logits, runs):
                     self.histories[runs[slot]].status = "diverged"
         if count is not None:
             found = self.pack_model.representations(self.task.splits["dev"], count)[slots]
@@ -266,6 +249,7 @@ class _Column:
         if not ended:
             return
         self._share_time()
+        self._put_back(diverged)
         for slot in diverged:
             self.histories[self.running[slot]].status = "diverged"
         for slot in reversed(ended):

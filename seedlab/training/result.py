@@ -19,7 +19,8 @@ class Evaluation:
     Parameters
     ----------
     step : int
-        Updates made before it; 0 is the model before training.
+        Updates made before it; 0 is the model before training. For splits that are scored when
+        the run ends: updates made before the scored weights.
     epoch : float
         `step` in passes over the training set.
     split : str
@@ -74,8 +75,9 @@ class RunResult:
         Mean training loss of the batch, learning rate of the head, and L2 norm of the gradient
         before clipping.
     logits : mapping of split to (example, class) array of float32
-        After the last step, for every evaluated split, in the order of the split. Under weight
-        averaging, logits of the averaged weights.
+        Of the weights after the last step, for every evaluated split, in the order of the split;
+        with `evaluation.keep` best, of the kept weights. Under weight averaging, of the averaged
+        weights.
     total_steps : int
         Steps that the recipe asked for.
     seconds : float
@@ -86,7 +88,11 @@ class RunResult:
         Diagnostics by depth; empty unless requested.
     representations : (depth, example, feature) array of float32, optional
         Hidden states of the first token after the last step: the embeddings and every layer's
-        output, for the first validation examples. None unless requested.
+        output, for the first validation examples. None unless requested. With `evaluation.keep`
+        best, those of the kept weights.
+    kept_step : int, optional
+        Updates made before the weights of the best evaluation, which are kept. None: the weights
+        after the last step are kept.
     """
 
     spec: RunSpec
@@ -101,3 +107,4 @@ class RunResult:
     provenance: Mapping[str, Any]
     profiles: tuple[Profile, ...] = ()
     representations: npt.NDArray[np.float32] | None = None
+    kept_step: int | None = None

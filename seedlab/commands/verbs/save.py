@@ -15,7 +15,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "run",
         metavar="RUN|best|median",
         help="a run's id or the beginning of it; best: by the best score after step 0; median: by "
-        "the final score",
+        "the final score. The model has the weights that the run keeps (evaluation.keep)",
     )
     parser.add_argument("out", metavar="DIR", type=Path, help="a new or empty folder")
     parser.add_argument(
@@ -34,12 +34,14 @@ def _save(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         trust=options.trust,
     )
-    record, best = run.record, ""
+    record, best, kept = run.record, "", "final weights"
     if run.chosen_step not in (None, record.steps):
         best = f", best {run.chosen_score:.4f} at step {run.chosen_step} of {record.steps}"
+    if record.kept_step is not None:
+        kept = f"weights of its best evaluation (step {record.kept_step})"
     print(
         f"run {record.run_id} (final {record.metric} {record.final_score:.4f}{best}) in "
-        f"{options.out}, final weights, bitwise equal to its record"
+        f"{options.out}, {kept}, bitwise equal to its record"
     )
     return 0
 

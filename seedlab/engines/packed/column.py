@@ -26,7 +26,7 @@ from seedlab.models.pretrained import Weights
 from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.training.batches import Batch
-from seedlab.training.loop import Floats
+from seedlab.training.pack_model import Floats
 from seedlab.training.parameter_plan import plan_parameters
 from seedlab.training.step_plan import StepPlan
 
@@ -35,7 +35,7 @@ _ROOM = 0.05
 
 
 class ColumnModel:
-    """The runs of a column in training; a `seedlab.training.loop.PackModel`.
+    """The runs of a column in training; a `seedlab.training.pack_model.PackModel`.
 
     Parameters
     ----------
@@ -59,12 +59,8 @@ class ColumnModel:
         thread_pool: ThreadPool,
         options: ComputeOptions,
     ) -> None:
-        self.runs, self.plans, self.task, self.thread_pool = (
-            list(runs),
-            list(plans),
-            task,
-            thread_pool,
-        )
+        self.runs, self.plans = list(runs), list(plans)
+        self.task, self.thread_pool = task, thread_pool
         self.parameter_plans = [
             plan_parameters(run, plan, weights.model, weights.new)
             for run, plan in zip(runs, plans, strict=True)
@@ -155,7 +151,7 @@ class ColumnModel:
         return stacks
 
     def update(self, batch: Batch, step: int, by_depth: bool = False) -> tuple[Floats, Floats]:
-        """Make one update of every run; see `seedlab.training.loop.PackModel`."""
+        """Make one update of every run; see `seedlab.training.pack_model.PackModel`."""
         column_batch = self.batch_builder.build(batch, step, self.runs, self.plans)
         jobs, slot = [], 0
         for stack in self.stacks:
@@ -225,6 +221,16 @@ class ColumnModel:
         stack, place = self._place(slot)
         values, untouched = stack.scored_last(place)
         self.partition.trained.restore(values, self._start(weights, slot), untouched)
+
+    def scored_weights(self, slot: int) -> dict[str, torch.Tensor]:
+        """Return the weights of the run in this slot that were scored last, on the host."""
+        stack, place = self._place(slot)
+        return stack.scored_weights(place)
+
+    def put_back(self, slot: int, weights: Mapping[str, torch.Tensor]) -> None:
+        """Make weights that `scored_weights` returned those of the run in this slot."""
+        stack, place = self._place(slot)
+        stack.put_back(place, weights)
 
     def distances(self) -> Floats:
         """Return the (slot, depth) L2 distances of the weights from their initial values."""

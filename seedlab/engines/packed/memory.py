@@ -39,7 +39,8 @@ class Shape:
     itemsize : int
         Bytes per element.
     vectors : int
-        Vectors of `size` elements per run: weights, two moments, and an average if any.
+        Vectors of `size` elements per run: weights, two moments, and an average if any. Weights
+        that `evaluation.keep` best keeps lie in the memory of the host. On a CPU they are one more.
     scratch : int
         Elements of effective weights and their gradients, per computed run.
     shared : int
@@ -64,7 +65,7 @@ class Shape:
 
     @property
     def weights(self) -> int:
-        """Bytes of a run's weights, their two moments, and their average or copy if any."""
+        """Bytes of a run's weights, their two moments, and their average or copies if any."""
         return self.size * (self.vectors * self.itemsize + self.copy_itemsize)
 
     @property

@@ -110,6 +110,8 @@ class ModelPartition:
         layers, first = len(self.architecture.layers), self.encoder.first
         copy_itemsize = 0 if self.copy_dtype is None else self.copy_dtype.itemsize
         shared = self.frozen.size + (self.trained.size if initial_weights else 0)
+        # Kept weights lie on the host, whose memory is planned only where it computes.
+        kept = run.evaluation.keep == "best" and self.device.type == "cpu"
         scratch = 0
         if self.parametrization is not None:
             scratch = self.parametrization.layout.size * (
@@ -127,7 +129,7 @@ class ModelPartition:
             longest=self.longest,
             evaluation_rows=run.evaluation.batch_size,
             itemsize=itemsize,
-            vectors=3 + buffers,
+            vectors=3 + buffers + kept,
             scratch=scratch,
             shared=shared * itemsize + self.frozen.size * copy_itemsize + room,
             copy_itemsize=copy_itemsize,

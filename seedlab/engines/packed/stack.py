@@ -171,6 +171,23 @@ class Stack:
             return self.optimizer.weights[run], self.optimizer.decayed[run]
         return scored.flat[run], float(scored.unused[run])
 
+    def scored_weights(self, run: int) -> dict[str, torch.Tensor]:
+        """Return the weights of a run that were scored last, copied to the host."""
+        values, untouched = self.scored_last(run)
+        factor = torch.tensor(untouched, dtype=torch.float64)
+        return {"weights": values.to("cpu", copy=True), "decayed": factor}
+
+    def put_back(self, run: int, weights: Mapping[str, torch.Tensor]) -> None:
+        """Make weights that `scored_weights` returned a run's weights, and its average if any."""
+        optimizer, factor = self.optimizer, float(weights["decayed"])
+        optimizer.weights[run].copy_(weights["weights"])
+        optimizer.decayed[run] = factor
+        scored = None if self.steps is None else self.steps.scored
+        if scored is not None:
+            scored.flat[run].copy_(weights["weights"])
+            scored.unused[run] = factor
+        self._update_copies()
+
     def state(self, run: int) -> dict[str, torch.Tensor]:
         """Return the state of a run, copied to the host."""
         optimizer = self.optimizer

@@ -17,14 +17,14 @@ from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask, Split
 from seedlab.training.batches import Batch, collate
 from seedlab.training.effects import effects_of
-from seedlab.training.loop import Floats
 from seedlab.training.optimizers import clip_gradients, make_optimizer
+from seedlab.training.pack_model import Floats
 from seedlab.training.parameter_plan import plan_parameters, stream_key
 from seedlab.training.step_plan import StepPlan
 
 
 class SerialModel:
-    """One model in training: a `seedlab.training.loop.PackModel` with a single slot.
+    """One model in training: a `seedlab.training.pack_model.PackModel` with a single slot.
 
     Parameters
     ----------
@@ -169,6 +169,18 @@ class SerialModel:
                 found.append(self.forward.first_tokens(batch))
         self.model.train(training)
         return torch.cat(found, 1)[None].float().cpu().numpy()
+
+    def scored_weights(self, slot: int) -> dict[str, torch.Tensor]:
+        """Return the averaged weights, or the live ones without an average, on the host."""
+        scored = self.buffers.get(self.steps.scored, self.parameters)
+        return {name: p.detach().to("cpu", copy=True) for name, p in scored.items()}
+
+    @torch.no_grad()
+    def put_back(self, slot: int, weights: Mapping[str, torch.Tensor]) -> None:
+        """Make weights that `scored_weights` returned the live and the averaged ones."""
+        for tensors in (self.parameters, self.buffers.get(self.steps.scored, {})):
+            for name, tensor in tensors.items():
+                tensor.copy_(weights[name])
 
     def settle(self) -> None:
         """Leave the weights that were scored last in the model: the averaged ones, if any."""

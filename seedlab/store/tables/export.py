@@ -228,6 +228,8 @@ def run_row(scores: ScoredRun, study: str) -> dict[str, Any]:
         "unknown_tokens": record.unknown_tokens.get(record.split),
         "unknown_tokens_train": record.unknown_tokens.get("train"),
         "setting": run.setting,
+        "keep": run.evaluation.keep,
+        "kept_step": record.weights_step,
     }
 
 

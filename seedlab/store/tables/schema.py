@@ -76,7 +76,11 @@ RUNS: Columns = {
         "best of the evaluations after step 0 and final_score; empty if there is none",
     ),
     "chosen_step": ("integer", "first step after 0 that reached chosen_score; empty if none did"),
-    "final_score": ("number", "score after the last step; chance if the run diverged"),
+    "final_score": (
+        "number",
+        "score of the kept weights (keep): after the last step, or chosen_score; chance if the run "
+        "diverged",
+    ),
     "test_score": ("number", "final score on the test split; empty if there is none"),
     "steps": ("integer", "updates made"),
     "total_steps": ("integer", "updates that the recipe asked for"),
@@ -106,11 +110,21 @@ RUNS: Columns = {
         "share of the split's tokens that the tokenizer does not know; empty if not counted",
     ),
     "unknown_tokens_train": ("number", "the same share in the training set"),
+    "keep": (
+        "string",
+        "weights that predictions, test scores and saved models have: final (after the last step) "
+        "or best (of the first evaluation after step 0 with the best score)",
+    ),
+    "kept_step": ("integer", "updates made before these weights; steps, with keep=final"),
 }
 
 EVALUATIONS: Columns = {
     "run": ("string", "id of the run"),
-    "step": ("integer", "updates made before the evaluation; 0 is the model before training"),
+    "step": (
+        "integer",
+        "updates made before the evaluation; 0 is the model before training; for splits that are "
+        "scored at the end, updates made before the kept weights",
+    ),
     "fraction": ("number", "step as a share of total_steps, in [0, 1]"),
     "epoch": ("number", "step in passes over the training set"),
     "split": ("string", "scored split"),
@@ -136,7 +150,7 @@ PREDICTIONS: Columns = {
     "label": ("number", "index of the true class, or the target"),
     "logits": (
         "list of number",
-        "one logit per class after the last step; a single number for regression",
+        "one logit per class, of the kept weights; a single number for regression",
     ),
 }
 
@@ -154,7 +168,7 @@ REPRESENTATIONS: Columns = {
     "example": ("integer", "index of the example in the validation set, counted from 0"),
     "values": (
         "list of number",
-        "hidden state of the first token after the last step, one number per feature",
+        "hidden state of the first token with the kept weights, one number per feature",
     ),
 }
 
