@@ -21,7 +21,7 @@ from seedlab.engines.serial.engine import SerialEngine
 from seedlab.spec.pack import EngineSpec
 from seedlab.spec.recipe import ClipSpec, OptimizerSpec
 from seedlab.spec.run import DiagnosticsSpec, ModelSpec, Seeds
-from tests.suites.bits import BitsSuite
+from tests.suites.kept_weights import KeptWeightsSuite
 from tests.suites.reference import reference_run
 from tests.suites.runs import RECIPE, assert_same, callbacks, make_run
 from tests.suites.techniques import (
@@ -33,7 +33,7 @@ from tests.suites.techniques import (
 from tests.suites.tiny import ARCHITECTURES, tiny_task, tiny_weights
 
 
-class EngineSuite(BitsSuite):
+class EngineSuite(KeptWeightsSuite):
     """The contract of an engine, on small random models."""
 
     def test_the_registry_makes_it_from_settings(self) -> None:

@@ -136,7 +136,7 @@ scripts_of_three = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(scripts_of_three, st.sampled_from([None, 0, 1]), st.integers(1, STEPS - 1))
 def test_the_first_of_the_best_evaluations_after_step_0_is_kept(
     scripts: Scripts, patience: int | None, interrupted: int
@@ -211,8 +211,8 @@ def test_a_stopped_run_has_its_best_weights_so_far() -> None:
     assert (used(history, "dev"), len(history.losses)) == (5, STEPS)
 
 
-@pytest.mark.parametrize(("higher", "best"), [(True, 2), (False, 1)])
-def test_the_rule_of_a_single_evaluation(higher: bool, best: int) -> None:
+@pytest.mark.parametrize("higher", [True, False])
+def test_the_rule_of_a_single_evaluation(higher: bool) -> None:
     kept = KeptWeights(3, 0.5, {})
     assert not is_best(kept, 4, 0.5, higher)
     assert not is_best(None, 0, 0.5, higher)
@@ -221,7 +221,6 @@ def test_the_rule_of_a_single_evaluation(higher: bool, best: int) -> None:
     values = [0.4, 0.6] if higher else [0.6, 0.4]
     assert [is_best(kept, 4, value, higher) for value in values] == [False, True]
     assert is_best(None, 1, 0.0, higher)
-    assert best
 
 
 def test_the_default_keeps_the_final_weights() -> None:

@@ -177,6 +177,8 @@ class Stack:
         factor = torch.tensor(untouched, dtype=torch.float64)
         return {"weights": values.to("cpu", copy=True), "decayed": factor}
 
+    # The average that an update made is an inference tensor, which only this mode may change.
+    @torch.inference_mode()
     def put_back(self, run: int, weights: Mapping[str, torch.Tensor]) -> None:
         """Make weights that `scored_weights` returned a run's weights, and its average if any."""
         optimizer, factor = self.optimizer, float(weights["decayed"])
