@@ -31,6 +31,30 @@ def has_test_scores(runs: pd.DataFrame) -> bool:
     return bool(known)
 
 
+def keeps_best(runs: pd.DataFrame) -> bool:
+    """Whether the runs kept the weights of their best evaluation (``keep`` in the export).
+
+    Their final score is then the best score after step 0.
+    """
+    return "keep" in runs and bool((runs["keep"] == "best").all())
+
+
+def last_scores(runs: pd.DataFrame, curves: pd.DataFrame | None) -> pd.Series:
+    """The scores of the last evaluations of runs, which need not be those of their kept weights.
+
+    Parameters
+    ----------
+    runs : DataFrame
+    curves : DataFrame or None
+        ``run, fraction, score``, with a row for every evaluation. None: final scores serve.
+    """
+    final = runs["final_score"]
+    if curves is None or not keeps_best(runs):
+        return final
+    last = curves.sort_values("fraction", kind="stable").groupby("run")["score"].last()
+    return runs["run"].map(last).fillna(final)
+
+
 def with_score(study: Study, score: Score, source: str) -> Study:
     """The study with the ``score`` that is selected.
 
@@ -49,6 +73,9 @@ def with_score(study: Study, score: Score, source: str) -> Study:
     """
     if score == "test":
         return with_test_scores(study, source)
+    if score == "final" and keeps_best(study.runs):
+        # The scores are the same, and texts shall not say that they are of last evaluations.
+        score = "best"
     if score == "final":
         study = dataclasses.replace(study, runs=study.runs.assign(score=study.runs["final_score"]))
     return dataclasses.replace(study, score=score)

@@ -67,6 +67,7 @@ SETTINGS = (
     "max_length",
     "train_examples",
     "dtype",
+    "keep",
 )
 NUMBERS = (
     *("final_score", "best_score", "best_step", "chosen_score", "chosen_step"),

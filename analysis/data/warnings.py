@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
 
-from analysis.data.analysed_score import untested_text
+from analysis.data.analysed_score import keeps_best, untested_text
 from analysis.data.early_stopped import is_selected
 from analysis.data.seed_design import TOGETHER, seeds_move_together
 from analysis.data.study import GROUP_COLUMNS, Group, Study
@@ -167,13 +167,14 @@ def same_split(key: Group, part: Study) -> Iterator[StudyWarning]:
     """The best evaluation is chosen and reported on the same split."""
     runs = part.complete_runs()
     tested = "test_score" in runs and bool(runs["test_score"].notna().any())
-    selected = bool((runs["score"] != runs["final_score"]).any())
+    kept = keeps_best(runs)
+    selected = kept or bool((runs["score"] != runs["final_score"]).any())
     if selected and not tested:
         split = str(runs["split"].iloc[0]) if "split" in runs else "same"
         yield StudyWarning(
             "same split",
             f"a run's score is its best evaluation, chosen and reported on the {split} split: it "
-            "is optimistic. Report a held-out split, or the final score.",
+            f"is optimistic. Report a held-out split{'' if kept else ', or the final score'}.",
             key,
         )
 

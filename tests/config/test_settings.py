@@ -145,6 +145,10 @@ def test_wrong_keys_and_types_are_refused(changes: dict[str, Any], message: str)
         ("recipe.schedule.name=linaer", r"schedule.name=linaer .*allowed: linear.*'linear'\?"),
         ("recipe.clip.mode=globl", r"recipe.clip.mode=globl .*'global'\?"),
         ("model.dtype=float16", r"model.dtype=float16 is not known; allowed: float32"),
+        (
+            "evaluation.keep=bset",
+            r"keep=bset is not known; allowed: final, best. Did you mean 'best'",
+        ),
         ("seed.init=-1", r"seed.init=-1 is out of range; it must be at least 0"),
         ("task.noise=1", r"task.noise=1.0 is out of range"),
         ("recipe.accumulation=17", r"accumulation=17 cuts a batch into more parts"),

@@ -14,6 +14,7 @@ from seedlab.store.chosen import ScoredRun
 from seedlab.store.make_record import is_constant, make_record
 from seedlab.store.record import Record, json_value
 from seedlab.store.tables.export import run_row
+from seedlab.training.result import Evaluation
 from tests.suites.store_cases import make_result, make_spec, make_task
 
 TASK = make_task()
@@ -39,6 +40,22 @@ def test_failed_means_the_final_score_does_not_beat_the_majority(final, failed):
     assert record.failed is failed
     assert record.best_score == 0.9
     assert record.final_score == final
+
+
+def test_final_scores_are_those_of_the_kept_weights():
+    """The test split is scored with them; a diverged run counts with chance all the same."""
+    task = make_task(test=True)
+    result = make_result(task, scores=(0.9, 0.7, 0.8, 0.3))
+    dev = tuple(e for e in result.evaluations if e.split == "dev")
+    tested = Evaluation(4, 2.0, "test", "accuracy", 0.65)
+    result = dataclasses.replace(result, evaluations=(*dev, tested), kept_step=4)
+    record = make_record(result, task)
+    assert (record.final_score, record.test_score, record.kept_step) == (0.8, 0.65, 4)
+    assert (record.best_score, record.best_step, record.steps, record.failed) == (0.9, 0, 6, False)
+    assert (record.weights_step, record.epochs_made) == (4, 3.0)
+    assert make_record(make_result(task), task).weights_step == 6
+    gone = make_record(dataclasses.replace(result, status="diverged"), task)
+    assert (gone.final_score, gone.kept_step, gone.failed) == (gone.majority, 4, True)
 
 
 def test_lower_is_better_reverses_best_and_failed():

@@ -97,6 +97,7 @@ class KeptWeightsSuite(BitsSuite):
             read = model.classifier(model.bert.pooler(top[:, None])).numpy()
         np.testing.assert_allclose(logits[: len(read)], read, rtol=1e-4, atol=1e-5)
 
+    @pytest.mark.slow
     def test_a_run_that_diverges_after_its_best_step_keeps_it(self, tmp_path: Path) -> None:
         """The rate explodes in the second update. The run stays diverged, beside a calm neighbour.
 

@@ -136,7 +136,7 @@ scripts_of_three = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(scripts_of_three, st.sampled_from([None, 0, 1]), st.integers(1, STEPS - 1))
 def test_the_first_of_the_best_evaluations_after_step_0_is_kept(
     scripts: Scripts, patience: int | None, interrupted: int

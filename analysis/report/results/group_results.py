@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.best_of_n.choosing_table import choosing_table
 from analysis.best_of_n.expected_max_table import expected_max_table
 from analysis.comparison.instability import instability
-from analysis.data.analysed_score import has_test_scores
+from analysis.data.analysed_score import has_test_scores, last_scores
 from analysis.data.curves import curve_pools
 from analysis.data.early_stopped import is_selected, selection_text, unselected
 from analysis.data.seed_design import TOGETHER, seeds_move_together
@@ -205,7 +205,8 @@ def _of_curves(
     curves = None if bare is None else bare.assign(**named)
     tested = group.study.score == "test"
     # Curves are those of the validation set. Without them a best score stands for all evaluations.
-    ends = runs.assign(score=runs["score" if tested else "final_score"]).drop(columns="model")
+    last = runs["score"] if tested else last_scores(runs, curves)
+    ends = runs.assign(score=last).drop(columns="model")
     kept = curves
     if tested:
         kept = None

@@ -38,7 +38,7 @@ def _save(options: argparse.Namespace) -> int:
     if run.chosen_step not in (None, record.steps):
         best = f", best {run.chosen_score:.4f} at step {run.chosen_step} of {record.steps}"
     if record.kept_step is not None:
-        kept = f"weights of its best evaluation (step {record.kept_step})"
+        kept = "weights of its best evaluation"
     print(
         f"run {record.run_id} (final {record.metric} {record.final_score:.4f}{best}) in "
         f"{options.out}, {kept}, bitwise equal to its record"

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.data.analysed_score import keeps_best, last_scores
 from analysis.data.exported import REQUIRED, SCHEMA_VERSION, SETTINGS, read_study
 from analysis.data.study import SEED_COLUMNS
 from analysis.errors import OptionError, TableError
@@ -262,3 +263,23 @@ def test_test_scores_of_an_exported_study(tmp_path):
     assert study.untested["run"].tolist() == ["b"]
     # Curves stay those of the validation set.
     assert study.curves.loc[study.curves["run"] == "a", "score"].tolist() == [0.8, 0.7]
+
+
+def test_runs_that_keep_the_weights_of_their_best_evaluation(tmp_path):
+    """Their final score is the chosen one. Texts call it so, and the last evaluation is on the curve."""
+    frames = tables()
+    runs = frames["runs"]
+    frames["runs"] = runs.assign(keep=np.where(runs["run"] == "d", "final", "best"))
+    study = read_study(export(tmp_path, frames), score="final")
+    assert study.score == "final"
+    part = study.runs.loc[study.runs["keep"] == "best"]
+    assert keeps_best(part)
+    assert not keeps_best(study.runs)
+    curves = pd.DataFrame({"run": "a", "fraction": [1.0, 0.5], "score": [0.25, 0.75]})
+    last = last_scores(part.assign(final_score=0.75), curves).set_axis(part["run"])
+    assert last["a"] == 0.25
+    assert (last.drop("a") == 0.75).all()
+    plain = last_scores(part.assign(final_score=0.75, keep="final"), curves)
+    assert (plain == 0.75).all()
+    everywhere = frames | {"runs": frames["runs"].assign(keep="best")}
+    assert read_study(export(tmp_path, everywhere), score="final").score == "best"

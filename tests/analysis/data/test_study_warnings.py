@@ -66,6 +66,10 @@ def test_selection_on_the_reported_split():
     assert rules(read(both)) == ["same split"]
     assert rules(read(both.assign(test_score=0.5))) == []
     assert rules(read(both.assign(score=0.7))) == []
+    # The weights of the best evaluation were kept, so the final score is that of a choice too.
+    (found,) = study_warnings(read(both.assign(score=0.7, keep="best")))
+    assert found.rule == "same split"
+    assert found.message.endswith("it is optimistic. Report a held-out split.")
 
 
 def test_bands_beyond_their_limit():

@@ -21,9 +21,12 @@ from seedlab.engines.packed.memory import (
     needed,
 )
 from seedlab.engines.packed.options import ComputeOptions
+from seedlab.engines.packed.partition import partition_model
 from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.errors import SeedlabError, is_out_of_memory
+from seedlab.spec.run import EvaluationSpec
 from seedlab.training.batches import collate
+from seedlab.training.parameter_plan import plan_parameters
 from seedlab.training.step_plan import make_plan
 from tests.suites.runs import RECIPE, callbacks, make_run
 from tests.suites.techniques import TECHNIQUES, model_options
@@ -144,6 +147,24 @@ def test_the_plan_covers_what_is_allocated(technique: str, stack: int, tmp_path:
     shared += [] if initial_weights is None else list(initial_weights.shared.values())
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in shared}
     assert sum(storages.values()) <= shape.shared
+
+
+def test_kept_weights_are_planned_where_the_host_computes(tmp_path: Path) -> None:
+    """One vector more per run on a CPU; on a GPU they lie on the host, which is not planned."""
+    weights, task = tiny_weights(tmp_path), tiny_task()
+    vectors = {}
+    for keep in ("final", "best"):
+        run = make_run(evaluation=EvaluationSpec(keep=keep))
+        plan = plan_parameters(
+            run, make_plan(run.recipe, run.evaluation, 38), weights.model, weights.new
+        )
+        partition = partition_model(weights, task, run, plan)
+        for device in ("cpu", "cuda"):
+            there = dataclasses.replace(partition, device=torch.device(device))
+            vectors[keep, device] = there.shape(run, 0, 0, False).vectors
+    assert vectors == {
+        ("final", "cpu"): 3, ("final", "cuda"): 3, ("best", "cpu"): 4, ("best", "cuda"): 3,
+    }  # fmt: skip
 
 
 def test_there_is_free_memory() -> None:
