@@ -119,9 +119,8 @@ class EvaluationSpec:
     patience: int | None = later(None)
     """training ends after more than so many evaluations in a row without a strictly better score"""
     keep: str = later("final")
-    """final | best: the weights that a run keeps for its predictions, test scores, saved model and
-    all else after training: those after the last step, or those of the first evaluation after step
-    0 with the best validation score"""
+    """final | best: weights that predictions, test scores and saved models have. best: those of the
+    first evaluation after step 0 with the best validation score, in place of the last ones"""
 
 
 @dataclass(frozen=True)
