@@ -164,7 +164,7 @@ def test_analysis_stands_alone() -> None:
 
 def test_seedlab_draws_no_figures_and_takes_rules_from_analysis() -> None:
     """Live code decides by the pure functions that the offline estimates use."""
-    estimates = ("analysis_input", "report", "plan")
+    estimates = ("analysis_input", "report", "plan", "rate_page")
     for module in modules():
         if module.startswith("analysis"):
             continue

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from analysis.data.frames import (
     require_columns,
     texts,
 )
+from analysis.data.labels import SETTINGS, in_order_of_settings, recipes_by_setting
 from analysis.data.predictions import read_predictions
 from analysis.data.run_status import finished_runs
 from analysis.data.run_values import (
@@ -33,42 +35,20 @@ from analysis.data.run_values import (
     seeds,
     typed_values,
 )
-from analysis.data.study import GROUP_COLUMNS, SEED_COLUMNS, Score, Study
+from analysis.data.study import SEED_COLUMNS, Score, Study
 from analysis.errors import TableError
 from analysis.table_file import read_frame
 
 SCHEMA_VERSION = 1
-TABLES = ("runs", "evaluations", "steps", "predictions", "profiles", "representations")
+TABLES = ("runs", "evaluations", "steps", "predictions", "profiles", "representations", "rates")
 REQUIRED = {
     "runs": ("run", "task", "init_seed", "order_seed", "status", "metric", "final_score"),
     "evaluations": ("run", "fraction", "metric", "value"),
     "steps": ("run", "step", "train_loss"),
     "predictions": ("run", "example", "label"),
+    "rates": ("setting", "step", "depth", "rate"),
     **diagnostic_tables.REQUIRED,
 }
-# Columns that may differ between runs of one recipe, apart from their seeds.
-SETTINGS = (
-    "learning_rate",
-    "batch_size",
-    "epochs",
-    "max_steps",
-    "accumulation",
-    "schedule",
-    "warmup_ratio",
-    "warmup_steps",
-    "beta1",
-    "beta2",
-    "eps",
-    "weight_decay",
-    "bias_correction",
-    "clip_mode",
-    "clip_norm",
-    "dropout",
-    "max_length",
-    "train_examples",
-    "dtype",
-    "keep",
-)
 NUMBERS = (
     *("final_score", "best_score", "best_step", "chosen_score", "chosen_step"),
     *("majority", "n_examples", "test_score", "seconds", "steps"),
@@ -79,8 +59,8 @@ NUMBERS = (
 def read_study(folder: str | os.PathLike[str], *, score: Score = "best") -> Study:
     """A study from the folder of tables that ``seedlab export`` wrote.
 
-    Runs of one recipe that differ in a hyperparameter (another ``setting``) are
-    different recipes here, named after that hyperparameter: ``devlin, learning_rate=3e-05``.
+    Runs of one recipe that differ in a setting are different recipes here. They have the label of
+    the exported table: ``devlin, reinit.layers=3``. ``recipe_name`` is the recipe alone.
 
     Parameters
     ----------
@@ -102,15 +82,17 @@ def read_study(folder: str | os.PathLike[str], *, score: Score = "best") -> Stud
     """
     check_score(score)
     root = Path(folder)
-    _check_schema(root)
+    described = _checked_schema(root)
     frames = {name: _table(root, name) for name in TABLES}
     if frames["runs"] is None:
         raise TableError(
             f"{root}: there is no runs.parquet or runs.csv; export the study again, "
             "or read a plain table with read_table()."
         )
+    settings = _setting_columns(described, frames["runs"])
     runs = _runs(frames["runs"], frames["evaluations"], score, f"{root}/runs")
-    evaluations, steps, predictions, profiles, tokens = (frames[name] for name in TABLES[1:])
+    runs = in_order_of_settings(runs, settings)
+    evaluations, steps, predictions, profiles, tokens, rates = (frames[name] for name in TABLES[1:])
     study = Study(
         runs=runs,
         curves=None if evaluations is None else _curves(evaluations, runs, f"{root}/evaluations"),
@@ -135,11 +117,13 @@ def read_study(folder: str | os.PathLike[str], *, score: Score = "best") -> Stud
             if tokens is None
             else diagnostic_tables.representations_of(tokens, f"{root}/representations")
         ),
+        rates=None if rates is None else _rates(rates, f"{root}/rates"),
+        settings=settings,
     )
     return with_score(study, score, str(root))
 
 
-def _check_schema(root: Path) -> None:
+def _checked_schema(root: Path) -> dict[str, Any]:
     path = root / "schema.json"
     if not path.is_file():
         raise TableError(
@@ -165,6 +149,15 @@ def _check_schema(root: Path) -> None:
                 f"{path}: lists the table {name!r}, but there is no {name}.parquet or {name}.csv; "
                 "export the study again."
             )
+    return dict(schema)
+
+
+def _setting_columns(schema: dict[str, Any], runs: pd.DataFrame) -> tuple[str, ...]:
+    """Columns of settings: those whose key the schema names; earlier exports name none."""
+    tables = schema.get("tables")
+    columns = tables.get("runs") if isinstance(tables, dict) else None
+    keyed = [n for n, c in columns.items() if "key" in c] if isinstance(columns, dict) else []
+    return tuple(name for name in keyed or SETTINGS if name in runs)
 
 
 def _path(root: Path, name: str) -> Path | None:
@@ -208,26 +201,13 @@ def _runs(
     if score == "best":
         frame[["chosen_score", "chosen_step"]] = chosen_scores(frame, evaluations, table)
     frame["score"] = frame["chosen_score" if score == "best" else "final_score"]
-    if "setting" in frame:
-        frame["recipe"] = _recipes_by_setting(frame)
+    frame["recipe_name"] = frame["recipe"]
+    if "label" in frame:
+        frame["recipe"] = texts(frame, "label", table)
+    elif "setting" in frame:
+        frame["recipe"] = recipes_by_setting(frame)
     check_one_value_per_group(frame, table)
     return finished_runs(frame, table)
-
-
-def _recipes_by_setting(frame: pd.DataFrame) -> pd.Series:
-    """Recipe names under which all runs of a group share their hyperparameters."""
-    named = frame["recipe"].copy()
-    for _, part in frame.groupby(list(GROUP_COLUMNS), sort=False):
-        if part["setting"].nunique() < 2:
-            continue
-        varied = [c for c in SETTINGS if c in part and part[c].nunique(dropna=False) > 1]
-        names = part["recipe"]
-        for column in varied:
-            names = names + f", {column}=" + part[column].astype("str")
-        settings_of_name = part.groupby(names)["setting"].transform("nunique")
-        names = names.where(settings_of_name == 1, names + ", setting " + part["setting"])
-        named.loc[part.index] = names
-    return named
 
 
 def _curves(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame | None:
@@ -273,3 +253,13 @@ def _steps(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     # NaN is allowed: a diverged run has losses that are not finite.
     frame["train_loss"] = numbers(frame, "train_loss", table)
     return frame.sort_values(["run", "step"], kind="stable").reset_index(drop=True)
+
+
+def _rates(frame: pd.DataFrame, table: str) -> pd.DataFrame:
+    frame = frame.assign(
+        setting=texts(frame, "setting", table), step=integers(frame, "step", table)
+    )
+    # An empty depth stands for all depths.
+    frame["depth"] = numbers(frame, "depth", table)
+    frame["rate"] = numbers(frame, "rate", table)
+    return frame

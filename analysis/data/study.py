@@ -76,10 +76,16 @@ class Study:
         Complete runs that have no test score, where `score` is "test". They are in no other frame.
     test_predictions : DataFrame or None
         As ``predictions``, for the examples of the test set.
+    rates : DataFrame or None
+        ``setting, step, depth, rate``: learning rates by setting (a column of `runs`); no depth
+        where all depths have one rate.
     score : {"best", "final", "test"}
         Which score of a run is its ``score``: the best evaluation after step 0 where evaluations
         exist, the last one, or the test score. Curves, ``final_score``, ``best_score``, ``failed``,
         ``majority`` and predictions are always those of the validation set.
+    settings : tuple of str
+        Columns of `runs` that hold settings of the configuration: what a sweep may vary. Runs of
+        one recipe have one value of each; ``recipe_name`` is the recipe without them.
     """
 
     runs: pd.DataFrame
@@ -89,8 +95,10 @@ class Study:
     profiles: pd.DataFrame | None = None
     representations: pd.DataFrame | None = None
     untested: pd.DataFrame | None = None
+    rates: pd.DataFrame | None = None
     score: Score = "best"
     test_predictions: pd.DataFrame | None = None
+    settings: tuple[str, ...] = ()
 
     def complete_runs(self) -> pd.DataFrame:
         """Runs that were trained to their end.
@@ -147,7 +155,9 @@ class Study:
             test_predictions=_of_runs(self.test_predictions, runs),
             profiles=_of_runs(self.profiles, runs),
             representations=_of_runs(self.representations, runs),
+            rates=_of_settings(self.rates, runs),
             score=self.score,
+            settings=self.settings,
         )
 
     def repeats_exactly(self) -> bool:
@@ -198,6 +208,13 @@ def _of_runs(frame: pd.DataFrame | None, runs: pd.DataFrame) -> pd.DataFrame | N
     return None if part.empty else part
 
 
+def _of_settings(rates: pd.DataFrame | None, runs: pd.DataFrame) -> pd.DataFrame | None:
+    if rates is None or "setting" not in runs:
+        return None
+    part = rates.loc[rates["setting"].isin(runs["setting"])].reset_index(drop=True)
+    return None if part.empty else part
+
+
 def concat_studies(studies: Sequence[Study]) -> Study:
     """Several studies as one.
 
@@ -222,7 +239,7 @@ def concat_studies(studies: Sequence[Study]) -> Study:
     clash = {name for name, count in pd.Series(names).value_counts().items() if count > 1}
 
     def renamed(frame: pd.DataFrame | None, number: int) -> pd.DataFrame | None:
-        if frame is None or not clash:
+        if frame is None or not clash or "run" not in frame:
             return frame
         run = frame["run"].where(~frame["run"].isin(clash), f"{number}/" + frame["run"])
         return frame.assign(run=run)
@@ -239,9 +256,15 @@ def concat_studies(studies: Sequence[Study]) -> Study:
         if column in runs and runs[column].isna().any():
             runs[column] = runs[column].astype("Int64")
     refuse_duplicate_cells(runs, "the studies together")
-    names = [part.name for part in dataclasses.fields(Study)[1:] if part.name != "score"]
-    joined = Study(runs, **{name: stacked(name) for name in names})  # type: ignore[arg-type]
-    return dataclasses.replace(joined, score=studies[0].score)
+    frames = [part.name for part in dataclasses.fields(Study)[1:]]
+    frames = [name for name in frames if name not in ("score", "settings")]
+    joined = Study(runs, **{name: stacked(name) for name in frames})  # type: ignore[arg-type]
+    if joined.rates is not None:
+        # Two studies may hold runs of one setting.
+        once = joined.rates.drop_duplicates(["setting", "step", "depth"], ignore_index=True)
+        joined = dataclasses.replace(joined, rates=once)
+    settings = tuple(dict.fromkeys(name for study in studies for name in study.settings))
+    return dataclasses.replace(joined, score=studies[0].score, settings=settings)
 
 
 def cell_columns(runs: pd.DataFrame) -> list[str]:

@@ -187,7 +187,7 @@ def loss_bands(study: Study, *, title: str = "") -> Chart:
     if study.steps is None:
         raise TableError("there are no training losses; record the steps and export them.")
     by_run = study.runs.set_index("run")
-    binned = _binned(study.steps)
+    binned = binned_losses(study.steps, MOST_BINS)
     binned["failed"] = binned["run"].map(by_run["failed"]).astype("bool")
     good = binned.loc[~binned["failed"]].dropna(subset="loss")
     band = good.groupby("step")["loss"].agg(["mean", "min", "max"]).reset_index()
@@ -254,10 +254,17 @@ def _kind(field: str, name: str, color: str) -> alt.Color:
     return alt.Color(f"{field}:N", scale=alt.Scale(domain=[name], range=[color]))
 
 
-def _binned(steps: pd.DataFrame) -> pd.DataFrame:
+def binned_losses(steps: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The mean loss of every run within at most `most` equal parts of the steps.
+
+    Returns
+    -------
+    DataFrame
+        ``run, part, loss, step``; ``step`` is the middle of the part.
+    """
     step: npt.NDArray[np.float64] = steps["step"].to_numpy(dtype=np.float64)
     low, high = float(step.min()), float(step.max())
-    count = min(MOST_BINS, len(np.unique(step)))
+    count = min(most, len(np.unique(step)))
     width = (high - low) / max(count - 1, 1) or 1.0
     frame = pd.DataFrame(
         {"run": steps["run"], "part": np.round((step - low) / width), "loss": steps["train_loss"]}

@@ -17,12 +17,19 @@ from analysis.report.panels.layers import (
     GradientNorms,
     UnrecordedProfiles,
 )
-from analysis.report.panels.losses import DiagnosticsAdvice, FinalLosses, LossBands
+from analysis.report.panels.losses import (
+    DiagnosticsAdvice,
+    FinalLosses,
+    LossBands,
+    RecipeLosses,
+)
 from analysis.report.panels.predictions.bootstrap import PredictionBootstrap
 from analysis.report.panels.predictions.disagreement import Instability, SharedSeeds
 from analysis.report.panels.predictions.examples import Consistency
 from analysis.report.panels.representations import Similarity
 from analysis.report.panels.scores import FailureRates, ScoreStrips
+from analysis.report.panels.settings.rates import LearningRates
+from analysis.report.panels.settings.sweeps import Sweeps
 from analysis.report.panels.stopping import (
     PrunerReplay,
     RankCorrelations,
@@ -43,6 +50,16 @@ CONTENTS: tuple[Outline, ...] = (
         "the diamond the mean. A run fails when its final score does not beat the majority classifier. "
         "By other metrics than accuracy, runs that seedlab trained must beat chance too.",
         (ScoreStrips(), TestedStrips(), FailureRates()),
+    ),
+    Outline(
+        "sweeps",
+        "Sweeps",
+        "Scores over the numbers that the study varies. Every run is a point, a failed run a cross. "
+        "Diamonds and other filled marks are means, rules their 95% intervals, which know the seeds "
+        "that runs share. Which value is best is seen in the same data, so the tests are corrected "
+        "for all pairs of values.",
+        (Sweeps(),),
+        optional=True,
     ),
     Outline(
         "grids",
@@ -99,7 +116,15 @@ CONTENTS: tuple[Outline, ...] = (
         "losses",
         "Training losses",
         "",
-        (LossBands(), FinalLosses(), DiagnosticsAdvice()),
+        (LossBands(), RecipeLosses(), FinalLosses(), DiagnosticsAdvice()),
+    ),
+    Outline(
+        "rates",
+        "Learning rates",
+        "Learning rates of the updates; layers are counted from the bottom. Point at a step to see "
+        "the rates of all depths.",
+        (LearningRates(),),
+        optional=True,
     ),
     Outline(
         "bias-correction",

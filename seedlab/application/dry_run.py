@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from seedlab.application.collected_rates import collect
 from seedlab.application.pace import Pace, elapsed, measure_pace
 from seedlab.application.rate_sparklines import rate_lines
 from seedlab.durations import duration
@@ -175,11 +176,14 @@ def _shape_lines(
 def _schedules(members: Sequence[RunSpec], n_examples: int, sizes: Sequence[int]) -> list[str]:
     """Return the different learning-rate schedules of some runs, drawn as text."""
     drawn: dict[tuple[str, ...], int] = {}
+    found = []
     for recipe, count in Counter(spec.recipe for spec in members).items():
         plan = make_plan(recipe, members[0].evaluation, n_examples)
         rates = learning_rates(recipe, plan, len(sizes) - 2)
         lines = tuple(rate_lines(rates, sizes, plan.warmup_steps, plan.averaging_start))
         drawn[lines] = drawn.get(lines, 0) + count
+        found.append((recipe, rates))
+    collect(members[0].task.name, found, sizes)
     if len(drawn) == 1:
         return [*next(iter(drawn))]
     shown = []

@@ -18,6 +18,7 @@ Train one run, or with -m (--multirun) a grid of runs:
   seedlab run -m task=rte model=bert-large-uncased grid=5x5
   seedlab run -m 'seed.init=range(0,25)' recipe.optimizer.learning_rate=1e-5,2e-5 study=rates
   seedlab run ... dry=true        print the plan and train nothing
+  seedlab run ... dry=true --rates FILE.html   draw the learning rates as well
   seedlab run ... --cfg job       print the values of all keys
   seedlab run --hydra-help        the flags of Hydra, which composes the configuration
 

@@ -13,6 +13,7 @@ from seedlab.engines import ENGINES
 from seedlab.execution.events import Event
 from seedlab.inputs.loaded import load_weights_of, prepare
 from seedlab.spec.pack import EngineSpec
+from seedlab.spec.recipe import RecipeSpec
 from seedlab.spec.run import RunSpec
 from seedlab.training.step_plan import make_plan
 
@@ -57,6 +58,7 @@ def train(
     """
     from seedlab.tasks.metrics import METRICS
     from seedlab.training.loop import Callbacks
+    from seedlab.training.trained_sizes import trained_sizes
 
     engine = resolve_engine(runs[0], task, engine)
     weights = load_weights_of(runs[0], task, prepare(engine))
@@ -95,4 +97,12 @@ def train(
     for run in runs:
         on_event(Event("started", run.run_id, total_steps=totals[run.run_id]))
     callbacks = Callbacks(score, observe, metrics[0].higher_is_better, checkpoint_manager)
-    yield from make_engine(engine).train(runs, task, weights, callbacks)
+    sizes: dict[RecipeSpec, tuple[int, ...]] = {}
+    for run in runs:
+        if run.recipe not in sizes:
+            plan = make_plan(run.recipe, run.evaluation, n_train)
+            sizes[run.recipe] = trained_sizes(run, plan, weights)
+    for result in make_engine(engine).train(runs, task, weights, callbacks):
+        # With the depths that were trained, the rates of all depths follow from the recipe.
+        origin = {**result.provenance, "trained": sizes[result.spec.recipe]}
+        yield dataclasses.replace(result, provenance=origin)

@@ -32,6 +32,7 @@ class AveragingSpec(Technique):
     }
     effect = "seedlab.training.techniques.averaging:AveragingEffect"
     per_run = True
+    changes_rates = True
     vectors = 1
 
     start_epoch: float | None = None

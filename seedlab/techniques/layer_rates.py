@@ -31,6 +31,7 @@ class LayerRatesSpec(Technique):
     }
     effect = "seedlab.training.techniques.layer_rates:LayerRatesEffect"
     per_run = True
+    changes_rates = True
 
     scheme: str = "none"
     """none | zhang | chang | sun (layer-wise decay, numbered as in that paper) | grouped"""

@@ -72,6 +72,8 @@ class Technique:
     per_run : bool
         Whether the packed engine can train runs with different values in one column. It can't if
         the technique decides which parameters are trained, or which weights a pass computes with.
+    changes_rates : bool
+        Whether its effect changes learning rates.
     vectors : int
         Vectors as long as its weights that a run keeps for the technique: its step effect's buffers.
     """
@@ -83,6 +85,7 @@ class Technique:
     limits: ClassVar[Mapping[str, Allowed]] = {}
     effect: ClassVar[str] = ""
     per_run: ClassVar[bool] = False
+    changes_rates: ClassVar[bool] = False
     vectors: ClassVar[int] = 0
 
     @property

@@ -117,7 +117,7 @@ def test_every_setting_has_its_own_table_headed_by_what_differs():
     heads, bodies = zip(*(t.split("\n", 1) for t in score_grid(runs).split("\n\n")), strict=True)
     assert heads == tuple(
         "acceptability / embedded / devlin, task.dev_split="
-        f"{split}, recipe.optimizer.learning_rate={rate}: best accuracy on dev (higher is better)"
+        f"{split}, learning_rate={rate}: best accuracy on dev (higher is better)"
         for split, rate in (("given", "2e-05"), ("given", "0.0003"), ("halved", "2e-05"))
     )
     for body, score, majority in zip(bodies, (0.8, 0.9, 0.7), (0.6, 0.6, 0.625), strict=True):

@@ -132,8 +132,8 @@ def test_every_setting_has_its_own_row_and_step_0_is_never_the_best(study, task)
         study.write(result, task)
     found = status(study).scores
     assert [(s.recipe, s.runs, s.best, s.median) for s in found] == [
-        ("devlin, recipe.optimizer.learning_rate=2e-05", 1, 0.7, 0.7),
-        ("devlin, recipe.optimizer.learning_rate=0.0003", 1, 0.8, 0.8),
+        ("devlin, learning_rate=2e-05", 1, 0.7, 0.7),
+        ("devlin, learning_rate=0.0003", 1, 0.8, 0.8),
     ]
     assert format_status(status(study))[-1].startswith(
         "best, median: of each run's best evaluation after step 0;"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 
 from analysis.data.labels import file_stem
 from analysis.figures.curves import loss_bands
+from analysis.figures.steps.losses import drawn_recipes, loss_quantiles, recipe_losses
 from analysis.figures.theme import Chart
 from analysis.figures.training import loss_against_score
 from analysis.formatting import count
@@ -43,6 +45,64 @@ class LossBands(GroupFigure):
     def draw(self, group: GroupResults, report: ReportResults) -> Chart:
         """See `loss_bands`."""
         return loss_bands(group.study)
+
+
+class RecipeLosses:
+    """Training losses of all groups of a task in one figure: medians with bands."""
+
+    per: ClassVar[Per] = "task"
+
+    def entries(self, groups: list[GroupResults], report: ReportResults) -> Iterator[Entry]:
+        """One panel, where losses of two groups or more were recorded."""
+        known = [(group, s) for group in groups if (s := _complete_steps(group)) is not None]
+        if len(known) < 2:
+            return
+        task = groups[0].key.task
+        names = {
+            run: group.label.removeprefix(f"{task}, ")
+            for group, _ in known
+            for run in group.runs["run"]
+        }
+        steps = pd.concat([s for _, s in known], ignore_index=True)
+        table = loss_quantiles(steps, pd.Series(names))
+        shown = drawn_recipes(table)
+        failed = sum(int(group.runs["failed"].sum()) for group, _ in known)
+        yield drawn(
+            f"losses-of-recipes-{file_stem(task)}",
+            f"{task}: training losses of all recipes",
+            recipe_losses_caption(table, shown, failed),
+            lambda: recipe_losses(table, shown),
+        )
+
+
+def _complete_steps(group: GroupResults) -> pd.DataFrame | None:
+    """Recorded finite losses of the runs that were trained to their end."""
+    steps = group.study.steps
+    if steps is None:
+        return None
+    kept = steps.loc[steps["run"].isin(group.runs["run"]) & np.isfinite(steps["train_loss"])]
+    return None if kept.empty else kept
+
+
+def recipe_losses_caption(table: pd.DataFrame, shown: list[str], failed: int) -> str:
+    """The recipes with the lowest and the highest loss at the end, and what the band holds."""
+    ends = {}
+    for name, part in table.groupby("recipe", sort=False):
+        ends[str(name)] = float(part["median"].tail(max(len(part) // 10, 1)).median())
+    low, high = min(ends, key=lambda n: ends[n]), max(ends, key=lambda n: ends[n])
+    text = f"Lines are medians over runs, bands the middle 80%; {count(failed, 'failed run')} included. "
+    if ends[low] < ends[high]:
+        text += (
+            f"In the last tenth of training the median loss is lowest for {low} ({ends[low]:.3g}) and "
+            f"highest for {high} ({ends[high]:.3g})."
+        )
+    else:
+        text += f"In the last tenth of training all have the same median loss, {ends[low]:.3g}."
+    if len(shown) < len(ends):
+        text += (
+            f" The figure shows {len(shown)} of {len(ends)} recipes, spread over their last losses."
+        )
+    return text
 
 
 class FinalLosses:

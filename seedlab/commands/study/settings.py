@@ -1,33 +1,13 @@
-"""The settings of a study's runs, and labels that name their differences.
-
-Runs of one setting differ in their seeds alone. Only they may share a table of scores, a median or
-a majority value.
-"""
+"""The scored runs of a study by setting; see `seedlab.store.tables.setting_names`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from seedlab.fields import flat
-from seedlab.spec.run import RunSpec
 from seedlab.store.chosen import ScoredRun
 from seedlab.store.record import Record
-
-_SUBSAMPLE = "seeds.subsample"
-"""The one seed that decides the data, and with them the setting."""
-_NOT_SETTINGS = ("seeds.", "diagnostics.")
-# Differences that a user did not type, or that do not decide a result, are named only where
-# nothing else tells two settings apart. So a moved folder is not a difference.
-_LAST = (
-    ("task.path", "task.train_file", "task.dev_file", "task.test_file"),
-    ("model.path", "recipe.intermediate.study", "recipe.intermediate.run"),
-    (_SUBSAMPLE,),
-    ("data_hash", "weights_hash"),
-)
-_DIGITS = 8
-"""Digits of a hash that are shown."""
+from seedlab.store.tables.setting_names import named_settings
 
 
 class Setting(NamedTuple):
@@ -36,8 +16,7 @@ class Setting(NamedTuple):
     Parameters
     ----------
     recipe : str
-        The recipe's name and what differs from the other settings of the same task, model, recipe
-        and metric: ``devlin, recipe.optimizer.learning_rate=3e-05``.
+        The label of `seedlab.store.tables.setting_names.NamedSetting`.
     runs : tuple of ScoredRun
         At least one.
     """
@@ -53,83 +32,10 @@ class Setting(NamedTuple):
 
 def settings_of(runs: Iterable[ScoredRun]) -> list[Setting]:
     """Return the settings of some runs, sorted by task, model, recipe, metric and differences."""
-    groups: dict[tuple[str, str, str, str], dict[str, list[ScoredRun]]] = {}
-    names: dict[str, str] = {}
-    specs: dict[str, list[RunSpec]] = {}
-    for run in runs:
-        record = run.record
-        # Specifications that differ in their other seeds alone are built once.
-        seeds = {"subsample": record.seeds.get("subsample", 0)}
-        text = json.dumps(record.spec | {"seeds": seeds}, sort_keys=True)
-        if text not in names:
-            spec = record.run_spec()
-            names[text] = spec.setting
-            specs.setdefault(spec.setting, []).append(spec)
-        group = groups.setdefault((record.task, record.model, record.recipe, record.metric), {})
-        group.setdefault(names[text], []).append(run)
+    given = list(runs)
+    # By identity, because records of two studies may have one id.
+    of = {id(run.record): run for run in given}
     return [
-        Setting(", ".join([key[2], *difference]), tuple(group[name]))
-        for key, group in sorted(groups.items())
-        for name, difference in _differences({name: specs[name] for name in group}).items()
+        Setting(found.label, tuple(of[id(record)] for record in found.records))
+        for found in named_settings(run.record for run in given)
     ]
-
-
-def _differences(specs: Mapping[str, Sequence[RunSpec]]) -> dict[str, list[str]]:
-    """Return what differs between settings as ``key=value``; nothing for a single setting.
-
-    Settings are sorted by the values of the differing keys, numbers as numbers.
-    """
-    if len(specs) == 1:
-        return {name: [] for name in specs}
-    found = {name: _common([flat(spec.to_dict()) for spec in of]) for name, of in specs.items()}
-    first, *others = found.values()
-    keys = [
-        key
-        for key in first
-        if all(key in other for other in others)
-        and (key == _SUBSAMPLE or not key.startswith(_NOT_SETTINGS))
-        and any(other[key] != first[key] for other in others)
-    ]
-    shown = [key for key in keys if not any(key in last for last in _LAST)]
-    for last in _LAST:
-        if _apart(found, shown):
-            break
-        shown += [key for key in keys if key in last]
-    if not _apart(found, shown):
-        found = {name: values | {"setting": name} for name, values in found.items()}
-        shown.append("setting")
-    order = sorted(found, key=lambda name: [_rank(found[name][key]) for key in shown])
-    # At the command line the section of seeds is called seed.
-    return {
-        name: [f"{key.replace('seeds.', 'seed.')}={_text(key, found[name][key])}" for key in shown]
-        for name in order
-    }
-
-
-def _common(several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the entries that several mappings share; paths, for one, may differ in a setting."""
-    first, *others = several
-    return {k: v for k, v in first.items() if all(k in o and o[k] == v for o in others)}
-
-
-def _apart(found: Mapping[str, Mapping[str, Any]], keys: Sequence[str]) -> bool:
-    """Return whether the values of some keys tell all settings apart."""
-    return len({json.dumps([v[k] for k in keys]) for v in found.values()}) == len(found)
-
-
-def _rank(value: Any) -> tuple[int, float, str]:
-    """Return a key that sorts numbers by size and other values as text, None first."""
-    if value is None:
-        return 0, 0.0, ""
-    if isinstance(value, int | float):
-        return 1, float(value), ""
-    return 2, 0.0, str(value)
-
-
-def _text(key: str, value: Any) -> str:
-    """Return a value as it is written at the command line."""
-    if key in _LAST[-1]:
-        return str(value)[:_DIGITS]
-    if value is None or isinstance(value, bool):
-        return str(value).lower().replace("none", "null")
-    return str(value)

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from seedlab.commands.verbs.rate_page import FLAG, check_place, write_page
 from seedlab.commands.verbs.verb import CommandVerb
 from seedlab.errors import SeedlabError
 
 
-def run(overrides: Sequence[str], *, trust: bool = False) -> int:
+def run(overrides: Sequence[str], *, trust: bool = False, rates: Path | None = None) -> int:
     """Train the runs that the overrides ask for.
 
     Parameters
@@ -23,6 +24,8 @@ def run(overrides: Sequence[str], *, trust: bool = False) -> int:
         Flags and overrides, as Hydra's command line takes them.
     trust : bool
         Files from outside the installation may set everything, code to be run included.
+    rates : path, optional
+        The page of a dry run's learning rates.
 
     Raises
     ------
@@ -40,6 +43,7 @@ def run(overrides: Sequence[str], *, trust: bool = False) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from seedlab.application import app
+    from seedlab.application.collected_rates import collected_rates, labelled
     from seedlab.application.composition import Composition
     from seedlab.compat.hydra_private import checked_composition, without_error_line
     from seedlab.config.overrides import only_asks, plain_value, rewrite
@@ -51,14 +55,31 @@ def run(overrides: Sequence[str], *, trust: bool = False) -> int:
         with _refusals():
             rewritten = rewrite(overrides)
             studies = Path(plain_value(rewritten, "studies_dir") or "studies")
+            if rates is not None:
+                _check_rates(rates, plain_value(rewritten, "dry"))
             sys.argv = ["seedlab run", *rewritten]
             checks = Composition(trust=trust, only_asks=only_asks(rewritten))
             quiet = without_error_line(SeedlabError, HydraException, OmegaConfBaseException)
-            with _full_disk(studies), checks, checked_composition(checks), quiet:
+            with (
+                collected_rates() as schedules,
+                _full_disk(studies),
+                checks,
+                checked_composition(checks),
+                quiet,
+            ):
                 app.main()
     finally:
         sys.argv = before
+    if rates is not None:
+        write_page(labelled(schedules), rates)
+        print(f"learning rates in {rates}")
     return 0
+
+
+def _check_rates(path: Path, dry: str | None) -> None:
+    if dry is None or dry.lower() != "true":
+        raise SeedlabError(f"{FLAG} {path} belongs to a dry run; add dry=true.")
+    check_place(path)
 
 
 @contextmanager
@@ -155,7 +176,25 @@ _REPLACING = ("--config-path", "-cp", "--config-name", "-cn")
 
 def _act(options: argparse.Namespace) -> int:
     words = [word for word in options.overrides if word != "--trust"]
-    return run(words, trust=len(words) < len(options.overrides))
+    trust = len(words) < len(options.overrides)
+    kept, rates = _without_rates(words)
+    return run(kept, trust=trust, rates=rates)
+
+
+def _without_rates(words: Sequence[str]) -> tuple[list[str], Path | None]:
+    """Return the words without ``--rates FILE`` or ``--rates=FILE``, and the file."""
+    kept: list[str] = []
+    rates, rest = None, iter(words)
+    for word in rest:
+        flag, _, file = word.partition("=")
+        if flag != FLAG:
+            kept.append(word)
+            continue
+        file = file or next(rest, "")
+        if not file or file.startswith("-"):
+            raise SeedlabError(f"{FLAG} needs a file, for example {FLAG} rates.html.")
+        rates = Path(file)
+    return kept, rates
 
 
 VERB = CommandVerb("train runs; Hydra overrides follow (-m sweeps)", _act, unparsed=True)

@@ -1,4 +1,4 @@
-"""Tidy tables of a study: `runs`, `evaluations`, `steps`, `predictions`, and their schema.
+"""Tidy tables of a study: `runs`, `evaluations`, `steps`, `predictions`, `rates`, and their schema.
 
 Diagnostics (`profiles`, `representations`) are exported if a run recorded them. The tables
 are the interface to every analysis. They never contain a damaged run.
@@ -7,10 +7,9 @@ are the interface to every analysis. They never contain a damaged run.
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +19,11 @@ import pyarrow.parquet as pq
 
 from seedlab.errors import SeedlabError, nearest
 from seedlab.store.atomic_files import FULL, disk_full, dump_json, write_synced
-from seedlab.store.chosen import ScoredRun, scored
+from seedlab.store.chosen import scored
 from seedlab.store.run_arrays import flat_logits, from_parquet
 from seedlab.store.tables.foreign import refuse_foreign_tables
+from seedlab.store.tables.rates import rate_rows
+from seedlab.store.tables.run_row import run_row
 from seedlab.store.tables.schema import (
     DIAGNOSTICS,
     PARQUET_ALONE,
@@ -31,6 +32,13 @@ from seedlab.store.tables.schema import (
     Columns,
     flattened,
 )
+from seedlab.store.tables.setting_columns import (
+    KEYS,
+    setting_columns,
+    setting_values,
+    with_settings,
+)
+from seedlab.store.tables.setting_names import named_settings
 from seedlab.store.writable import check_folder
 
 if TYPE_CHECKING:
@@ -92,22 +100,33 @@ def export(
     if study.recorded():
         check_folder(folder, "tables", "name another one with --out FOLDER")
     # Every file is hashed first: no table may contain a damaged run.
-    records = study.records().values()
-    sources = [_Source(study, record) for record in records]
-    if not sources:
+    settings = named_settings(records := study.records().values())
+    if not settings:
         raise SeedlabError(
             f"study '{study.name}' has no finished run to export; `seedlab status` shows the runs that are "
             "running."
         )
+    further = setting_columns(settings)
+    shared = {
+        record.run_id: {"label": setting.label, **setting_values(setting, further)}
+        for setting in settings
+        for record in setting.records
+    }
+    sources = [_Source(study, record, shared[record.run_id]) for record in records]
     schema = _schema(sources, format)
+    schema["runs"] = with_settings(schema["runs"], further)
+    keys = KEYS | {column: key for column, (key, _) in further.items()}
     files = {name: _file(name, format) for name in schema}
     temporary = folder / f".writing-{uuid.uuid4().hex[:12]}"
     try:
         temporary.mkdir(parents=True)
         for name, columns in schema.items():
-            rows = (getattr(source, name)(columns) for source in sources)
+            rows: Iterable[pa.Table] = (getattr(source, name)(columns) for source in sources)
+            if name == "rates":
+                of_rates = pa.schema(_types(columns))
+                rows = (rate_rows(setting, of_rates) for setting in settings)
             _write(rows, columns, temporary / files[name])
-        write_synced(temporary / "schema.json", dump_json(_described(schema), indent=2))
+        write_synced(temporary / "schema.json", dump_json(_described(schema, keys), indent=2))
         # The schema first: it marks the tables of an export that is interrupted here.
         for file in ("schema.json", *files.values()):
             os.replace(temporary / file, folder / file)
@@ -148,9 +167,11 @@ class _Source:
 
     study: StudyFolder
     record: Record
+    shared: Mapping[str, Any]
+    """Values that all runs of its setting have: the label, and further settings by column."""
 
     def runs(self, columns: Columns) -> pa.Table:
-        values = run_row(scored(self.study, self.record), self.study.name)
+        values = {**run_row(scored(self.study, self.record), self.study.name), **self.shared}
         return pa.table([pa.array([values[n]], t) for n, t in _types(columns).items()], [*columns])
 
     def evaluations(self, columns: Columns) -> pa.Table:
@@ -193,44 +214,6 @@ class _Source:
         table = from_parquet((self.study.folder_of(self.record) / name).read_bytes())
         run = pa.array([self.record.run_id] * len(table), pa.string())
         return table.append_column("run", run)
-
-
-def run_row(scores: ScoredRun, study: str) -> dict[str, Any]:
-    """Return a run's row of the table `runs`, by column."""
-    record = scores.record
-    # Built from the record, so that a field that its release did not have is at its default.
-    run = record.run_spec()
-    values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
-    recipe = run.recipe
-    return {
-        **values,
-        "run": record.run_id,
-        "study": study,
-        "chosen_score": None if math.isnan(scores.chosen_score) else scores.chosen_score,
-        "chosen_step": scores.chosen_step,
-        **{
-            f"{stream}_seed": seed
-            for stream, seed in (vars(run.seeds.resolved()) | record.seeds).items()
-        },
-        "batch_size": recipe.batch_size,
-        "epochs": recipe.epochs,
-        "max_steps": recipe.max_steps,
-        "accumulation": recipe.accumulation,
-        **vars(recipe.optimizer),
-        "schedule": recipe.schedule.name,
-        "warmup_ratio": recipe.schedule.warmup_ratio,
-        "warmup_steps": recipe.schedule.warmup_steps,
-        "clip_mode": recipe.clip.mode,
-        "clip_norm": recipe.clip.norm,
-        "dropout": recipe.dropout,
-        "max_length": run.task.max_length,
-        "dtype": run.model.dtype,
-        "unknown_tokens": record.unknown_tokens.get(record.split),
-        "unknown_tokens_train": record.unknown_tokens.get("train"),
-        "setting": run.setting,
-        "keep": run.evaluation.keep,
-        "kept_step": record.weights_step,
-    }
 
 
 def _types(columns: Columns) -> dict[str, pa.DataType]:
@@ -280,9 +263,12 @@ def _batched(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-def _described(schema: dict[str, Columns]) -> dict[str, Any]:
-    tables = {
+def _described(schema: dict[str, Columns], keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return the schema for ``schema.json``; columns of settings name their key."""
+    tables: dict[str, dict[str, dict[str, str]]] = {
         table: {name: {"type": kind, "meaning": text} for name, (kind, text) in columns.items()}
         for table, columns in schema.items()
     }
+    for name, key in keys.items():
+        tables["runs"][name]["key"] = key
     return {"schema_version": SCHEMA_VERSION, "tables": tables}

@@ -116,6 +116,10 @@ RUNS: Columns = {
         "or best (of the first evaluation after step 0 with the best score)",
     ),
     "kept_step": ("integer", "updates made before these weights; steps, with keep=final"),
+    "label": (
+        "string",
+        "the recipe, and what differs between settings of the same task, model, recipe and metric",
+    ),
 }
 
 EVALUATIONS: Columns = {
@@ -139,8 +143,21 @@ STEPS: Columns = {
         "number",
         "mean training loss of the batch; NaN or infinite if the run diverged",
     ),
-    "learning_rate": ("number", "learning rate of the update (of the head)"),
+    "learning_rate": (
+        "number",
+        "learning rate of the update, of the head; the table rates has those of all depths",
+    ),
     "grad_norm": ("number", "L2 norm of the gradient before clipping"),
+}
+
+RATES: Columns = {
+    "setting": ("string", "hash of the setting, as in runs"),
+    "step": ("integer", "update, counted from 1"),
+    "depth": (
+        "integer",
+        "0: embeddings; i: the i-th layer; the largest: head and pooler; empty: all depths",
+    ),
+    "rate": ("number", "learning rate of the update at this depth; 0 if the depth is frozen"),
 }
 
 PREDICTIONS: Columns = {
@@ -177,6 +194,7 @@ TABLES: dict[str, Columns] = {
     "evaluations": EVALUATIONS,
     "steps": STEPS,
     "predictions": PREDICTIONS,
+    "rates": RATES,
     "profiles": PROFILES,
     "representations": REPRESENTATIONS,
 }

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis.data.analysed_score import keeps_best, last_scores
-from analysis.data.exported import REQUIRED, SCHEMA_VERSION, SETTINGS, read_study
+from analysis.data.exported import REQUIRED, SCHEMA_VERSION, read_study
+from analysis.data.labels import SETTINGS
 from analysis.data.study import SEED_COLUMNS
 from analysis.errors import OptionError, TableError
 

@@ -1,0 +1,1 @@
+"""Figures over the updates of training: losses of several recipes, learning rates."""

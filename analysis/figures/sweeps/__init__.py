@@ -1,0 +1,1 @@
+"""Figures of sweeps: scores over one swept number, and over two."""
