@@ -1,7 +1,8 @@
 """Pools of complete learning curves, from tidy tables of evaluations.
 
 A pool is all runs of one task and recipe, every one evaluated at the same
-fractions of training up to its end. Nothing is interpolated or filled.
+fractions of training up to its end. Nothing is interpolated or filled. Test scores stand beside the
+validation scores of a curve where both were recorded.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.data.frames import numbers, require_columns
+from analysis.data.frames import numbers, refuse_rows, require_columns
 from analysis.errors import TableError
 
 FloatArray = npt.NDArray[np.float64]
 
 # Recorded fractions are exact ratios of steps; trainings are shorter than this.
 LARGEST_STEP_COUNT = 1_000_000
+TEST_SPLIT = "test"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,3 +177,68 @@ def _matrix(group: pd.DataFrame, table: str, time: str) -> pd.DataFrame:
             "be used."
         )
     return matrix
+
+
+def joined_test_curve(curves: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
+    """The curves with the test score of every evaluation, where some run has several.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        ``run, fraction`` and more, one row per evaluation on the validation set.
+    evaluations : DataFrame
+        Typed rows with ``run, fraction, split, value``, of the deciding metric.
+
+    Returns
+    -------
+    DataFrame
+        `curves`, with ``test_score`` (NaN where there is none) unless every run has one test score
+        at most. That one belongs to the run and stands in the table of runs.
+    """
+    test = evaluations.loc[evaluations["split"] == TEST_SPLIT]
+    if not test["run"].duplicated().any():
+        return curves
+    scores = test[["run", "fraction", "value"]].rename(columns={"value": "test_score"})
+    return curves.merge(scores, on=["run", "fraction"], how="left")
+
+
+def rows_with_test_scores(frame: pd.DataFrame, table: str) -> tuple[pd.DataFrame, bool]:
+    """A long table with its test scores, and whether they belong to evaluations.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Typed rows with ``run, fraction, score``, and ``test_score`` where the table has it.
+    table : str
+        Name of the source, for messages.
+
+    Returns
+    -------
+    frame : DataFrame
+        Where every run has one test score, it stands in all rows of the run.
+    by_evaluation : bool
+        Some run has several test scores: each belongs to the evaluation of its row.
+
+    Raises
+    ------
+    TableError
+        Some run has several test scores, and an evaluation after 0 of a tested run has none. A
+        diverged evaluation, without a score, needs none.
+    """
+    if "test_score" not in frame:
+        return frame, False
+    by_run = frame.groupby("run")["test_score"]
+    if not (by_run.nunique() > 1).any():
+        return frame.assign(test_score=by_run.transform("first")), False
+    tested = by_run.transform("count") > 0
+    gap = tested & frame["test_score"].isna()
+    gap &= (frame["fraction"] > 0) & frame["score"].notna()
+    refuse_rows(
+        gap.to_numpy(dtype=bool),
+        frame.index,
+        "column 'test_score' is empty, and other rows of the table hold several test scores of a run. "
+        "Give the test score of every evaluation, or one test score per run: that of the model that "
+        "is reported.",
+        table,
+    )
+    return frame, True

@@ -17,6 +17,7 @@ import pandas as pd
 
 from analysis.data import diagnostics as diagnostic_tables
 from analysis.data.analysed_score import check_score, chosen_scores, with_score
+from analysis.data.curves import joined_test_curve
 from analysis.data.frames import (
     flags,
     integers,
@@ -220,6 +221,7 @@ def _curves(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame
     orphan = ~frame["run"].isin(by_run.index).to_numpy(dtype=bool)
     refuse_rows(orphan, frame.index, "column 'run': there is no such run in the runs table.", table)
     frame = frame.loc[frame["metric"] == frame["run"].map(by_run["metric"])]
+    every = frame
     if "split" in frame and "split" in runs:
         frame = frame.loc[frame["split"] == frame["run"].map(by_run["split"])]
     if frame.empty:
@@ -245,7 +247,8 @@ def _curves(frame: pd.DataFrame, runs: pd.DataFrame, table: str) -> pd.DataFrame
         table,
     )
     frame = frame.sort_values(["run", "fraction"], kind="stable")
-    return frame[["run", "fraction", "epoch", "step", "score"]].reset_index(drop=True)
+    curves = frame[["run", "fraction", "epoch", "step", "score"]].reset_index(drop=True)
+    return joined_test_curve(curves, every) if "split" in every else curves
 
 
 def _steps(frame: pd.DataFrame, table: str) -> pd.DataFrame:

@@ -147,19 +147,6 @@ def check_best_scores(runs: pd.DataFrame, table: str) -> None:
         )
 
 
-def one_test_score(frame: pd.DataFrame, table: str) -> pd.Series:
-    """The test score of each row's run, which may stand in one of its rows or in all."""
-    first = frame.groupby("run")["test_score"].transform("first")
-    refuse_rows(
-        (frame["test_score"].notna() & (frame["test_score"] != first)).to_numpy(dtype=bool),
-        frame.index,
-        "column 'test_score': differs from the earlier rows of the same run; a run has one test "
-        "score. Keep that of the model that is reported.",
-        table,
-    )
-    return first
-
-
 def with_costs_of_runs(frame: pd.DataFrame) -> pd.DataFrame:
     """A long table with each run's cost in all of its rows.
 

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.analysed_score import check_score, with_score
+from analysis.data.curves import rows_with_test_scores
 from analysis.data.frames import (
     flags,
     listed,
@@ -32,7 +33,6 @@ from analysis.data.run_values import (
     check_one_value_per_group,
     check_statuses,
     check_test_scale,
-    one_test_score,
     seeds,
     typed_values,
     with_costs_of_runs,
@@ -254,8 +254,7 @@ def _long_form(frame: pd.DataFrame, time: str, key: list[str], table: str) -> St
             "a run has one value. Give each run its own name in the column 'run'.",
             table,
         )
-    if "test_score" in frame:
-        frame["test_score"] = one_test_score(frame, table)
+    frame, tested = rows_with_test_scores(frame, table)
     frame = with_costs_of_runs(frame)
     frame["_diverged"] = frame["score"].isna()
     frame["score"] = at_chance(frame, "score", table, incomplete_may_lack=False)
@@ -267,6 +266,7 @@ def _long_form(frame: pd.DataFrame, time: str, key: list[str], table: str) -> St
     first = signed[after.index].groupby(after["run"]).idxmax()
     chosen = after.loc[first].set_index("run")["score"]
     per_run = ordered.groupby("run", sort=False)
+    ends = ordered.drop_duplicates("run", keep="last").set_index("run")
     runs = frame.drop_duplicates("run").drop(
         columns=["fraction", "epoch", "step", "_diverged"], errors="ignore"
     )
@@ -278,9 +278,11 @@ def _long_form(frame: pd.DataFrame, time: str, key: list[str], table: str) -> St
         "add a later evaluation or remove the run.",
         table,
     )
-    runs["final_score"] = runs["run"].map(per_run["score"].last())
+    runs["final_score"] = runs["run"].map(ends["score"])
+    if tested:
+        runs["test_score"] = runs["run"].map(ends["test_score"])
     runs["diverged"] = runs["run"].map(per_run["_diverged"].any()).astype("bool")
-    columns = ["run", "fraction", "epoch", "step", "score"]
+    columns = ["run", "fraction", "epoch", "step", "score", *(["test_score"] if tested else [])]
     curves = ordered.reindex(columns=columns).reset_index(drop=True)
     return Study(
         runs=finished_runs(runs, table),

@@ -60,7 +60,8 @@ class Study:
         where unknown). Further columns of the source are kept.
     curves : DataFrame or None
         ``run, fraction, epoch, step, score``, sorted by run and fraction;
-        ``fraction`` is in [0, 1], ``epoch`` and ``step`` may be NaN.
+        ``fraction`` is in [0, 1], ``epoch`` and ``step`` may be NaN. ``test_score`` stands beside
+        ``score`` where the test set was scored at every evaluation.
     steps : DataFrame or None
         ``run, step, train_loss`` and what else was recorded.
     predictions : DataFrame or None

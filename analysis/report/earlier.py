@@ -11,6 +11,7 @@ from analysis.errors import OptionError
 from analysis.figures.theme import FORMATS
 
 PAGE, SUMMARY = "report.html", "summary.json"
+METHODS = ("methods.md", "methods.bib")
 FIGURES, TABLES = "figures", "tables"
 _KEYS = frozenset({"source", "seed", "groups", "answer", "figures", "tables"})
 
@@ -63,11 +64,16 @@ def earlier_files(folder: Path) -> set[str]:
         return set()
     if not isinstance(summary, dict) or not summary.keys() >= _KEYS:
         return set()
-    names = (_plain(summary.get(part)) for part in ("figures", "tables", "paper_tables"))
+    names = (_plain(summary.get(part)) for part in ("figures", "tables", "paper_tables", "texts"))
     return report_files(*names)
 
 
-def report_files(figures: Iterable[str], tables: Iterable[str], papers: Iterable[str]) -> set[str]:
+def report_files(
+    figures: Iterable[str],
+    tables: Iterable[str],
+    papers: Iterable[str],
+    texts: Iterable[str] = METHODS,
+) -> set[str]:
     """Return the files of a report, from its folder on."""
     return {
         PAGE,
@@ -75,6 +81,7 @@ def report_files(figures: Iterable[str], tables: Iterable[str], papers: Iterable
         *(f"{FIGURES}/{stem}.{form}" for stem in figures for form in FORMATS),
         *(f"{TABLES}/{name}.csv" for name in tables),
         *(f"{TABLES}/{name}.{form}" for name in papers for form in ("md", "tex")),
+        *(f"{TABLES}/{name}" for name in texts),
     }
 
 

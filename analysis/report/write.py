@@ -25,6 +25,7 @@ from analysis.report.answers import answer_text, overview, spread_text
 from analysis.report.contents import CONTENTS
 from analysis.report.earlier import (
     FIGURES,
+    METHODS,
     PAGE,
     SUMMARY,
     TABLES,
@@ -35,6 +36,7 @@ from analysis.report.earlier import (
 )
 from analysis.report.facts import answer_facts, share_intervals
 from analysis.report.html.page import Page, heading, render
+from analysis.report.methods.paragraph import methods
 from analysis.report.results.group_results import GroupResults, analyse_group, shuffles_for
 from analysis.report.results.paper_tables import paper_tables, write_paper_tables
 from analysis.report.results.report_results import ReportResults
@@ -67,7 +69,7 @@ def write_report(
         From `read_table` or `read_study`; join several with `concat_studies`.
     out : path
         Folder to write to; made if missing. Gets ``report.html`` (self-contained),
-        ``figures/*.{svg,pdf,png}``, ``tables/*.csv`` and ``summary.json``. The files of
+        ``figures/*.{svg,pdf,png}``, ``tables/*.csv``, ``tables/methods.md`` and ``summary.json``. The files of
         an earlier report, which its ``summary.json`` lists, are replaced.
     source : str
         Where the data come from, for the heading.
@@ -143,6 +145,8 @@ def _written(
     shares = {g.key: share_intervals(f) for g, f in zip(groups, facts, strict=True)}
     warnings = study_warnings(study, shares=shares)
     warnings += late_noise_warnings(tables.get("late_noise", pd.DataFrame()))
+    permutations = min(shuffles_for(len(group.runs)) for group in groups)
+    used = methods(groups, tables, permutations)
     page = Page(
         title=heading(list(dict.fromkeys(study.runs["task"]))),
         subtitle=_subtitle(study, source),
@@ -153,7 +157,8 @@ def _written(
         sections=sections,
         runs=study.runs,
         seed=seed,
-        permutations=min(shuffles_for(len(group.runs)) for group in groups),
+        permutations=permutations,
+        methods=used,
     )
     figures = [p.stem for s in sections for p in s.panels]
     papers = paper_tables(groups, tables)
@@ -176,12 +181,15 @@ def _written(
         "figures": figures,
         "tables": sorted(tables),
         "paper_tables": sorted(table.name for table in papers),
+        "texts": [*METHODS],
     }
     text = json.dumps(_finite(summary), indent=2, ensure_ascii=False, allow_nan=False)
     # First, so that the files of a report that is interrupted are known as a report's.
     (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
     write_tables(tables, folder / TABLES)
     write_paper_tables(papers, folder / TABLES)
+    for name, words in zip(METHODS, (used.markdown(), used.bibtex()), strict=True):
+        (folder / TABLES / name).write_text(words, encoding="utf-8")
     _write_figures(sections, folder / FIGURES, mapped)
     path = folder / PAGE
     path.write_text(render(page), encoding="utf-8")

@@ -133,6 +133,8 @@ class DiagnosticsSpec:
     """at every evaluation: the L2 distance of every layer from its initial weights"""
     representations: int | None = None
     """after the last step: every layer's first token for so many validation examples"""
+    test_curve: bool = later(False)
+    """at every evaluation: the test score too, which is otherwise that after the last step alone"""
 
 
 @dataclass(frozen=True)

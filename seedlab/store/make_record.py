@@ -151,6 +151,9 @@ def _final_scores(result: RunResult, task: EncodedTask) -> dict[str, dict[str, f
 
     last: dict[str, dict[str, float]] = {}
     for evaluation in result.evaluations:
+        # A stopped run has no final test score, though its test set may have been scored.
+        if evaluation.split == "test" and result.status == "stopped":
+            continue
         if result.kept_step is None or evaluation.step <= result.kept_step:
             last.setdefault(evaluation.split, {})[evaluation.metric] = float(evaluation.value)
     diverged = result.status == "diverged"

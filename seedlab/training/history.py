@@ -52,6 +52,20 @@ class History:
         if better:
             self.best = value
 
+    def add_scores(
+        self, plan: StepPlan, step: int, split: str, values: Mapping[str, float]
+    ) -> None:
+        """Add an evaluation per metric, unless the step has been scored; see `Evaluation`.
+
+        Kept weights are scored when their run ends, and with a test curve they were scored before.
+        """
+        if any(known.step == step and known.split == split for known in self.evaluations):
+            return
+        epoch = step / plan.steps_per_epoch
+        self.evaluations += [
+            Evaluation(step, epoch, split, metric, value) for metric, value in values.items()
+        ]
+
     def result(
         self,
         run: RunSpec,

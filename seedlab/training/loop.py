@@ -22,7 +22,7 @@ from seedlab.training.checkpoint import Checkpoint, CheckpointManager
 from seedlab.training.history import History
 from seedlab.training.kept_weights import KeptWeights, is_best
 from seedlab.training.pack_model import PackModel
-from seedlab.training.result import Evaluation, Profile
+from seedlab.training.result import Profile
 from seedlab.training.step_plan import StepPlan
 
 Score = Callable[[npt.NDArray[np.float32], Split], Mapping[str, float]]
@@ -62,10 +62,11 @@ def train_column(
 ) -> list[History]:
     """Train the runs of a column and return their histories, in slot order.
 
-    The ``dev`` split is scored at every evaluation step of the plan, the other splits when a run
-    ends. A run is dropped when its loss or a logit is not finite, or when its patience is
-    exhausted. The other runs continue. When a run ends or stops, the weights that
-    `evaluation.keep` asks for are in its slot, and other splits are scored with them.
+    The ``dev`` split is scored at every evaluation step of the plan (``test`` too, with
+    `diagnostics.test_curve`), the other splits when a run ends. A run is dropped when its loss or a
+    logit is not finite, or when its patience is exhausted. The other runs continue. When a run ends
+    or stops, the weights that `evaluation.keep` asks for are in its slot, and other splits are scored
+    with them.
 
     Parameters
     ----------
@@ -92,13 +93,8 @@ class _Column:
         callbacks: Callbacks,
         checkpoints: Sequence[Checkpoint],
     ) -> None:
-        self.pack_model, self.runs, self.plan, self.task, self.callbacks = (
-            pack_model,
-            runs,
-            plan,
-            task,
-            callbacks,
-        )
+        self.pack_model, self.runs, self.plan = pack_model, runs, plan
+        self.task, self.callbacks = task, callbacks
         self.histories = [c.history for c in checkpoints] or [History() for _ in runs]
         self.start = checkpoints[0].step if checkpoints else 0
         self.running = list(range(len(runs)))
@@ -172,6 +168,11 @@ class _Column:
         ]
         # After the last step every run is finished anyway, by `train`.
         ended = idle if step < self.plan.total_steps else []
+        if self.runs[0].diagnostics.test_curve:
+            # Runs that end now are scored by `_finish`, unless it scores the weights of another step.
+            others = self.runs[0].evaluation.keep == "best"
+            over = range(len(self.running)) if step == self.plan.total_steps else ended
+            self._score_test(step, averaged, {*diverged, *(() if others else over)})
         if ended:
             self._finish(ended, step)
         self._end(diverged, ended)
@@ -189,10 +190,7 @@ class _Column:
                 diverged.append(slot)
                 continue
             values, history = self.callbacks.score(logits[slot], split), self.histories[run]
-            epoch = step / self.plan.steps_per_epoch
-            history.evaluations += [
-                Evaluation(step, epoch, name, metric, value) for metric, value in values.items()
-            ]
+            history.add_scores(self.plan, step, name, values)
             if name == "dev":
                 value = next(iter(values.values()))
                 history.update_best(value, self.callbacks.higher_is_better)
@@ -224,6 +222,16 @@ class _Column:
             if history.kept is not None and history.kept.tensors:
                 self.pack_model.put_back(slot, history.kept.tensors)
                 history.kept = dataclasses.replace(history.kept, tensors={})
+
+    def _score_test(self, step: int, averaged: bool, without: set[int]) -> None:
+        """Score the test set for all slots but some; nothing else of it is kept."""
+        if without.issuperset(range(len(self.running))):
+            return
+        logits = self.pack_model.logits(split := self.task.splits["test"], averaged)
+        for slot, run in enumerate(self.running):
+            if slot not in without and np.isfinite(logits[slot]).all():
+                values = self.callbacks.score(logits[slot], split)
+                self.histories[run].add_scores(self.plan, step, "test", values)
 
     def _finish(self, slots: list[int], step: int) -> None:
         """Score the other splits, and record representations, for runs whose training ends."""

@@ -25,7 +25,7 @@ from seedlab.spec.recipe import (
     ReinitSpec,
     active_techniques,
 )
-from seedlab.spec.run import EvaluationSpec, RunSpec, TaskSpec
+from seedlab.spec.run import DiagnosticsSpec, EvaluationSpec, RunSpec, TaskSpec
 
 ON: dict[str, dict[str, Any]] = {
     "layer_rates": {"layer_rates": LayerRatesSpec("zhang")},
@@ -220,3 +220,13 @@ def test_layers_that_the_model_lacks_are_refused_before_anything_is_trained(
     task = TaskSpec(examples=16, dev_examples=16)
     with pytest.raises(SeedlabError, match=message):
         with_hashes(RunSpec(task=task, recipe=RecipeSpec(**change)))
+
+
+def test_a_test_curve_needs_a_test_set() -> None:
+    run = RunSpec(
+        task=TaskSpec(examples=16, dev_examples=16), diagnostics=DiagnosticsSpec(test_curve=True)
+    )
+    with pytest.raises(SeedlabError, match=r"and task 'acceptability' has no test set; make one"):
+        with_hashes(run)
+    halved = dataclasses.replace(run.task, dev_split="halved")
+    assert with_hashes(dataclasses.replace(run, task=halved)).data_hash

@@ -28,6 +28,7 @@ PLACES = {
     ("diagnostics", "gradient_norms"),
     ("diagnostics", "distances"),
     ("diagnostics", "representations"),
+    ("diagnostics", "test_curve"),
 }
 BASE = RunSpec(data_hash="d" * 32, weights_hash="w" * 32)
 

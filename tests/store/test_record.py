@@ -94,6 +94,20 @@ def test_a_run_that_diverges_before_any_evaluation_has_the_chance_score():
     assert (record.steps, record.total_steps, record.constant) == (6, 100, False)
 
 
+def test_a_stopped_run_has_no_test_score_though_its_test_curve_began():
+    task = make_task(test=True)
+    result = make_result(task, scores=(0.5, 0.9), status="stopped")
+    scored = dataclasses.replace(
+        result,
+        evaluations=(
+            *result.evaluations,
+            *(dataclasses.replace(e, split="test") for e in result.evaluations),
+        ),
+    )
+    assert make_record(scored, task).test_score is None
+    assert make_record(dataclasses.replace(scored, status="finished"), task).test_score == 0.9
+
+
 def test_a_score_that_is_not_finite_becomes_chance_in_a_finished_run():
     task = make_task(n_labels=1)
     record = make_record(make_result(task, scores=(math.nan, math.nan)), task)

@@ -211,6 +211,29 @@ class EngineSuite(KeptWeightsSuite):
         assert set(result.logits) == {"dev", "dev_mismatched", "test"}
         assert [e.step for e in result.evaluations if e.split == "test"] == [20]
 
+    def test_the_test_curve_is_the_curve_of_the_test_set(self, tmp_path: Path) -> None:
+        """As of a run that is validated on the test set; at first without averaged weights."""
+        task, watched = tiny_task(splits=("train", "dev", "test")), DiagnosticsSpec(test_curve=True)
+        splits = {**task.splits, "dev": task.splits["test"], "test": task.splits["dev"]}
+        run = make_run(recipe=dataclasses.replace(RECIPE, **TECHNIQUES["averaging"]))
+        if reason := unknown_to_the_engine(self.engine(), run):
+            pytest.skip(reason)
+        (result,) = self.train([dataclasses.replace(run, diagnostics=watched)], tmp_path, task=task)
+        (other,) = self.train([run], tmp_path, task=dataclasses.replace(task, splits=splits))
+        curves = {
+            name: [(e.step, e.value) for e in result.evaluations if e.split == name]
+            for name in ("dev", "test")
+        }
+        assert curves["test"] == [(e.step, e.value) for e in other.evaluations if e.split == "dev"]
+        assert len(curves["test"]) == 9
+        # A diagnostic changes no result: the other run has none.
+        np.testing.assert_array_equal(result.losses, other.losses)
+        for name, swapped in (("dev", "test"), ("test", "dev")):
+            np.testing.assert_array_equal(result.logits[name], other.logits[swapped])
+        assert curves["dev"][-1] in [
+            (e.step, e.value) for e in other.evaluations if e.split == "test"
+        ]
+
     def test_bfloat16_learns_and_repeats(self, tmp_path: Path) -> None:
         """Mixed precision: the same bits twice, losses near those of float32."""
         run = make_run(model=ModelSpec(dtype="bfloat16"))

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from analysis.figures.theme import FORMATS
 from analysis.report.html.embed import Store, script_json, vega_script
+from analysis.report.methods.paragraph import Paragraph
 from analysis.report.sections.section import MOST_UNFOLDED, Section
 
 FOLDER = Path(__file__).parent
@@ -54,6 +55,7 @@ class Page:
     runs: pd.DataFrame
     seed: int
     permutations: int
+    methods: Paragraph
 
 
 def render(page: Page) -> str:

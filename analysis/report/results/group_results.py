@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.best_of_n.choosing_table import choosing_table
 from analysis.best_of_n.expected_max_table import expected_max_table
 from analysis.comparison.instability import instability
 from analysis.data.analysed_score import has_test_scores, last_scores
@@ -21,6 +20,7 @@ from analysis.data.study import Group, Study
 from analysis.ensembles.table import ensemble_table
 from analysis.errors import AnalysisError
 from analysis.formatting import digits_for
+from analysis.report.results.choosing import choosing_tables
 from analysis.report.results.stopping_results import TABLES, stopping_tables
 from analysis.rounding import spread, varies
 from analysis.training.bias_correction import uncorrected_schedules
@@ -50,8 +50,9 @@ class GroupResults:
     """The tables of one (task, model, recipe), by name, and the reasons for missing ones.
 
     ``tables`` may hold ``means, failure, floor, variance, spreads, tests, published_tests,
-    seed_means, extremes, expected_max, choosing, ensembles, early_stopping, saving,
-    rank_correlation, replay, instability, final_losses, uncorrected, distances, distance_medians,
+    seed_means, extremes, expected_max, choosing, choosing_evaluations, choosing_both, ensembles,
+    early_stopping, saving, rank_correlation, replay, instability, final_losses, uncorrected,
+    distances, distance_medians,
     gradient_medians, similarity``; a table that could not be made has its reason in ``missing``.
     """
 
@@ -127,7 +128,7 @@ def analyse_group(
     group = GroupResults(key, label, stem, study)
     recorded, study = group.recorded, group.study
     # One stream per table, so that adding one does not change the others.
-    streams = iter(np.random.default_rng(child) for child in seed.spawn(7))
+    streams = iter(np.random.default_rng(child) for child in seed.spawn(8))
     if group.runs.empty:
         group.missing["all"] = (
             selection_text(recorded)
@@ -160,9 +161,9 @@ def analyse_group(
             "published_tests",
             lambda: factor_tests(study, published, permutations=shuffles, method="dodge2020"),
         )
-    halves, orders, choosing, ensembles, savings = streams
+    halves, orders, choosing, ensembles, savings, choosing_both = streams
     _of_curves(group, (halves, savings, orders))
-    _of_choosing(group, choosing)
+    _of_choosing(group, choosing, choosing_both)
     group.attempt("ensembles", lambda: ensemble_table(study, ensembles))
     analyse_training(group)
     return group
@@ -252,12 +253,12 @@ def _of_curves(
         group.attempt(name, make)
 
 
-def _of_choosing(group: GroupResults, generator: np.random.Generator) -> None:
+def _of_choosing(group: GroupResults, *generators: np.random.Generator) -> None:
     if group.study.score == "test" or not has_test_scores(group.runs):
         return
-    runs = group.runs.assign(recipe=recipe_name(group))
-    lower = not group.up
-    group.attempt("choosing", lambda: choosing_table(runs, generator, lower_is_better=lower))
+    runs, curves = group.runs.assign(recipe=recipe_name(group)), group.study.complete_curves()
+    for name, make in choosing_tables(runs, curves, generators, not group.up).items():
+        group.attempt(name, make)
 
 
 def recipe_name(group: GroupResults) -> str:

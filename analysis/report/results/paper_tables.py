@@ -19,7 +19,7 @@ SCORES = {
     "final": "Scores are those of the last evaluation.",
     "test": "Scores are those of the test set.",
 }
-OF_VALIDATION = ("failure_rates", "choosing")
+OF_VALIDATION = ("failure_rates", "choosing", "choosing_both")
 """Tables about the validation set whichever scores are analysed."""
 
 
@@ -79,8 +79,8 @@ def paper_tables(
     list of PaperTable
         Without those that the data do not allow.
     """
-    makers = (_means, _failures, _shares, _best_of_n, _choosing)
-    made = [make(list(groups)) for make in makers]
+    makers = (_means, _failures, _shares, _best_of_n, _choosing, _choosing_both)
+    made = [_with_n(make(list(groups))) for make in makers]
     for by in ("recipe", "model"):
         table = tables.get(f"comparison_{by}")
         if table is not None and not table.empty:
@@ -117,6 +117,17 @@ def _rows(
     return pd.DataFrame(rows).fillna("")
 
 
+def _with_n(table: PaperTable) -> PaperTable:
+    """The table with the numbers of runs in its caption."""
+    if "runs" not in table.frame:
+        return table
+    sizes = sorted({int(n) for n in table.frame["runs"]})
+    n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    return dataclasses.replace(
+        table, caption=f"{table.caption} n = {n} runs in a row of the table."
+    )
+
+
 def _means(groups: list[GroupResults]) -> PaperTable:
     def cells(group: GroupResults) -> dict[str, str]:
         row, d = group.tables["means"].iloc[0], group.digits
@@ -134,7 +145,8 @@ def _means(groups: list[GroupResults]) -> PaperTable:
     }
     return PaperTable(
         "means",
-        "Mean score over seeds. " + " ".join(DESIGNS[name] for name in sorted(designs)),
+        "Mean score over seeds with 95% intervals. "
+        + " ".join(DESIGNS[name] for name in sorted(designs)),
         _rows(groups, "means", cells),
     )
 
@@ -163,8 +175,8 @@ def _failures(groups: list[GroupResults]) -> PaperTable:
 
     return PaperTable(
         "failure_rates",
-        "Failed runs: the final score does not beat the majority classifier. Wilson intervals with the "
-        "effective number of runs where runs share seeds.",
+        "Failed runs: the final score does not beat the majority classifier. 95% Wilson intervals with "
+        "the effective number of runs where runs share seeds.",
         _rows(groups, "failure", cells),
     )
 
@@ -176,15 +188,20 @@ def _shares(groups: list[GroupResults]) -> PaperTable:
         if table["share_lower"].isna().all():
             return None
         found = {"grid": f"{int(table['n_init'].iloc[0])} x {int(table['n_order'].iloc[0])}"}
+        tests = group.table("tests")
         for row in table.to_dict("records"):
             limits = _interval(row["share_lower"], row["share_upper"], percent)
             found[str(row["component"])] = f"{percent(row['share'])} {limits}".strip()
+        for row in [] if tests is None else tests.to_dict("records"):
+            if row["test"] == "restricted permutation" and row["p_value"] == row["p_value"]:
+                found[f"p ({row['factor'].removesuffix('_seed')})"] = f"{row['p_value']:.2g}"
         return found
 
     return PaperTable(
         "variance",
         "Shares of init and order in the variance of scores: Henderson's method III, with 95% jackknife "
-        "intervals over rows and columns.",
+        "intervals over rows and columns. P-values: permutation tests of a seed within the levels of the "
+        "other.",
         _rows(groups, "variance", cells),
     )
 
@@ -204,30 +221,38 @@ def _best_of_n(groups: list[GroupResults]) -> PaperTable:
     )
 
 
-def _choosing(groups: list[GroupResults]) -> PaperTable:
+def _choosing(groups: list[GroupResults], name: str = "choosing", of: str = "") -> PaperTable:
     def cells(group: GroupResults) -> dict[str, str]:
-        table, d = group.tables["choosing"].set_index("n"), max(group.digits, 3)
+        table, d = group.tables[name].set_index("n"), max(group.digits, 3)
         found = {
             "runs": f"{int(table.index.max())}",
             "mean test": number(float(table["mean_test"][1]), d),
         }
         for n in SHOWN_N[1:3]:
             if n in table.index:
-                dev, test = (float(table[name][n]) for name in ("expected_dev", "expected_test"))
+                dev, test = (float(table[c][n]) for c in ("expected_dev", "expected_test"))
                 found[f"n = {n}: dev, test"] = f"{number(dev, d)}, {number(test, d)}"
         return found
 
     return PaperTable(
-        "choosing",
-        "Expected validation and test score of the run that is best on the validation set among n: exact "
-        "averages over all subsets of n of the runs.",
-        _rows(groups, "choosing", cells),
+        name,
+        f"Expected validation and test score of the run that is best on the validation set among n{of}: "
+        "exact averages over all subsets of n of the runs.",
+        _rows(groups, name, cells),
+    )
+
+
+def _choosing_both(groups: list[GroupResults]) -> PaperTable:
+    return _choosing(
+        groups, "choosing_both", ", each at its best evaluation (mean test: at its last one)"
     )
 
 
 def _comparison(table: pd.DataFrame, by: str) -> PaperTable:
     rows = []
     tests = set()
+    sizes = sorted({*table["n_a"], *table["n_b"]})
+    n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     for row in table.to_dict("records"):
         test, name = primary_test(row)
         tests.add(name)
@@ -247,8 +272,8 @@ def _comparison(table: pd.DataFrame, by: str) -> PaperTable:
         )
     return PaperTable(
         f"comparison_{by}",
-        f"Differences of mean scores: {', '.join(sorted(tests))}. P-values after Holm's correction over "
-        "the table.",
+        f"Differences of mean scores with 95% intervals: {', '.join(sorted(tests))}. P-values after Holm's "
+        f"correction over the table. n = {n} runs on a side.",
         pd.DataFrame(rows),
     )
 

@@ -22,6 +22,8 @@ FILES = {
     "seed_means": "seed_means",
     "expected_max": "expected_max",
     "choosing": "choosing",
+    "choosing_evaluations": "choosing_evaluations",
+    "choosing_both": "choosing_both",
     "ensembles": "ensembles",
     "early_stopping": "early_stopping",
     "early_stopping_saving": "saving",

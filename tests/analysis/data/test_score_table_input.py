@@ -225,9 +225,27 @@ def test_a_long_table_has_its_evaluations_and_one_test_score_per_run():
     assert scores["final"].runs["score"].tolist() == [0.5, 0.7, 0.6, 0.65]
     assert scores["test"].runs["score"].tolist() == [0.45, 0.65, 0.55, 0.6]
     assert len(scores["test"].curves) == len(frame)
+    assert "test_score" not in scores["best"].curves
     frame.loc[0, "test_score"] = 0.44
-    with pytest.raises(TableError, match=r"row 5, column 'test_score': differs from the earlier"):
+    message = r"row 2, column 'test_score' is empty, and other rows of the table hold several"
+    with pytest.raises(TableError, match=message):
         read_table(frame)
+
+
+def test_a_long_table_may_have_a_test_score_per_evaluation():
+    frame = long_rows()
+    frame["test_score"] = np.arange(8) / 10
+    study = read_table(frame)
+    assert study.runs["test_score"].tolist() == [0.4, 0.5, 0.6, 0.7]
+    assert study.curves.merge(frame[["run", "fraction", "test_score"]]).shape == study.curves.shape
+    # A run without any test score is untested; step 0 and diverged evaluations need none.
+    frame.loc[frame["run"] == frame["run"][3], "test_score"] = np.nan
+    start = frame.iloc[:1].assign(fraction=0.0, test_score=np.nan)
+    lost = frame.iloc[6:7].assign(score=np.nan, test_score=np.nan, failed=True)
+    made = pd.concat([start, frame.drop(index=6), lost])
+    made["failed"] = made["run"] == frame["run"][6]
+    study = read_table(made, majority=0.4)
+    assert study.runs.set_index("run")["test_score"].isna().sum() == 2
 
 
 def test_runs_without_a_test_score_are_set_aside():

@@ -55,6 +55,24 @@ def test_the_cells_are_the_numbers(tables: Path) -> None:
     assert "Satterthwaite" in (tables / "means.md").read_text()
 
 
+def test_captions_and_columns_name_n_the_interval_and_the_test(tables: Path) -> None:
+    for name in ("means", "failure_rates"):
+        text = (tables / f"{name}.md").read_text()
+        assert "95%" in text.splitlines()[-1]
+        assert text.splitlines()[-1].endswith("n = 9 runs in a row of the table.")
+    tests = pd.read_csv(tables / "tests.csv")
+    tests = tests.loc[(tests["recipe"] == "a_b") & (tests["test"] == "restricted permutation")]
+    shown = rows(tables / "variance.md").iloc[0]
+    assert list(shown[["p (init)", "p (order)"]]) == [f"{p:.2g}" for p in tests["p_value"]]
+    row = {"task": "t", "a": "x", "b": "y", "n_a": 5, "n_b": 7, "improvement": 0.5}
+    values = {f"paired_{c}": 0.1 for c in ("difference", "lower", "upper", "p", "holm")}
+    (paper,) = paper_tables([], {"comparison_recipe": pd.DataFrame([row | values])})
+    assert paper.caption.startswith(
+        "Differences of mean scores with 95% intervals: t test of pairs."
+    )
+    assert paper.caption.endswith("n = 5 to 7 runs on a side.")
+
+
 def test_latex_escapes_the_caption_and_the_cells() -> None:
     table = PaperTable("t", "95% of a_b & more", pd.DataFrame({"a%": ["x_y", "$1"]}))
     latex = table.latex()

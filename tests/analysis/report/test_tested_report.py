@@ -14,9 +14,12 @@ from analysis.planning.answers import Questions, plan_answers
 from analysis.report.answers import answer_text
 from analysis.report.contents import CONTENTS
 from analysis.report.facts import answer_facts
+from analysis.report.panels.choosing import choosing_caption
+from analysis.report.results.choosing import choosing_tables
 from analysis.report.results.group_results import GroupResults, analyse_group
 from analysis.report.results.paper_tables import paper_tables
 from analysis.report.results.report_results import ReportResults
+from analysis.report.results.tables import report_tables
 from analysis.report.sections.section import Section, fill_sections
 from tests.suites.made_studies import MAJORITY, long_table
 
@@ -52,6 +55,37 @@ def test_test_scores_stand_beside_validation_scores() -> None:
     assert "rte: 9 runs, on average 0.650 on the test set" in sections["scores"].panels[1].caption
     assert len(sections["choosing"].panels) == 1
     assert "although" not in sections["grids"].lead + sections["early-stopping"].lead
+
+
+def chosen(rows: pd.DataFrame) -> GroupResults:
+    """A group with its tables of the price of choosing alone."""
+    ((key, part),) = read_table(rows, metric="accuracy", majority=MAJORITY).groups()
+    group = GroupResults(key, "rte", "rte", part)
+    streams = [np.random.default_rng(i) for i in range(2)]
+    for name, make in choosing_tables(group.runs, part.curves, streams, False).items():
+        group.attempt(name, make)
+    return group
+
+
+def test_choosing_among_evaluations_stands_beside_choosing_among_seeds() -> None:
+    made = table()
+    without = choosing_caption(chosen(made))
+    assert "Choosing among evaluations: no run has a test score at every evaluation." in without
+    group = chosen(made.assign(test_score=made["score"] - 0.01))
+    caption = choosing_caption(group)
+    evaluations, both = (group.tables[f"choosing_{name}"] for name in ("evaluations", "both"))
+    last, best = evaluations.iloc[0], evaluations.iloc[-1]
+    gain = best["expected_dev"] - last["expected_dev"]
+    assert len(evaluations) == 3
+    assert (
+        f"best of 3 evaluations within a run, in place of the last, promises {gain:+.3f} and"
+        in caption
+    )
+    assert evaluations["gap"].to_numpy() == pytest.approx(0.01)
+    text = f"at their best evaluation promises {both['expected_dev'][4] - last['expected_dev']:+.3f} and"
+    assert text in caption
+    tables = report_tables([group])
+    assert len(tables["choosing_both"]) == len(tables["choosing"]) == 9
 
 
 def test_a_report_on_test_scores_says_what_is_about_the_validation_set() -> None:
