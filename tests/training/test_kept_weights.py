@@ -90,11 +90,12 @@ def train(
     *,
     lost: Mapping[int, int] | None = None,
     higher_is_better: bool = True,
+    test_curve: bool = False,
     **evaluation: object,
 ) -> tuple[list[History], Counter]:
     """Return the histories of runs with these scores, and the model as the loop left it."""
     spec = EvaluationSpec(**{"every": 1, "keep": "best", **evaluation})
-    seen = DiagnosticsSpec(representations=4)
+    seen = DiagnosticsSpec(representations=4, test_curve=test_curve)
     runs = [
         make_run(init, recipe=SHORT, evaluation=spec, diagnostics=seen)
         for init in range(len(scripts))
@@ -170,6 +171,18 @@ def test_the_first_of_the_best_evaluations_after_step_0_is_kept(
             ]
             assert other.kept == history.kept
             np.testing.assert_array_equal(curve(other), curve(history))
+
+
+@pytest.mark.parametrize("keep", ["final", "best"])
+def test_with_a_test_curve_every_evaluation_has_one_test_score(keep: str) -> None:
+    """Also at the last step, at that of the kept weights, and where a run's patience is exhausted."""
+    scripts = [(0.1, 0.3, 0.2, 0.1, 0.2, 0.2, 0.2), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)]
+    found, _ = train(scripts, test_curve=True, patience=2, keep=keep)
+    for history, script, end in zip(found, scripts, (4, STEPS), strict=True):
+        tests = {e.step: e.value for e in history.evaluations if e.split == "test"}
+        assert tests == dict(enumerate(script[: end + 1]))
+        assert len([e for e in history.evaluations if e.split == "test"]) == end + 1
+    assert used(found[0], "test") == (1 if keep == "best" else 4)
 
 
 def test_where_lower_is_better_the_smallest_score_is_kept() -> None:
