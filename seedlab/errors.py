@@ -82,5 +82,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+        or (isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY))
     )
+
+
+_NO_MEMORY = (
+    "can't allocate memory",  # torch's allocator on a CPU
+    "CUBLAS_STATUS_ALLOC_FAILED",  # cuBLAS allocates memory of its own
+    "CUDNN_STATUS_ALLOC_FAILED",
+    # An allocation that fails while a graph is captured ends the capture, and this is the error.
+    "operation failed due to a previous error during capture",
+)
+"""Parts of messages of plain `RuntimeError` that say that memory ran out."""

@@ -18,9 +18,10 @@ from transformers import PreTrainedModel
 
 from seedlab.compat.transformers_private import register_attention, use_attention
 from seedlab.errors import SeedlabError
-from seedlab.randomness.philox import philox4x32
+from seedlab.randomness.philox import Key, kept_on_device, philox4x32
 
 ATTENTION = "seedlab_keyed"
+_HOST = torch.device("cpu")
 
 
 @dataclass
@@ -31,9 +32,9 @@ class DropoutState:
     ----------
     max_length : int
         Configured maximum length in tokens: the stride of positions.
-    key : (int, int)
+    key : (int, int), or two () tensors of int64 on the model's device
         Words of the `dropout` stream's key (`seedlab.randomness.streams.philox_key`).
-    step : int
+    step : int, or () tensor of int64 on the model's device
         Number of the update, counted from 0.
     row : int
         Index in the batch of this pass's first example; not 0 in the later parts of an
@@ -43,8 +44,8 @@ class DropoutState:
     """
 
     max_length: int
-    key: tuple[int, int] = (0, 0)
-    step: int = 0
+    key: Key = (0, 0)
+    step: int | torch.Tensor = 0
     row: int = 0
     active: bool = True
 
@@ -71,7 +72,9 @@ class DropoutSite:
         p = p if self.p is None else self.p
         if p <= 0.0 or not self.state.active:
             return x
-        return x * scaled_mask(tuple(x.shape), p, self.number, self.state).to(x.device, x.dtype)
+        mask = scaled_mask(tuple(x.shape), p, self.number, self.state, x.device)
+        # The scale is a float32: rounded to bfloat16, 1/(1-.1) would be 1.109375.
+        return (x * mask).to(x.dtype)
 
 
 def site_number(name: str) -> int:
@@ -79,7 +82,13 @@ def site_number(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
 
 
-def scaled_mask(shape: tuple[int, ...], p: float, site: int, state: DropoutState) -> torch.Tensor:
+def scaled_mask(
+    shape: tuple[int, ...],
+    p: float,
+    site: int,
+    state: DropoutState,
+    device: torch.device = _HOST,
+) -> torch.Tensor:
     """Return a mask of zeros and 1/(1-p).
 
     Parameters
@@ -92,6 +101,8 @@ def scaled_mask(shape: tuple[int, ...], p: float, site: int, state: DropoutState
     site : int
         See `site_number`.
     state : DropoutState
+    device : torch.device
+        On a CPU numpy draws, unless the state is in tensors; elsewhere torch draws, on the device.
 
     Returns
     -------
@@ -102,6 +113,10 @@ def scaled_mask(shape: tuple[int, ...], p: float, site: int, state: DropoutState
         length, and M is L rounded up to a multiple of 4.
     """
     quads = -(-shape[-1] // 4)
+    threshold, scale = int(p * 2**32), np.float32(1.0 / (1.0 - p))
+    if device.type != "cpu" or isinstance(state.step, torch.Tensor):
+        kept = _kept(shape, quads, site, state, threshold, device)
+        return kept[..., : shape[-1]].to(torch.float32) * float(scale)
     element = np.arange(quads, dtype=np.uint64)
     if len(shape) == 4:
         stride = -(-state.max_length // 4)
@@ -117,11 +132,31 @@ def scaled_mask(shape: tuple[int, ...], p: float, site: int, state: DropoutState
         np.array(state.step, dtype=np.uint64)[None],
         state.key,
     )
-    threshold, scale = int(p * 2**32), np.float32(1.0 / (1.0 - p))
     mask = np.empty((*shape[:-1], quads, 4), dtype=np.float32)
     for word, drawn in enumerate(words):
         np.multiply(drawn >= threshold, scale, out=mask[..., word])
     return torch.from_numpy(mask.reshape(*shape[:-1], 4 * quads)[..., : shape[-1]])
+
+
+def _kept(
+    shape: tuple[int, ...],
+    quads: int,
+    site: int,
+    state: DropoutState,
+    threshold: int,
+    device: torch.device,
+) -> torch.Tensor:
+    """Return which elements are kept, of `shape` with the last axis rounded up to 4 `quads`."""
+    element = torch.arange(quads, device=device)
+    if len(shape) == 4:
+        lines = torch.arange(shape[1], device=device)[:, None] * state.max_length
+        lines = lines + torch.arange(shape[2], device=device)
+        element = lines[..., None] * -(-state.max_length // 4) + element
+    elif len(shape) == 3:
+        element = torch.arange(shape[1], device=device)[:, None] * quads + element
+    rows = torch.arange(state.row, state.row + shape[0], device=device)
+    rows = rows.reshape((-1,) + (1,) * (len(shape) - 1))
+    return kept_on_device(element[None], rows, site, state.step, state.key, threshold)
 
 
 class KeyedDropout(nn.Module):

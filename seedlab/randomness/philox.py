@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+Key = tuple[int, int] | tuple[torch.Tensor, torch.Tensor]
+"""Words of a stream's key; tensors on a device where a captured step must read them anew."""
 Array = TypeVar("Array", torch.Tensor, npt.NDArray[np.integer[Any]])
 
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57
@@ -22,7 +24,7 @@ _LOW = 0xFFFFFFFF
 
 
 def philox4x32(
-    c0: Array, c1: Array, c2: Array, c3: Array, key: tuple[int, int]
+    c0: Array, c1: Array, c2: Array, c3: Array, key: Key
 ) -> tuple[Array, Array, Array, Array]:
     """Return four random 32-bit words for every counter.
 
@@ -30,7 +32,7 @@ def philox4x32(
     ----------
     c0, c1, c2, c3 : int64 tensors or uint64 arrays that broadcast together
         Words of the counter, each in [0, 2**32), least significant first.
-    key : (int, int)
+    key : (int, int), or two () tensors of int64
         Each in [0, 2**32).
 
     Returns
@@ -38,6 +40,8 @@ def philox4x32(
     four tensors or arrays
         Values in [0, 2**32), of the broadcast shape and the input's type.
     """
+    k0: Any
+    k1: Any
     k0, k1 = key
     for _ in range(10):
         # The product of two 32-bit words can overflow a signed 64-bit integer. It wraps, and an
@@ -51,3 +55,39 @@ def philox4x32(
         )
         k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
     return c0, c1, c2, c3
+
+
+def kept_on_device(
+    elements: torch.Tensor,
+    rows: torch.Tensor,
+    site: int,
+    step: int | torch.Tensor,
+    key: Key,
+    threshold: int,
+) -> torch.Tensor:
+    """Return which elements are kept, drawn with torch on the device of `elements`.
+
+    A step or a key in tensors is read when the work runs. So a captured CUDA graph draws new masks
+    whenever it is replayed.
+
+    Parameters
+    ----------
+    elements : (..., quad) tensor of int64
+        First word of the counters.
+    rows : tensor of int64 that broadcasts to `elements`
+        Second word.
+    site, step : int, or () tensor of int64 for the step
+        Third and fourth word.
+    key : Key
+    threshold : int
+        An element is kept where its random word is at least this, in [0, 2**32].
+
+    Returns
+    -------
+    (..., 4 quad) tensor of bool
+    """
+    one = (1,) * elements.ndim
+    c2 = torch.full(one, site, dtype=torch.long, device=elements.device)
+    c3 = torch.full_like(c2, step) if isinstance(step, int) else step.reshape(one)
+    words = philox4x32(elements, rows, c2, c3, key)
+    return torch.stack([word >= threshold for word in words], dim=-1).flatten(-2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,16 @@ from transformers import GPT2Config, GPT2ForSequenceClassification
 
 from seedlab.errors import SeedlabError
 from seedlab.models.generator_guard import forbid_global_draws
-from seedlab.models.keyed_dropout import DropoutState, KeyedDropout, scaled_mask, site_number
+from seedlab.models.keyed_dropout import (
+    DropoutSite,
+    DropoutState,
+    KeyedDropout,
+    scaled_mask,
+    site_number,
+)
 from seedlab.randomness.philox import philox4x32
 from seedlab.randomness.streams import philox_key
+from tests.suites.tape import Tape
 from tests.suites.tiny import ARCHITECTURES, tiny_weights
 
 ZERO, FULL = 0, 0xFFFFFFFF
@@ -66,6 +74,40 @@ def test_mask_is_the_documented_function_of_its_counter() -> None:
                 kept = int(words[number % 4]) >= int(0.3 * 2**32)
                 expected = np.float32(1 / 0.7) if kept else 0.0
                 assert float(mask[row, position, feature]) == expected
+
+
+SHAPES = [(3, 10), (3, 5, 10), (3, 2, 5, 7)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_state_in_tensors_gives_the_same_masks(shape: tuple[int, ...]) -> None:
+    """On a GPU torch draws, and captured steps read step and key from tensors; run on the CPU here."""
+    plain = state(step=5, row=4)
+    held = dataclasses.replace(plain, step=torch.tensor(5), key=tuple(map(torch.tensor, plain.key)))
+    assert torch.equal(scaled_mask(shape, 0.1, 77, held), scaled_mask(shape, 0.1, 77, plain))
+
+
+def test_a_recorded_step_draws_new_masks_when_it_is_replayed() -> None:
+    """Nothing of the step or of the key is frozen into the recording."""
+    held = DropoutState(12, (torch.tensor(1), torch.tensor(2)), torch.tensor(0))
+    x = torch.ones(3, 5, 10)
+    drawn, replay = Tape().capture(lambda: DropoutSite(held, 77)(x, 0.3))
+    for step, key in ((0, (1, 2)), (8, (1, 2)), (8, (6, 7))):
+        held.step.fill_(step)  # type: ignore[union-attr]
+        for word, value in zip(held.key, key, strict=True):
+            word.fill_(value)  # type: ignore[union-attr]
+        replay()
+        assert torch.equal(drawn, scaled_mask((3, 5, 10), 0.3, 77, DropoutState(12, key, step)))
+
+
+def test_the_scale_is_not_rounded_to_the_precision_of_the_activations() -> None:
+    """1/(1-.1) in bfloat16 would be 1.109375, so that activations lose a thousandth on average."""
+    x = torch.full((2, 64), 1.75, dtype=torch.bfloat16)
+    dropped = DropoutSite(state(), 77)(x, 0.1)
+    assert dropped.dtype == torch.bfloat16
+    expected = torch.tensor(1.75 * np.float32(1 / 0.9)).to(torch.bfloat16)
+    assert set(dropped.unique().tolist()) == {0.0, float(expected)}
+    assert float(expected) != float(x[0, 0] * torch.tensor(1 / 0.9, dtype=torch.bfloat16))
 
 
 @pytest.mark.parametrize("shape", [(4, 6, 16), (4, 2, 6, 6)])

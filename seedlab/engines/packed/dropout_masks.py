@@ -97,7 +97,7 @@ class Masks:
     ) -> Drawn:
         """Return scaled masks of the linear maps of a layout, by key and weight.
 
-        They are drawn on the host and copied to the device.
+        They are drawn on the device.
         """
         masks: dict[Key, dict[str, torch.Tensor]] = {key: {} for key in keys}
         jobs = [(key, name) for key in keys if key is not None for name in layout.pieces]
@@ -107,11 +107,13 @@ class Masks:
         def draw(job: tuple[tuple[int, int], str], _: WorkBuffers) -> torch.Tensor:
             key, name = job
             shape, site = layout.pieces[name].shape, site_number(name.removesuffix(".weight"))
-            kept = keep_mask((shape[0], shape[1]), mixout.p, mixout.granularity, site, key, step)
+            kept = keep_mask(
+                (shape[0], shape[1]), mixout.p, mixout.granularity, site, key, step, self.device
+            )
             return kept.to(self.dtype).mul_(scale)
 
         for (key, name), mask in zip(jobs, self.thread_pool.map(draw, jobs), strict=True):
-            masks[key][name] = mask.to(self.device)
+            masks[key][name] = mask
         return masks
 
 

@@ -152,11 +152,15 @@ class Stack:
 
     def distances(self) -> torch.Tensor:
         """Return the (run, depth) L2 distances of the weights from their initial values."""
-        moved = torch.zeros_like(self.optimizer.weights)
-        for run, views in enumerate(map(self.options.layout.views, moved)):
+        # One vector serves all runs: a (run, size) buffer would be a fourth one beside the moments.
+        moved = torch.zeros_like(self.optimizer.weights[:1])
+        views = self.options.layout.views(moved[0])
+        by_run = []
+        for run in range(len(self)):
             for name, weight in self._weights(run).items():
                 torch.sub(weight, self._start(name, run), out=views[name])
-        squares = self._by_depth(moved)
+            by_run.append(self._by_depth(moved))
+        squares = torch.cat(by_run)
         decayed = torch.tensor(self.optimizer.decayed, dtype=squares.dtype, device=squares.device)
         squares[:, 0] += (decayed - 1.0).square() * self.options.unused_squares
         return squares.sqrt()
@@ -261,9 +265,12 @@ class Stack:
     def _by_depth(self, flat: torch.Tensor) -> torch.Tensor:
         """Return the (run, depth) sums of squares of a (run, size) buffer, in float64."""
         parameter_plan = self.run_options[0].parameter_plan
-        squares = flat.new_zeros((len(self), parameter_plan.n_depths), dtype=torch.float64)
+        squares = flat.new_zeros((len(flat), parameter_plan.n_depths), dtype=torch.float64)
         for part in self.options.layout.segments(parameter_plan.depths.__getitem__):
-            squares[:, part.column] += flat[:, part.start : part.stop].double().square().sum(1)
+            # Row by row: the float64 copies of a whole stack would be twice as large as its weights.
+            for run, row in enumerate(flat.unbind()):
+                segment = row[None, part.start : part.stop]
+                squares[run : run + 1, part.column] += segment.double().square().sum(1)
         return squares
 
     def _weights(self, run: int) -> NamedTensors:

@@ -14,6 +14,9 @@ from seedlab.techniques.averaging import AveragingSpec
 from seedlab.training.techniques.effect import Effect, Floats, LoadedModel
 from seedlab.training.techniques.step_effect import NamedTensors, StepEffect
 
+_LARGE = 1 << 28
+"""Elements above which a difference of two tensors is not held as a whole."""
+
 
 class AveragingEffect(Effect[AveragingSpec]):
     """A constant learning rate, and the mean of the weights since it began."""
@@ -85,5 +88,8 @@ def update_average(
 
     ``average += (weights - average) / (count + 1)``, as torch's `AveragedModel` does.
     """
-    for mean, weight in zip(average, weights, strict=True):
-        mean.add_((weight - mean) / (count + 1))
+    for means, current in zip(average, weights, strict=True):
+        # The vectors of a pack are taken row by row: their difference would be as large as they are.
+        rows = zip(means, current, strict=True) if means.numel() > _LARGE else ((means, current),)
+        for mean, weight in rows:
+            mean.add_((weight - mean) / (count + 1))

@@ -14,10 +14,11 @@ import torch
 from torch import nn
 
 from seedlab.models.keyed_dropout import site_number
-from seedlab.randomness.philox import philox4x32
+from seedlab.randomness.philox import Key, kept_on_device, philox4x32
 from seedlab.techniques.mixout import MixoutSpec
 from seedlab.training.techniques.effect import Effect, ModelOptions, SubstituteWeights
 
+_HOST = torch.device("cpu")
 STREAM = "mixout"
 """The stream of random numbers that masks are drawn from."""
 
@@ -50,8 +51,9 @@ def keep_mask(
     p: float,
     granularity: str,
     site: int,
-    key: tuple[int, int],
-    step: int,
+    key: Key,
+    step: int | torch.Tensor,
+    device: torch.device = _HOST,
 ) -> torch.Tensor:
     """Return which weights of a linear map do not fall back in an update.
 
@@ -68,8 +70,10 @@ def keep_mask(
         Number of the linear map: `seedlab.models.keyed_dropout.site_number` of the module's name.
     key : (int, int)
         Words of the `mixout` stream's key (`seedlab.randomness.streams.philox_key`).
-    step : int
+    step : int or () tensor of int64
         Number of the update, counted from 0.
+    device : torch.device
+        On a CPU numpy draws, unless the step is a tensor; elsewhere torch draws, on the device.
 
     Returns
     -------
@@ -80,6 +84,10 @@ def keep_mask(
     n_out, n_in = shape
     rows = 1 if granularity == "column" else n_out
     quads = -(-n_in // 4)
+    if device.type != "cpu" or isinstance(step, torch.Tensor):
+        elements = torch.arange(quads, device=device)[None]
+        outputs = torch.arange(rows, device=device)[:, None]
+        return kept_on_device(elements, outputs, site, step, key, int(p * 2**32))[:, :n_in]
     words = philox4x32(
         np.arange(quads, dtype=np.uint64)[None],
         np.arange(rows, dtype=np.uint64)[:, None],
@@ -150,7 +158,8 @@ class Mixout:
                 self.sites[name],
                 self.key,
                 step,
-            ).to(weight.device)
+                weight.device,
+            )
             for name, weight in self.weights.items()
         }
 

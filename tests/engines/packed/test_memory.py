@@ -98,6 +98,10 @@ def test_running_out_of_memory_is_no_refusal(
 
 def test_other_errors_are_passed_on() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    cublas = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+    capture = "CUDA error: operation failed due to a previous error during capture"
+    assert is_out_of_memory(RuntimeError(cublas))
+    assert is_out_of_memory(RuntimeError(capture))
     assert not is_out_of_memory(RuntimeError("shapes do not match"))
 
 

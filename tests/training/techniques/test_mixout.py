@@ -29,6 +29,8 @@ def weights(seed: int = 0, shape: tuple[int, int] = (3, 6)) -> tuple[torch.Tenso
 
 def test_mask_is_the_documented_function_of_its_counter() -> None:
     mask = keep_mask((3, 6), 0.3, "element", 77, KEY, 5)
+    # Drawn by torch, as on a GPU.
+    assert torch.equal(mask, keep_mask((3, 6), 0.3, "element", 77, KEY, torch.tensor(5)))
     assert mask.shape == (3, 6)
     for row in range(3):
         for feature in range(6):

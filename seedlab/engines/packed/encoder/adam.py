@@ -118,10 +118,9 @@ class StackedAdam:
         return norms
 
     def keep(self, runs: Sequence[int]) -> None:
-        """Keep only these runs; the memory of the others is freed."""
-        index = torch.tensor(list(runs), device=self.weights.device)
+        """Keep only these runs, given in their order."""
         self.weights, self.first, self.second = (
-            tensor.index_select(0, index) for tensor in (self.weights, self.first, self.second)
+            compacted(tensor, runs) for tensor in (self.weights, self.first, self.second)
         )
         self.options = [self.options[run] for run in runs]
         self.segments = [self.segments[run] for run in runs]
@@ -129,7 +128,9 @@ class StackedAdam:
 
     def _clip(self, grads: torch.Tensor) -> torch.Tensor:
         """Clip the gradients by each run's options; return the (run,) norms before clipping."""
-        norms: torch.Tensor = torch.linalg.vector_norm(grads, dim=1)
+        # One reduction per run. Beyond 2**31 bytes torch would cut one over several runs into parts that
+        # depend on their number, and the layout of a sum on its part: norms would depend on the slot.
+        norms = torch.cat([torch.linalg.vector_norm(own[None], dim=1) for own in grads.unbind()])
         for run, own in enumerate(self.options):
             if own.clip_mode == "global":
                 scale = torch.clamp(own.clip_norm / (norms[run] + 1e-6), max=1.0)
@@ -149,3 +150,21 @@ class StackedAdam:
                 ]
                 foreach_mul_(tensors, scales)
         return norms
+
+
+def compacted(tensor: torch.Tensor, runs: Sequence[int]) -> torch.Tensor:
+    """Move rows to the front of a tensor, in place, and return them as a view.
+
+    A copy would hold the old and the new rows together, which a full GPU has no room for. The
+    memory of the others is freed with the tensor.
+
+    Parameters
+    ----------
+    tensor : (run, ...) tensor
+    runs : sequence of int
+        Rows to keep, in increasing order.
+    """
+    for place, run in enumerate(runs):
+        if place != run:
+            tensor[place].copy_(tensor[run])
+    return tensor[: len(runs)]

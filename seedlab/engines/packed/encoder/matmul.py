@@ -39,7 +39,7 @@ def product(
     if _uses_onednn(a, b, work):
         return _store(onednn_linear(a, b.t(), None), out, accumulate)
     if work.product_dtype != work.dtype:
-        a, b = a.to(work.product_dtype), b.to(work.product_dtype)
+        a, b = _converted(a, work.product_dtype), _converted(b, work.product_dtype)
         result = torch.mm(a, b) if a.ndim == 2 else torch.bmm(a, b)
         return _store(result, _destination(out, a, b, work), accumulate)
     out = _destination(out, a, b, work)
@@ -101,6 +101,13 @@ def _destination(
 ) -> torch.Tensor:
     """Return the tensor that a product is written to."""
     return work.buffer(out, *a.shape[:-1], b.shape[-1]) if isinstance(out, str) else out
+
+
+def _converted(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return a tensor in another type; what all runs share is converted once, not once per run."""
+    if x.ndim == 3 and x.stride(0) == 0:
+        return x[0].to(dtype).expand_as(x)
+    return x.to(dtype)
 
 
 def _store(result: torch.Tensor, out: torch.Tensor | str, accumulate: bool) -> torch.Tensor:

@@ -12,6 +12,8 @@ import torch
 
 from seedlab.compat import torch_private
 
+_FEW_ROWS = 4
+"""Rows of an embedding table up to which a GPU sums the gradient row by row."""
 Moments = tuple[torch.Tensor, torch.Tensor]
 """(..., token, 1) means and reciprocal standard deviations of a layer norm's input."""
 
@@ -130,9 +132,30 @@ def table_backward(
     """Write or add the gradient of an embedding table; that of row `padding` is zero."""
     if not accumulate:
         out.zero_()
-    out.index_add_(-2, index, grad)
+    if grad.device.type == "cpu" or out.shape[-2] > _FEW_ROWS:
+        out.index_add_(-2, index, grad)
+    else:
+        add_by_row(grad, index, out)
     if padding >= 0:
         out.select(-2, padding).zero_()
+
+
+def add_by_row(grad: torch.Tensor, index: torch.Tensor, out: torch.Tensor) -> None:
+    """Add the rows of `grad` to the rows `index` of a small table, as ``index_add_`` does.
+
+    On a GPU the deterministic ``index_add_`` adds equal indices one after the other. In a table of token
+    types nearly all are equal.
+
+    Parameters
+    ----------
+    grad : (..., token, feature) tensor
+    index : (token,) tensor of int64
+    out : (..., row, feature) tensor
+        Updated in place.
+    """
+    for row in range(out.shape[-2]):
+        here = (index == row).unsqueeze(-1)
+        out.select(-2, row).add_((grad * here).sum(-2))
 
 
 def activate(name: str, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:

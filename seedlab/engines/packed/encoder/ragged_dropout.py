@@ -14,7 +14,7 @@ import torch
 from seedlab.engines.packed.encoder.architecture import EncoderArchitecture
 from seedlab.engines.packed.encoder.ragged_batch import Ragged
 from seedlab.models.keyed_dropout import site_number
-from seedlab.randomness.philox import philox4x32
+from seedlab.randomness.philox import kept_on_device, philox4x32
 
 _BLOCK = 16384
 """Counters per call on a CPU: fewer make the calls' overhead count, more exceed the caches."""
@@ -122,7 +122,9 @@ def draw_mask(
     if device.type == "cpu" and isinstance(step, int):
         mask = _draw_with_numpy(lines, examples, quads, number, step, key, threshold, scale)
     else:
-        mask = _draw_with_torch(lines, examples, quads, number, step, key, threshold, scale)
+        elements = lines[:, None] + torch.arange(quads, device=device)
+        kept = kept_on_device(elements, examples[:, None], number, step, key, threshold)
+        mask = kept.to(torch.float32) * scale
     return mask[:, :width].reshape(shape).to(dtype)
 
 
@@ -149,26 +151,6 @@ def _draw_with_numpy(
         for number, word in enumerate(words):
             np.multiply(word >= threshold, np.float32(scale), out=mask[part, :, number])
     return torch.from_numpy(mask.reshape(n, 4 * quads))
-
-
-def _draw_with_torch(
-    lines: torch.Tensor,
-    examples: torch.Tensor,
-    quads: int,
-    site: int,
-    step: int | torch.Tensor,
-    key: tuple[int, int],
-    threshold: int,
-    scale: float,
-) -> torch.Tensor:
-    """Return the mask of `_draw_with_numpy`, drawn with torch on the device of `lines`."""
-    device = lines.device
-    element = lines[:, None] + torch.arange(quads, device=device)
-    c2 = torch.full((1, 1), site, dtype=torch.long, device=device)
-    c3 = c2.new_full((1, 1), step) if isinstance(step, int) else step.reshape(1, 1)
-    words = philox4x32(element, examples[:, None], c2, c3, key)
-    kept = torch.stack([word >= threshold for word in words], dim=-1)
-    return (kept.to(torch.float32) * scale).flatten(1)
 
 
 def stack_masks(masks: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from seedlab.engines.packed.encoder.adam import AdamOptions, StackedAdam
+from seedlab.engines.packed.encoder.adam import AdamOptions, StackedAdam, compacted
 from seedlab.engines.packed.encoder.flat_layout import FlatLayout, Piece
 from seedlab.engines.packed.encoder.loss import losses_and_gradient
 from seedlab.training.optimizers import clip_gradients, make_optimizer
@@ -155,3 +155,23 @@ def test_losses_and_gradient_are_those_of_autograd(n_classes: int) -> None:
     losses, grad = losses_and_gradient(logits.detach(), labels, 8)
     torch.testing.assert_close(losses, expected.detach())
     torch.testing.assert_close(grad, logits.grad)
+
+
+def test_runs_are_dropped_without_a_copy_of_the_others() -> None:
+    """A full GPU has no room for the old and the new vectors together."""
+    tensor = random(5, 8, seed=0)
+    before = tensor.clone()
+    kept = compacted(tensor, [1, 2, 4])
+    assert torch.equal(kept, before[[1, 2, 4]])
+    assert kept.data_ptr() == tensor.data_ptr()
+
+
+def test_the_norm_of_a_run_is_that_of_the_run_alone() -> None:
+    grads = random(3, 48, seed=1)
+    grads[:, 12:16] = grads[:, 21:32] = grads[:, 39:] = 0.0
+    options = [adam_options(clip_mode="none")] * 3
+    adam = StackedAdam(LAYOUT, options, random(3, 48, seed=2))
+    norms = adam.update(grads.clone(), 0, [[0.0]] * 3)
+    for run in range(3):
+        alone = StackedAdam(LAYOUT, options[:1], random(1, 48, seed=2))
+        assert alone.update(grads[run : run + 1].clone(), 0, [[0.0]])[0] == norms[run]

@@ -8,7 +8,7 @@ import torch
 
 from seedlab.engines.packed.encoder import matmul as products
 from seedlab.engines.packed.encoder.matmul import affine, affine_backward, product
-from seedlab.engines.packed.encoder.ops import Workspace
+from seedlab.engines.packed.encoder.ops import Workspace, add_by_row
 
 SIZES = [(3, 16, 5), (16, 128, 128), (64, 128, 128), (257, 128, 384), (130, 600, 70)]
 """(rows, inner, columns): below and above the size from which on oneDNN computes."""
@@ -80,3 +80,23 @@ def test_the_bits_do_not_depend_on_memory_addresses() -> None:
 def test_float64_is_left_to_torch() -> None:
     a, b = numbers(64, 128).double(), numbers(128, 200, seed=1).double()
     assert torch.equal(product(a, b, "x", work(torch.float64)), a @ b)
+
+
+def test_what_all_runs_share_is_converted_once() -> None:
+    """A frozen weight in bfloat16: a copy per run would be as large as the runs' own weights."""
+    shared, own = numbers(4, 6), numbers(3, 5, 4, seed=1)
+    frozen = shared.expand(3, 4, 6)
+    converted = products._converted(frozen, torch.bfloat16)
+    assert converted.untyped_storage().nbytes() == 4 * 6 * 2
+    bfloat16 = Workspace(torch.device("cpu"), torch.float32, torch.bfloat16)
+    expected = torch.bmm(own.bfloat16(), frozen.bfloat16())
+    assert torch.equal(product(own, frozen, "out", bfloat16), expected)
+
+
+def test_the_gradient_of_a_small_table_by_rows() -> None:
+    """On a GPU the rows are summed in the place of ``index_add_``."""
+    grad, index = numbers(2, 40, 6).double(), torch.from_numpy(np.arange(40) % 7 // 5)
+    summed, added = torch.zeros(2, 2, 6).double(), torch.zeros(2, 2, 6).double()
+    add_by_row(grad, index, summed)
+    added.index_add_(-2, index, grad)
+    assert torch.allclose(summed, added, rtol=0, atol=40 * 2e-16 * float(grad.abs().max()))

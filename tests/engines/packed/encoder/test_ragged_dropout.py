@@ -49,9 +49,11 @@ def test_ragged_masks_are_those_of_padded_dropout(tmp_path: Path) -> None:
 
 def test_masks_drawn_by_torch_are_those_drawn_by_numpy(tmp_path: Path) -> None:
     """The GPU's code path, run on the CPU, gives the same bits."""
-    from seedlab.engines.packed.encoder import ragged_dropout
-
     batch = Case(tiny_weights(tmp_path), [0]).batch
-    arguments = (batch.places * 4, batch.rows, 4, 77, 3, KEY, int(0.1 * 2**32), 1.25)
-    by_numpy, by_torch = ragged_dropout._draw_with_numpy, ragged_dropout._draw_with_torch
-    assert torch.equal(by_numpy(*arguments), by_torch(*arguments))
+    for kind, size in (("tokens", 7), ("first", 7), ("attention", 3), ("first_attention", 3)):
+        site = Site("a.site", 0.1, kind, size)
+        by_numpy, by_torch = (
+            draw_mask(site, batch, KEY, step, MAX_LENGTH, torch.float32)
+            for step in (3, torch.tensor(3))
+        )
+        assert torch.equal(by_numpy, by_torch)
