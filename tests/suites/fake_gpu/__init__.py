@@ -1,0 +1,1 @@
+"""A GPU that is not there: CUDA code paths run on a CPU-only torch, without values."""
