@@ -55,7 +55,8 @@ def test_masks_are_drawn_on_the_device(tmp_path: Path) -> None:
     """Drawn on the host they take ten seconds a step at BERT-large's size."""
     with_dropout = check("serial", tmp_path / "some", runs_of()[:1])
     recipe = dataclasses.replace(SHORT, dropout=0.0)
-    without = check("serial", tmp_path / "none", runs_of(recipe=recipe)[:1])
+    runs = runs_of(recipe=recipe)[:1]
+    without = check("serial", tmp_path / "none", runs, **model_options(recipe))
     assert with_dropout.copies == without.copies
     assert sum(with_dropout.accounts.kernels.values()) > sum(without.accounts.kernels.values())
 
