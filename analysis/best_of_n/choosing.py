@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import gammaln
 
 from analysis.best_of_n.expected_max import finite_scores
 
@@ -85,21 +86,23 @@ def chosen_scores(
         raise ValueError(
             f"ns holds numbers outside 1 to {size}, the number of runs; leave them out."
         )
-    levels, block = np.unique(-values if lower_is_better else values, return_inverse=True)
-    blocks = np.zeros((len(values), len(levels)))
-    blocks[np.arange(len(values)), block] = 1.0
-    sizes = times @ blocks
-    # A block without any run in the sample has no weight, whatever stands for its mean.
-    means = (times * tests) @ blocks / np.maximum(sizes, 1.0)
+    signed = -values if lower_is_better else values
+    order = np.argsort(signed, kind="stable")
+    levels, starts = np.unique(signed[order], return_index=True)
+    # Runs of each block, and of the blocks up to it. A block without any run in the sample has no
+    # weight, whatever stands for its mean.
+    times = times[..., order]
+    sizes = np.add.reduceat(times, starts, axis=-1)
+    means = np.add.reduceat(times * tests[order], starts, axis=-1) / np.maximum(sizes, 1)
     last = np.cumsum(sizes, axis=-1)
+    total = last[..., -1:]
+    # Logarithms of factorials, so that large binomials do not overflow.
+    log = gammaln(np.arange(int(total.max()) + 1) + 1.0)
     best, tests_of_best = [], []
-    below = np.ones_like(last)
-    for k in range(1, int(n.max(initial=0)) + 1):
+    for k in n:
         # C(j, k) / C(B, k), which is 0 for j < k.
-        below = below * np.maximum(last - k + 1, 0.0) / (last[..., -1:] - k + 1)
-        if k in n:
-            weights = np.diff(below, axis=-1, prepend=0.0)
-            best.append(weights @ (-levels if lower_is_better else levels))
-            tests_of_best.append((weights * means).sum(axis=-1))
-    place = np.searchsorted(np.unique(n), n)
-    return Chosen(*(np.stack(part, axis=-1)[..., place] for part in (best, tests_of_best)))
+        shares = np.exp(log[last] - log[total] - (log[np.maximum(last - k, 0)] - log[total - k]))
+        weights = np.diff(np.where(last < k, 0.0, shares), axis=-1, prepend=0.0)
+        best.append(weights @ (-levels if lower_is_better else levels))
+        tests_of_best.append((weights * means).sum(axis=-1))
+    return Chosen(np.stack(best, axis=-1), np.stack(tests_of_best, axis=-1))

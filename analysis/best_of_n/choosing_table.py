@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.best_of_n.choosing import chosen_scores
+from analysis.best_of_n.expected_max_table import tabulated_ns
 from analysis.best_of_n.resampling import resampled_counts
 from analysis.checks import check_probability
 from analysis.errors import TableError
@@ -23,6 +24,10 @@ COLUMNS = [
 ]
 # Beyond this share of the runs, bootstrap intervals of the best are too narrow.
 INTERVAL_SHARE = 0.1
+# The cost of an interval grows with n, samples and runs: a second or two of processor time.
+MOST_INTERVALS = 100
+MOST_DRAWN = 2_000_000
+LEAST_SAMPLES = 200
 
 
 def choosing_table(
@@ -46,7 +51,7 @@ def choosing_table(
     level : float in (0, 1)
         Nominal coverage of the interval of the expected test score.
     samples : int
-        Number of bootstrap samples.
+        Number of bootstrap samples: fewer where samples times runs exceed 2 million, but at least 200.
     lower_is_better : bool
         The best score is the smallest.
 
@@ -54,9 +59,10 @@ def choosing_table(
     -------
     DataFrame
         ``task, recipe, n, expected_dev, expected_test, mean_test, gap, test_lower, test_upper`` in the
-        metric's units, for n from 1 to the number of runs. ``mean_test`` is the mean over all runs,
-        and ``gap`` is ``expected_dev - expected_test``, with its sign flipped where lower is better:
-        a positive gap is an optimistic validation score.
+        metric's units, for n from 1 to the number of runs (of more than 5,000 runs some n, see
+        `expected_max_table.tabulated_ns`). ``mean_test`` is the mean over all runs, and ``gap`` is
+        ``expected_dev - expected_test``, with its sign flipped where lower is better: a positive
+        gap is an optimistic validation score.
 
     Raises
     ------
@@ -67,20 +73,22 @@ def choosing_table(
     -----
     Expectations are exact (`choosing.chosen_scores`). The interval is the percentile bootstrap over
     init and order seeds (`resampling.resampled_counts`), for seeds drawn anew at every n by itself. It
-    is given for n up to a tenth of the runs: there, its simulated coverage is .89 to .95 at 95%. At half
-    of the runs it falls to .78 (`experiments/inference`).
+    is given for n up to a tenth of the runs, and up to 100. Its simulated coverage there is .89 to .95
+    at 95%. At half of the runs it falls to .78 (`experiments/inference`).
     """
     check_probability("level", level)
     known = runs.loc[runs[["score", "test_score"]].notna().all(axis=1)]
     if known.empty:
         raise TableError("no run has a score and a test score; record a test split.")
     dev, test = (known[name].to_numpy(dtype=np.float64) for name in ("score", "test_score"))
-    found = chosen_scores(dev, test, lower_is_better=lower_is_better)
-    n = np.arange(1, len(known) + 1)
+    n = tabulated_ns(len(known))
+    found = chosen_scores(dev, test, n, lower_is_better=lower_is_better)
     lower, upper = np.full(len(n), np.nan), np.full(len(n), np.nan)
-    counts = resampled_counts(known, generator, samples)
-    most = min(max(int(len(known) * INTERVAL_SHARE), 1), int(counts.sum(axis=1).min()))
     if len(known) > 1:
+        samples = min(samples, max(MOST_DRAWN // len(known), LEAST_SAMPLES))
+        counts = resampled_counts(known, generator, samples)
+        largest = min(max(int(len(known) * INTERVAL_SHARE), 1), MOST_INTERVALS)
+        most = int((n <= min(largest, counts.sum(axis=1).min())).sum())
         drawn = chosen_scores(dev, test, n[:most], lower_is_better=lower_is_better, counts=counts)
         tails = [(1 - level) / 2, (1 + level) / 2]
         lower[:most], upper[:most] = np.quantile(drawn.test, tails, axis=0)

@@ -28,6 +28,8 @@ COLUMNS = [
     "band_level",
     "band_runs",
 ]
+# With more runs than this a table has a row for some n only.
+EVERY_N = 5_000
 
 
 def expected_max_table(
@@ -123,3 +125,11 @@ def expected_max_table(
     return (
         pd.concat(frames, ignore_index=True)[COLUMNS] if frames else pd.DataFrame(columns=COLUMNS)
     )
+
+
+def tabulated_ns(n_runs: int) -> npt.NDArray[np.int64]:
+    """The n of a table of the best of n: all up to 5,000 runs, else 1 to 30 and 50 beyond."""
+    if n_runs <= EVERY_N:
+        return np.arange(1, n_runs + 1)
+    beyond = np.geomspace(30, n_runs, 50).round().astype(np.int64)
+    return np.unique(np.concatenate([np.arange(1, 31), beyond]))

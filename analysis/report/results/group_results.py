@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from analysis.best_of_n.expected_max_table import expected_max_table
+from analysis.best_of_n.expected_max_table import expected_max_table, tabulated_ns
 from analysis.comparison.instability import instability
 from analysis.data.analysed_score import has_test_scores, last_scores
 from analysis.data.curves import curve_pools
@@ -39,8 +38,6 @@ PERMUTATIONS = 9_999
 MOST_MOVES = 20_000_000
 # Above this many runs the exact band takes too long: its cost is size times band width.
 LARGEST_EXACT_BAND = 2_500
-# With more runs than this the table of the best of n has a row for some n only.
-EVERY_N = 5_000
 # Pairs grow with the square: 190 of 20 runs, at every layer.
 MOST_COMPARED = 20
 
@@ -172,14 +169,6 @@ def analyse_group(
 def shuffles_for(n_runs: int) -> int:
     """Shuffles of a permutation test: 9,999 up to 2,000 runs, fewer beyond, at least 199."""
     return max(199, min(PERMUTATIONS, MOST_MOVES // max(n_runs, 1)))
-
-
-def tabulated_ns(n_runs: int) -> npt.NDArray[np.int64]:
-    """The n of the table of the best of n: all up to 5,000 runs, else 1 to 30 and 50 beyond."""
-    if n_runs <= EVERY_N:
-        return np.arange(1, n_runs + 1)
-    beyond = np.geomspace(30, n_runs, 50).round().astype(np.int64)
-    return np.unique(np.concatenate([np.arange(1, 31), beyond]))
 
 
 def analyse_training(group: GroupResults) -> None:

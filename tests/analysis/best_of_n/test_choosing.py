@@ -141,6 +141,15 @@ class TestTable:
         with pytest.raises(TableError, match="no run has a score and a test score"):
             choosing_table(runs.assign(test_score=np.nan), np.random.default_rng(0))
 
+    def test_6_000_runs_with_scores_of_their_own(self) -> None:
+        runs = made_runs(6_000, 1).assign(order_seed=range(6_000))
+        table = choosing_table(runs, np.random.default_rng(0), samples=20)
+        assert len(table) <= 80
+        assert table["n"].iloc[-1] == 6_000
+        assert table["expected_dev"].iloc[-1] == runs["score"].max()
+        assert table["expected_test"].iloc[0] == pytest.approx(runs["test_score"].mean())
+        assert table.loc[table["test_lower"].notna(), "n"].max() in range(90, 101)
+
     @pytest.mark.stat
     def test_the_interval_covers(self) -> None:
         """Coverage at n = 5 of 50 runs, 100 times: at least .79.

@@ -13,6 +13,7 @@ import pytest
 
 from analysis.best_of_n.expected_max import expected_max
 from analysis.best_of_n.expected_max_table import COLUMNS as BEST
+from analysis.best_of_n.expected_max_table import tabulated_ns
 from analysis.comparison.compare import compare
 from analysis.data.score_table import read_table
 from analysis.data.seed_design import TOGETHER
@@ -32,7 +33,6 @@ from analysis.report.results.group_results import (
     analyse_group,
     perfect_score,
     shuffles_for,
-    tabulated_ns,
 )
 from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import Missing, Panel
