@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -15,8 +15,8 @@ from analysis.ensembles.metrics import PredictionMetric
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Method = Literal["average", "vote", "ranks"]
-Combine = Callable[[Floats], npt.NDArray[Any]]
-# Probabilities of a block of ensembles: 16 MB of doubles.
+Combine = Callable[[Floats], dict[Method, npt.NDArray[Any]]]
+# Sums of probabilities of a block of ensembles: 16 MB of doubles.
 BLOCK_VALUES = 2_000_000
 
 
@@ -33,65 +33,81 @@ def single_scores(predictions: Predictions, metric: PredictionMetric) -> Floats:
     return metric.compare(alone, _labels(predictions, metric))
 
 
-def ensemble_scores(
-    predictions: Predictions, members: Flags, metric: PredictionMetric, method: Method
-) -> Floats:
-    """Score of the combined predictions of every subset of the runs.
+class Combiner:
+    """Scores of the predictions that subsets of R runs make together.
 
     Parameters
     ----------
     predictions : Predictions
         Of R runs.
-    members : array of bool, shape (S, R)
-        At least one run in every row.
     metric : PredictionMetric
-    method : {"average", "vote", "ranks"}
-        "average": the class with the largest mean probability; for numbers their mean. "vote": the
-        class that most runs predict; of equally frequent classes the one with the larger mean
-        probability. "ranks": the mean of each run's ranks of the examples (Borda's count), with mean
-        ranks for ties.
-
-    Returns
-    -------
-    array of float64, shape (S,)
-        In the metric's units. Where classes tie in every respect, the first one counts.
     """
-    combine, labels = _combiner(predictions, method), _labels(predictions, metric)
-    block = max(1, BLOCK_VALUES // max(int(np.prod(predictions.logits.shape[1:])), 1))
-    return np.concatenate(
-        [metric.compare(combine(part), labels) for part in _parts(members, block)]
-    )
 
+    def __init__(self, predictions: Predictions, metric: PredictionMetric) -> None:
+        self._metric, self._labels = metric, _labels(predictions, metric)
+        self._values_per_run = max(int(np.prod(predictions.logits.shape[1:])), 1)
+        self._combine = (_classes if metric.of_classes else _numbers)(predictions, metric)
 
-def _parts(members: Flags, block: int) -> Iterator[Floats]:
-    for start in range(0, len(members), block):
-        yield members[start : start + block].astype(np.float64)
+    def scores(self, members: Flags) -> dict[Method, Floats]:
+        """Score of every subset of the runs, by the way to combine their predictions.
+
+        Parameters
+        ----------
+        members : array of bool, shape (S, R)
+            At least one run in every row.
+
+        Returns
+        -------
+        dict of arrays of float64, shape (S,)
+            In the metric's units. "average": the class with the largest mean probability; for
+            numbers their mean. "vote": the class that most runs predict; of equally frequent
+            classes the one with the larger mean probability. "ranks": the mean of each run's ranks
+            of the examples (Borda's count), with mean ranks for ties. Where classes tie in every
+            respect, the first one counts.
+        """
+        found: dict[Method, list[Floats]] = {name: [] for name in methods_of(self._metric)}
+        block = max(1, BLOCK_VALUES // self._values_per_run)
+        for start in range(0, len(members), block):
+            part = members[start : start + block].astype(np.float64)
+            for name, combined in self._combine(part).items():
+                found[name].append(self._metric.compare(combined, self._labels))
+        return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def _labels(predictions: Predictions, metric: PredictionMetric) -> npt.NDArray[Any]:
     return predictions.labels.astype(np.int64) if metric.of_classes else predictions.labels
 
 
-def _combiner(predictions: Predictions, method: Method) -> Combine:
-    """The function from members, shape (S, R), to predictions, shape (S, N)."""
-    if not predictions.is_classification:
-        values = predictions.logits[:, :, 0]
-        values = rankdata(values, axis=1) if method == "ranks" else values
-        return lambda members: (members @ values) / members.sum(axis=1, keepdims=True)
-    runs, examples, classes = predictions.logits.shape
-    chances = predictions.probabilities.reshape(runs, -1)
+def _classes(predictions: Predictions, metric: PredictionMetric) -> Combine:
+    """The function from members, shape (S, R), to classes by method, shape (S, N)."""
+    chances = np.ascontiguousarray(np.moveaxis(predictions.probabilities, 2, 0))
+    kinds = np.arange(len(chances))[:, None, None]
+    votes = (predictions.classes == kinds).astype(np.float64)
 
-    def total(members: Floats, values: Floats) -> Floats:
-        return (members @ values).reshape(-1, examples, classes)
+    def combine(members: Floats) -> dict[Method, npt.NDArray[Any]]:
+        average = vote = np.zeros((len(members), chances.shape[2]), dtype=np.int64)
+        largest, most = members @ chances[0], members @ votes[0]
+        of_most = largest
+        for k in range(1, len(chances)):
+            chance, counted = members @ chances[k], members @ votes[k]
+            average = np.where(chance > largest, k, average)
+            largest = np.maximum(chance, largest)
+            wins = (counted > most) | ((counted == most) & (chance > of_most))
+            vote = np.where(wins, k, vote)
+            most, of_most = np.maximum(counted, most), np.where(wins, chance, of_most)
+        return {"average": average, "vote": vote}
 
-    if method == "average":
-        return lambda members: total(members, chances).argmax(axis=2)
-    votes = (predictions.classes[:, :, None] == np.arange(classes)).astype(np.float64)
-    votes = votes.reshape(runs, -1)
+    return combine
 
-    def vote(members: Floats) -> npt.NDArray[np.int64]:
-        counts, sums = total(members, votes), total(members, chances)
-        first = counts == counts.max(axis=2, keepdims=True)
-        return np.asarray(np.where(first, sums, -1.0).argmax(axis=2))
 
-    return vote
+def _numbers(predictions: Predictions, metric: PredictionMetric) -> Combine:
+    """The function from members, shape (S, R), to numbers by method, shape (S, N)."""
+    values = {"average": predictions.logits[:, :, 0]}
+    if metric.of_order:
+        values["ranks"] = rankdata(values["average"], axis=1)
+
+    def combine(members: Floats) -> dict[Method, npt.NDArray[Any]]:
+        sizes = members.sum(axis=1, keepdims=True)
+        return {name: (members @ values[name]) / sizes for name in methods_of(metric)}
+
+    return combine

@@ -13,7 +13,7 @@ from analysis.best_of_n.choosing import chosen_scores
 from analysis.checks import check_at_least, check_probability
 from analysis.data.predictions import Predictions, predictions_of
 from analysis.data.study import Study
-from analysis.ensembles.combining import ensemble_scores, methods_of, single_scores
+from analysis.ensembles.combining import Combiner, single_scores
 from analysis.ensembles.expected_scores import ExpectedScore, best_on_dev, expected_score
 from analysis.ensembles.metrics import PredictionMetric, metric_named
 from analysis.ensembles.subsets import Subsets, random_orders, subsets_of
@@ -56,12 +56,13 @@ def ensemble_table(
         gain_upper, subsets, exact, n_runs``; empty without predictions of two runs. ``k`` is 1 to 5,
         7, 10, 15, 20, 30, 50, 100 and the number of runs. ``method`` is "best" (the run with the best
         validation score), "average", "vote" (classes) or "ranks" (correlations); see
-        `combining.ensemble_scores`. ``split`` is "dev" or "test"; runs are always chosen on "dev".
+        `combining.Combiner.scores`. ``split`` is "dev" or "test"; runs are always chosen on "dev".
         ``score`` is the expected score and ``mean_run`` that of one run, in the metric's units.
         ``gain`` is their difference, positive where k runs are better. ``se`` is the standard error
         that comes from drawing ``subsets``: 0 where ``exact``. ``lower`` to ``gain_upper`` are
         intervals for seeds drawn anew; see `expected_scores.expected_score`. They are given for k up
-        to half of the runs: there, their simulated coverage is .90 to 1.00 at 95% (`experiments/ensembles`). ``subsets`` is missing where a formula covers all of them.
+        to half of the runs: there, their simulated coverage is .90 to 1.00 at 95% (`experiments/ensembles`).
+        ``subsets`` is missing where a formula covers all of them.
 
     Raises
     ------
@@ -70,7 +71,7 @@ def ensemble_table(
 
     Notes
     -----
-    All scores are those of the recorded predictions: of the weights with which a run ended. Runs
+    All scores are those of the recorded predictions: of the weights that a run keeps. Runs
     without finite predictions are left out. The best of k is exact (`choosing.chosen_scores`).
     """
     check_probability("level", level)
@@ -81,6 +82,7 @@ def ensemble_table(
     dev = splits["dev"]
     metric = metric_named(str(dev.runs["metric"].iloc[0]), dev.logits.shape[2])
     singles = {name: single_scores(split, metric) for name, split in splits.items()}
+    combiners = {name: Combiner(split, metric) for name, split in splits.items()}
     n_runs = len(dev.runs)
     per_run = max(int(np.prod(split.logits.shape[1:])) for split in splits.values())
     size = min(subsets, max(MOST_VALUES // per_run, LEAST_SUBSETS))
@@ -90,7 +92,8 @@ def ensemble_table(
     for k in sorted({k for k in TABULATED_K if k < n_runs} | {n_runs}):
         drawn = subsets_of(order, k)
         for name, split in splits.items():
-            for method, found in _methods(split, metric, singles, name, drawn, k, level):
+            scored = _methods(split, metric, singles, name, combiners[name], drawn, k, level)
+            for method, found in scored:
                 limits = [sign * found.difference_lower, sign * found.difference_upper]
                 # Of one run alone the mean is known, whatever is drawn. Its ranks are another score.
                 counted = method != "best" and (k > 1 or method == "ranks")
@@ -138,6 +141,7 @@ def _methods(
     metric: PredictionMetric,
     singles: dict[str, Floats],
     name: str,
+    combiner: Combiner,
     drawn: Subsets,
     k: int,
     level: float,
@@ -156,5 +160,5 @@ def _methods(
     exact = float(chosen_scores(dev, single, [k], lower_is_better=lower).test[0])
     best = best_on_dev(dev, single, drawn, lower_is_better=lower)
     yield "best", expected(best, exact if k > 1 else None)
-    for method in methods_of(metric):
-        yield method, expected(ensemble_scores(split, drawn.members, metric, method))
+    for method, values in combiner.scores(drawn.members).items():
+        yield method, expected(values)

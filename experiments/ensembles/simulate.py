@@ -17,7 +17,7 @@ import pandas as pd
 
 from analysis.best_of_n.choosing import chosen_scores
 from analysis.data.predictions import Predictions
-from analysis.ensembles.combining import ensemble_scores, single_scores
+from analysis.ensembles.combining import Combiner, single_scores
 from analysis.ensembles.expected_scores import ExpectedScore, best_on_dev, expected_score
 from analysis.ensembles.metrics import METRICS
 from analysis.ensembles.subsets import random_orders, subsets_of
@@ -58,16 +58,17 @@ def estimates(
     """Expected test scores with intervals, by method and k."""
     chosen_by, single = (single_scores(part, METRIC) for part in (dev, test))
     order = random_orders(rng, SUBSETS, len(single))
-    found = {}
+    found, combiner = {}, Combiner(test, METRIC)
     for k in ks:
         subsets = subsets_of(order, k)
+        combined = combiner.scores(subsets.members)
         for method in METHODS:
             known = None
             if method == "best":
                 values = best_on_dev(chosen_by, single, subsets, lower_is_better=False)
                 known = float(chosen_scores(chosen_by, single, [k]).test[0]) if k > 1 else None
             else:
-                values = ensemble_scores(test, subsets.members, METRIC, method)
+                values = combined[method]
             found[method, k] = expected_score(values, single, subsets, test.runs, known=known)
     return found
 

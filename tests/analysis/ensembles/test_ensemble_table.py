@@ -17,7 +17,7 @@ from scipy import stats
 
 from analysis.data.predictions import Predictions
 from analysis.data.study import Study
-from analysis.ensembles.combining import ensemble_scores, methods_of, single_scores
+from analysis.ensembles.combining import Combiner, single_scores
 from analysis.ensembles.expected_scores import expected_score
 from analysis.ensembles.metrics import METRICS
 from analysis.ensembles.subsets import random_orders, subsets_of
@@ -136,12 +136,11 @@ def test_properties(seed: int, runs: int, classes: int, name: str) -> None:
     members = members[members.any(axis=1)]
     mixed = draws.permutation(runs)
     moved = dataclasses.replace(given_, logits=logits[mixed])
-    found = {}
-    for method in methods_of(metric):
-        found[method] = ensemble_scores(given_, members, metric, method)
+    found = Combiner(given_, metric).scores(members)
+    for method in found:
         assert (found[method][:runs] == single_scores(given_, metric)).all()
         # The order of the runs does not matter, nor that of the subsets.
-        again = ensemble_scores(moved, members[::-1, mixed], metric, method)[::-1]
+        again = Combiner(moved, metric).scores(members[::-1, mixed])[method][::-1]
         assert again == pytest.approx(found[method], abs=1e-12)
         assert found[method][-1] == pytest.approx(
             metric.compare(COMBINED[method](logits)[None], labels.astype(int))[0]
