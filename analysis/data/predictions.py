@@ -97,10 +97,13 @@ def predictions_of(study: Study, *, test: bool = False) -> Predictions | None:
     if table.empty:
         return None
     table = table.sort_values(["run", "example"], kind="stable")
-    names, sizes = np.unique(table["run"].to_numpy(dtype=object), return_counts=True)
+    # The rows are sorted by run, and np.unique would sort as many texts again.
+    of_row = table["run"].to_numpy(dtype=object)
+    starts = np.flatnonzero(np.concatenate([[True], of_row[1:] != of_row[:-1]]))
+    names, sizes = of_row[starts], np.diff(starts, append=len(of_row))
     per_run = int(sizes[0])
     examples = table["example"].to_numpy(dtype=object)
-    for name, size, first in zip(names, sizes, np.cumsum(sizes) - sizes, strict=True):
+    for name, size, first in zip(names, sizes, starts, strict=True):
         if size != per_run or (examples[first : first + size] != examples[:per_run]).any():
             raise TableError(
                 f"predictions: run {name} predicts other examples than run {names[0]}; every run "
@@ -113,14 +116,14 @@ def predictions_of(study: Study, *, test: bool = False) -> Predictions | None:
             f"predictions: the label of example {examples[position]} differs between runs; "
             "every run must have been scored on the same data."
         )
-    lengths = {len(row) for row in table["logits"]}
+    rows = table["logits"].to_list()
+    lengths = set(map(len, rows))
     if len(lengths) > 1:
         raise TableError(
             f"predictions: logits of {sorted(lengths)} numbers; all need one length, "
             "the number of classes."
         )
-    logits = np.stack(table["logits"].to_list()).astype(np.float64)
-    logits = logits.reshape(len(names), per_run, -1)
+    logits = np.array(rows, dtype=np.float64).reshape(len(names), per_run, -1)
     finite = np.isfinite(logits).all(axis=(1, 2))
     if not finite.any():
         return None
