@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 
 import altair as alt
+import regex
 
 LINE = 26
 """Characters of a line of an axis's labels."""
@@ -50,34 +49,14 @@ def folded(names: Sequence[str], line: int = LINE) -> dict[str, str]:
 
 def _lines(name: str, line: int) -> list[str]:
     lines = [""]
-    for part in re.findall(r"[^\s_,/-]*[\s_,/-]*", name):
+    for part in regex.findall(r"[^\s_,/-]*[\s_,/-]*", name):
         if len(lines[-1]) + len(part.rstrip()) > line and lines[-1]:
             lines.append("")
-        for cluster in _clusters(part):
+        for cluster in regex.findall(r"\X", part):
             if len(lines[-1]) + len(cluster.rstrip()) > line and lines[-1]:
                 lines.append("")
             lines[-1] += cluster
     return [text.rstrip() for text in lines]
-
-
-def _clusters(text: str) -> list[str]:
-    """Characters with the marks that belong to them: no accent or emoji is cut in two."""
-    clusters: list[str] = []
-    for character in text:
-        joined = unicodedata.category(character) in ("Mn", "Me", "Mc", "Cf", "Sk") or (
-            clusters and clusters[-1].endswith("\u200d")
-        )
-        flag = (
-            "\U0001f1e6" <= character <= "\U0001f1ff"
-            and clusters
-            and len(clusters[-1]) == 1
-            and "\U0001f1e6" <= clusters[-1] <= "\U0001f1ff"
-        )
-        if clusters and (joined or flag):
-            clusters[-1] += character
-        else:
-            clusters.append(character)
-    return clusters
 
 
 def tallest(texts: Sequence[str]) -> int:
