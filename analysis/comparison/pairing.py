@@ -115,6 +115,11 @@ def _contrast(
     sign = 1.0 if next(iter(measured))[1] else -1.0
     runs_a = runs_a.assign(value=sign * runs_a["value"]).reset_index(drop=True)
     runs_b = runs_b.assign(value=sign * runs_b["value"]).reset_index(drop=True)
-    cells = [part.groupby(CELL)["value"].mean() for part in (runs_a, runs_b)]
-    pairs = pd.concat(cells, axis=1, join="inner", keys=["a", "b"]).reset_index()
+    pairs = common_cells(runs_a, runs_b, "value")
     return Contrast(task, fixed, a, b, runs_a, runs_b, pairs, sign)
+
+
+def common_cells(a: pd.DataFrame, b: pd.DataFrame, value: str) -> pd.DataFrame:
+    """The cells that both have: ``init_seed, order_seed, a, b``; repeats of a cell are averaged."""
+    cells = [part.groupby(CELL)[value].mean() for part in (a, b)]
+    return pd.concat(cells, axis=1, join="inner", keys=["a", "b"]).reset_index()

@@ -18,7 +18,7 @@ from analysis.comparison.mean_difference import (
     primary_test,
     welch_difference,
 )
-from analysis.comparison.pairing import CELL
+from analysis.comparison.pairing import common_cells
 from analysis.data.labels import setting_values
 from analysis.data.study import Study
 from analysis.variance.mean_interval import mean_interval
@@ -233,8 +233,7 @@ def sweep_table(
 
 def _tested(a: pd.DataFrame, b: pd.DataFrame) -> tuple[MeanDifference, str]:
     """The primary test of two levels, and its name."""
-    cells = [part.groupby(CELL)["score"].mean() for part in (a, b)]
-    pairs = pd.concat(cells, axis=1, join="inner", keys=["a", "b"]).reset_index()
+    pairs = common_cells(a, b, "score")
     found = {
         "crossed": crossed_difference(pairs),
         "paired": paired_difference(pairs["a"], pairs["b"]),
