@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.best_of_n.resampling import resampled_counts
 from analysis.checks import check_at_least, check_choice, check_probability
 from analysis.comparison.clusters import clustered_error, codes_of
 from analysis.comparison.pairing import CELL, Factor, contrasts
@@ -287,10 +288,6 @@ def _means(
     matrix: Floats, names: Seeds, examples: Floats, generator: np.random.Generator
 ) -> Floats:
     """Means of resampled seeds (drawn here) over resampled examples, one per resample."""
-    # A grid has the factors init and order, in the order of its cells; else there is one.
-    sizes = [len(np.unique(c)) for c in names.T] if names.ndim == 2 else [len(names)]
-    weights = np.ones((len(examples), 1))
-    for size in sizes:
-        counts = generator.multinomial(size, np.full(size, 1 / size), size=len(examples)) / size
-        weights = (weights[:, :, None] * counts[:, None, :]).reshape(len(examples), -1)
-    return np.asarray(((weights @ matrix) * examples).sum(axis=1))
+    seeds = names if names.ndim == 2 else np.column_stack([names, names])
+    counts = resampled_counts(pd.DataFrame(seeds, columns=CELL), generator, len(examples))
+    return np.asarray(((counts / len(names) @ matrix) * examples).sum(axis=1))

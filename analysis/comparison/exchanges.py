@@ -44,7 +44,7 @@ def exchange_test(
     Returns
     -------
     ExchangeTest
-        NaN where no difference varies from 0 by more than rounding.
+        NaN where all differences are 0.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from analysis.errors import TableError
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 # A spread below this share of the largest value is float32's rounding: such predictions are constant.
-ROUNDING = 1e-6
+SINGLE_ROUNDING = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,7 @@ def rmse(predicted: Floats, labels: Floats) -> Floats:
 
 
 def _constant(values: Floats) -> npt.NDArray[np.bool_]:
-    return np.asarray(np.ptp(values, axis=1) <= ROUNDING * np.abs(values).max(axis=1))
+    return np.asarray(np.ptp(values, axis=1) <= SINGLE_ROUNDING * np.abs(values).max(axis=1))
 
 
 METRICS = {

@@ -254,7 +254,7 @@ def expected_max_caption(group: GroupResults) -> str:
     if table is None:
         return ""
     d = group.digits
-    names = [s for s in ("every", "epoch", "final") if (table["schedule"] == s).any()]
+    names = [s for s in SCHEDULES if (table["schedule"] == s).any()]
     main = table.loc[table["schedule"] == names[0]].set_index("n")
     informative = main["band_upper"].dropna()
     best = main["unbiased"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -37,6 +38,7 @@ def choosing_tables(
     """
     over_seeds, over_both = generators
 
+    @functools.cache
     def evaluated() -> EvaluatedRuns:
         return evaluated_runs(runs, curves, lower_is_better=lower_is_better)
 
