@@ -133,3 +133,9 @@ def tabulated_ns(n_runs: int) -> npt.NDArray[np.int64]:
         return np.arange(1, n_runs + 1)
     beyond = np.geomspace(30, n_runs, 50).round().astype(np.int64)
     return np.unique(np.concatenate([np.arange(1, 31), beyond]))
+
+
+def richest_schedule(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the schedule that evaluates most often, from a table of one group."""
+    name = next(s for s in ("every", "epoch", "final") if (table["schedule"] == s).any())
+    return table.loc[table["schedule"] == name]

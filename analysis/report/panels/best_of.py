@@ -16,11 +16,12 @@ from analysis.best_of_n.compute_table import (
     do_cross,
     stopped_study,
 )
+from analysis.best_of_n.expected_max_table import richest_schedule
 from analysis.data.early_stopped import is_selected
 from analysis.data.frames import row_dict
 from analysis.data.labels import file_stem
 from analysis.figures import best_of as figures
-from analysis.figures.best_of import MOST_BANDS, SCHEDULES, best_of_recipes, expected_best
+from analysis.figures.best_of import MOST_BANDS, best_of_recipes, expected_best
 from analysis.figures.theme import Chart
 from analysis.formatting import count, number
 from analysis.report.results.group_results import GroupResults, recipe_name
@@ -243,9 +244,7 @@ def cost_text(cost: str, value: float) -> str:
 
 
 def _richest(group: GroupResults) -> pd.DataFrame:
-    table = group.tables["expected_max"]
-    name = next(s for s in SCHEDULES if (table["schedule"] == s).any())
-    return table.loc[table["schedule"] == name].assign(recipe=recipe_name(group))
+    return richest_schedule(group.tables["expected_max"]).assign(recipe=recipe_name(group))
 
 
 def expected_max_caption(group: GroupResults) -> str:
@@ -254,8 +253,7 @@ def expected_max_caption(group: GroupResults) -> str:
     if table is None:
         return ""
     d = group.digits
-    names = [s for s in SCHEDULES if (table["schedule"] == s).any()]
-    main = table.loc[table["schedule"] == names[0]].set_index("n")
+    main = richest_schedule(table).set_index("n")
     informative = main["band_upper"].dropna()
     best = main["unbiased"]
     shown = [n for n in (1, 5, 20, 100) if n in best.index]
@@ -263,7 +261,7 @@ def expected_max_caption(group: GroupResults) -> str:
     text = f"Expected best: {values}."
     if group.study.score == "test":
         text = f"Expected best test score: {values}. Choosing by the test score is too optimistic."
-    if len(names) > 1 and 5 in main.index:
+    if table["schedule"].nunique() > 1 and 5 in main.index:
         last = table.loc[table["schedule"] == "final"].set_index("n")["unbiased"]
         gain = abs(float(best[5]) - float(last[5]))
         text += f" Keeping the best evaluation instead of the last one gains {number(gain, d)} at n = 5."

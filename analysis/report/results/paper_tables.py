@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.best_of_n.expected_max_table import richest_schedule
 from analysis.comparison.mean_difference import primary_test
 from analysis.formatting import number, percent
 from analysis.report.results.group_results import GroupResults
@@ -209,8 +210,7 @@ def _shares(groups: list[GroupResults]) -> PaperTable:
 def _best_of_n(groups: list[GroupResults]) -> PaperTable:
     def cells(group: GroupResults) -> dict[str, str]:
         table, d = group.tables["expected_max"], group.digits
-        name = next(s for s in ("every", "epoch", "final") if (table["schedule"] == s).any())
-        best = table.loc[table["schedule"] == name].set_index("n")["unbiased"]
+        best = richest_schedule(table).set_index("n")["unbiased"]
         values = {f"n = {n}": number(float(best[n]), d) for n in SHOWN_N if n in best.index}
         return {"runs": f"{int(best.index.max())}"} | values
 
