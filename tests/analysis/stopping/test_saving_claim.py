@@ -121,7 +121,7 @@ def test_no_saving_is_claimed_where_there_is_none(correlation: float) -> None:
     """200 pilots of 25 runs, where no plan truly gains: at most 6 % of them claim a saving.
 
     The simulated rate is below .01 (experiments/inference). At a true rate of .05 the test would fail
-    with a chance of .24, at .01 with 1e-6.
+    with a chance of .20, at .01 with one below 1e-6.
     """
     rng = np.random.default_rng(5)
     tables = [saving_table(pilot(rng, 25, correlation), 10, generator=rng) for _ in range(200)]
