@@ -46,7 +46,9 @@ class Combiner:
     def __init__(self, predictions: Predictions, metric: PredictionMetric) -> None:
         self._metric, self._labels = metric, _labels(predictions, metric)
         self._values_per_run = max(int(np.prod(predictions.logits.shape[1:])), 1)
-        self._combine = (_classes if metric.of_classes else _numbers)(predictions, metric)
+        self._combine = (
+            _classes(predictions) if metric.of_classes else _numbers(predictions, metric)
+        )
 
     def scores(self, members: Flags) -> dict[Method, Floats]:
         """Score of every subset of the runs, by the way to combine their predictions.
@@ -78,7 +80,7 @@ def _labels(predictions: Predictions, metric: PredictionMetric) -> npt.NDArray[A
     return predictions.labels.astype(np.int64) if metric.of_classes else predictions.labels
 
 
-def _classes(predictions: Predictions, metric: PredictionMetric) -> Combine:
+def _classes(predictions: Predictions) -> Combine:
     """The function from members, shape (S, R), to classes by method, shape (S, N)."""
     chances = np.ascontiguousarray(np.moveaxis(predictions.probabilities, 2, 0))
     kinds = np.arange(len(chances))[:, None, None]

@@ -147,7 +147,7 @@ def best_text(sweep: Sweep, name: str) -> str:
         limits = f" [{number(best['lower'], d)}, {number(best['upper'], d)}]"
     begin = f"{name}: " if name else ""
     text = f"{begin}{_level(best, sweep)} has the best mean, {number(best['mean'], d)}{limits}."
-    text += _tests_text(table, near, top, sweep)
+    text += _tests_text(table, near, sweep)
     ends = [
         setting
         for setting, column in zip(sweep.settings, ("value", "value_2"), strict=False)
@@ -169,7 +169,7 @@ def best_text(sweep: Sweep, name: str) -> str:
     return text
 
 
-def _tests_text(table: pd.DataFrame, near: list[int], top: int, sweep: Sweep) -> str:
+def _tests_text(table: pd.DataFrame, near: list[int], sweep: Sweep) -> str:
     """Which neighbours the data tell from the best level."""
     if not near:
         return " It has no neighbour among the values."
