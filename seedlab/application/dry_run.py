@@ -83,7 +83,7 @@ def describe(
         task = load_encoded(key.task, key.model, key.seeds.subsample, key.recipe.truncation)
         plan = make_plan(key.recipe, key.evaluation, len(task.splits["train"]))
         probe = measure(pack.runs if pack else members[:1], task, engine, plan)
-        run_seconds[key] = probe.pace.run_seconds(plan, task)
+        run_seconds[key] = probe.pace.run_seconds(key, plan, task)
         lines += ["", *_shape_lines(members, task, plan, probe, run_seconds[key])]
     seconds = [len(pack.runs) * run_seconds[shape_key(pack.runs[0])] for pack in packs]
     lines += ["", *_time_lines(seconds, workers)]

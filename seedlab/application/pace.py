@@ -55,19 +55,20 @@ class Pace:
     width: int
     threads: int
 
-    def run_seconds(self, plan: StepPlan, task: EncodedTask) -> float:
+    def run_seconds(self, run: RunSpec, plan: StepPlan, task: EncodedTask) -> float:
         """Return the seconds of one run to its end, scoring included.
 
         The validation set is scored at every evaluation, and twice where weights are averaged. Other
-        sets are scored once, at the end.
+        sets are scored once, at the end. With `diagnostics.test_curve` the test set is scored at every
+        evaluation; with `evaluation.keep` best the kept weights are scored on it once more.
         """
-        start = plan.averaging_start
+        start, evaluations = plan.averaging_start, len(plan.evaluation_steps)
         averaged = [step for step in plan.evaluation_steps if start is not None and step > start]
-        dev = len(task.splits["dev"]) * (len(plan.evaluation_steps) + len(averaged))
-        others = sum(
-            len(split) for name, split in task.splits.items() if name not in ("train", "dev")
-        )
-        return plan.total_steps * self.step_seconds + (dev + others) * self.example_seconds
+        times = dict.fromkeys(task.splits, 1) | {"train": 0, "dev": evaluations + len(averaged)}
+        if run.diagnostics.test_curve:
+            times["test"] = evaluations + (run.evaluation.keep == "best")
+        scored = sum(times[name] * len(split) for name, split in task.splits.items())
+        return plan.total_steps * self.step_seconds + scored * self.example_seconds
 
 
 def elapsed(pack_seconds: Iterable[float], workers: int) -> float:
@@ -201,7 +202,9 @@ def _short(run: RunSpec, n_examples: int) -> RunSpec:
     recipe = run.recipe
     if make_plan(recipe, run.evaluation, n_examples).total_steps < _LEAST_STEPS:
         recipe = dataclasses.replace(recipe, max_steps=_LEAST_STEPS)
-    return dataclasses.replace(run, evaluation=evaluation, recipe=recipe)
+    # The sample has no test set.
+    diagnostics = dataclasses.replace(run.diagnostics, test_curve=False)
+    return dataclasses.replace(run, evaluation=evaluation, recipe=recipe, diagnostics=diagnostics)
 
 
 def _sample(split: Split, n: int) -> Split:

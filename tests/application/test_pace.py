@@ -14,14 +14,23 @@ from seedlab.application.pace import Pace, Stopwatch, elapsed, measure_pace
 from seedlab.engines.packed.memory import PackMemoryError
 from seedlab.inputs.loaded import load_task_of
 from seedlab.spec.pack import EngineSpec, form_packs
+from seedlab.spec.run import RunSpec
 from seedlab.training.loop import Callbacks
 from seedlab.training.result import RunResult
 from seedlab.training.step_plan import StepPlan
 from tests.suites.stopping_cohort import cells
-from tests.suites.store_cases import make_task
+from tests.suites.store_cases import make_spec, make_task
 
 RUNS = ("a", "b", "c", "d")
 CPU = EngineSpec("packed", width=3, threads=1, device="cpu")
+
+
+def with_test_curve(run: RunSpec, keep: str) -> RunSpec:
+    return dataclasses.replace(
+        run,
+        evaluation=dataclasses.replace(run.evaluation, keep=keep),
+        diagnostics=dataclasses.replace(run.diagnostics, test_curve=True),
+    )
 
 
 class Clock:
@@ -84,9 +93,19 @@ def test_a_run_takes_its_updates_and_scores_every_set() -> None:
     """20 dev examples at 3 evaluations, one of them twice (averaged weights); 21 test examples."""
     plan = StepPlan(5, 10, 1, (1.0,) * 10, (0, 5, 10), averaging_start=7)
     measured = Pace(2.0, 0.5, "packed", 4, 1)
-    assert measured.run_seconds(plan, make_task(test=True)) == 10 * 2.0 + (20 * 4 + 21) * 0.5
+    run, task = make_spec(), make_task(test=True)
+    assert measured.run_seconds(run, plan, task) == 10 * 2.0 + (20 * 4 + 21) * 0.5
     plain = dataclasses.replace(plan, averaging_start=None)
-    assert measured.run_seconds(plain, make_task()) == 10 * 2.0 + 20 * 3 * 0.5
+    assert measured.run_seconds(run, plain, make_task()) == 10 * 2.0 + 20 * 3 * 0.5
+
+
+@pytest.mark.parametrize(("keep", "times"), [("final", 3), ("best", 4)])
+def test_a_test_curve_scores_the_test_set_at_every_evaluation(keep: str, times: int) -> None:
+    """20 dev and 21 test examples at 3 evaluations; kept weights are scored once more."""
+    plan, measured = StepPlan(5, 10, 1, (1.0,) * 10, (0, 5, 10)), Pace(2.0, 0.5, "packed", 4, 1)
+    run = with_test_curve(make_spec(), keep)
+    expected = 10 * 2.0 + (20 * 3 + 21 * times) * 0.5
+    assert measured.run_seconds(run, plan, make_task(test=True)) == expected
 
 
 def test_a_plan_names_the_workers_and_what_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +132,8 @@ def test_a_plan_names_the_workers_and_what_is_not_counted(monkeypatch: pytest.Mo
 
 def test_the_packs_own_engine_and_width_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SECONDS", 0.0)
-    runs = cells(3, 1)
+    # Of the sets, the measured sample has no test set.
+    runs = [with_test_curve(run, "best") for run in cells(3, 1)]
     task = load_task_of(runs[0])
     found = measure_pace(runs, task, CPU)
     assert (found.engine, found.width, found.threads) == ("packed", 3, 1)
