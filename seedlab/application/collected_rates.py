@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from seedlab.fields import flat
 from seedlab.spec.recipe import RecipeSpec
+from seedlab.store.tables.rates import trained_rates
 from seedlab.store.tables.setting_names import differences
 
 Floats = npt.NDArray[np.float64]
@@ -67,10 +68,7 @@ def collect(
     if found is None:
         return
     for recipe, rates in schedules:
-        trained = np.array(sizes) > 0
-        by_depth = np.where(trained, np.broadcast_to(rates, (len(rates), len(sizes))), 0.0)
-        alike = bool((by_depth == by_depth[:, :1]).all())
-        found.append(DrySchedule(task, recipe, by_depth[:, :1] if alike else by_depth))
+        found.append(DrySchedule(task, recipe, trained_rates(rates, sizes)))
 
 
 def labelled(schedules: Sequence[DrySchedule]) -> list[tuple[str, Floats]]:

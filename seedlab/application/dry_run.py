@@ -7,13 +7,11 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from seedlab.application.collected_rates import collect
 from seedlab.application.pace import Pace, elapsed, measure_pace
 from seedlab.application.rate_sparklines import rate_lines
 from seedlab.durations import duration
-from seedlab.errors import SeedlabError
 from seedlab.inputs.content import load_encoded
 from seedlab.inputs.loaded import load_weights_of, prepare
 from seedlab.spec.pack import EngineSpec, Pack, shape_key
@@ -22,9 +20,6 @@ from seedlab.tasks.encoded import EncodedTask
 from seedlab.tasks.unknown_tokens import unknown_text
 from seedlab.training.learning_rates import learning_rates
 from seedlab.training.step_plan import StepPlan, make_plan
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 MOST_SCHEDULES = 6
 """Schedules that are drawn for runs that share their shape."""
@@ -115,6 +110,7 @@ def measure(
     import torch
 
     from seedlab.engines.serial.pack_model import SerialModel
+    from seedlab.training.trained_sizes import trained_sizes
 
     device = prepare(engine)
     pace = measure_pace(runs, task, engine)
@@ -122,11 +118,9 @@ def measure(
     peak *= 1 if sys.platform == "darwin" else 1024
     if device != "cpu":
         peak = torch.cuda.max_memory_allocated()
-    model = SerialModel(runs[0], task, load_weights_of(runs[0], task, device), plan, {})
-    depth_of = _depths(model.model)
-    sizes = [0] * (1 + max(depth_of.values(), default=0))
-    for name, parameter in model.model.named_parameters():
-        sizes[depth_of.get(name, 0)] += parameter.numel() * parameter.requires_grad
+    weights = load_weights_of(runs[0], task, device)
+    model = SerialModel(runs[0], task, weights, plan, {})
+    trained = sum(parameter.numel() for parameter in model.parameters.values())
     decays: dict[float, list[int]] = {}
     for options in model.optimizer.param_groups:
         found = decays.setdefault(float(options["weight_decay"]), [])
@@ -135,7 +129,7 @@ def measure(
         pace,
         peak,
         device,
-        tuple(sizes),
+        trained_sizes(runs[0], plan, weights) or (trained,),
         tuple((decay, len(found), sum(found)) for decay, found in sorted(decays.items())[::-1]),
     )
 
@@ -192,16 +186,6 @@ def _schedules(members: Sequence[RunSpec], n_examples: int, sizes: Sequence[int]
     if len(drawn) > MOST_SCHEDULES:
         shown.append(f"         and {len(drawn) - MOST_SCHEDULES} more schedules")
     return shown
-
-
-def _depths(model: PreTrainedModel) -> dict[str, int]:
-    """Return every parameter's depth; empty for an architecture without known depths."""
-    from seedlab.models.depth import depths
-
-    try:
-        return depths(model)
-    except SeedlabError:
-        return {}
 
 
 def _ranges(values: list[int]) -> str:

@@ -9,6 +9,7 @@ from seedlab.errors import SeedlabError
 from seedlab.fields import flat
 from seedlab.spec.run import RunSpec
 from seedlab.store.record import Record
+from seedlab.store.tables.setting_names import differences
 
 _SHOWN = 3
 """Most differences that a refusal names."""
@@ -47,14 +48,13 @@ def check_setting(runs: Sequence[RunSpec], needs: str) -> None:
     for a, b in pairwise(runs):
         if a.setting == b.setting:
             continue
-        one, other = (flat(run.identity()) for run in (a, b))
-        differences = [
-            f"{key}={one.get(key, 'default')} and {other.get(key, 'default')}"
-            for key in {**one, **other}
-            if one.get(key) != other.get(key) and not key.startswith("seeds.")
+        texts = differences({run.setting: flat(run.to_dict()) for run in (a, b)})
+        found = [
+            f"{one} and {other.partition('=')[2]}"
+            for one, other in zip(texts[a.setting], texts[b.setting], strict=True)
         ]
-        more = len(differences) - _SHOWN
-        named = "; ".join(differences[:_SHOWN]) + (f"; {more} more" if more > 0 else "")
+        more = len(found) - _SHOWN
+        named = "; ".join(found[:_SHOWN]) + (f"; {more} more" if more > 0 else "")
         raise SeedlabError(f"runs {a.run_id} and {b.run_id} differ in {named}: {needs}.")
 
 

@@ -189,7 +189,9 @@ def test_what_makes_no_average_is_refused_before_training(
         return study.write(make_result(task, init, spec=spec, status=status), task).run_id
 
     one, two, three = put(0), put(1), put(2, batch_size=64)
-    lost, early = put(3, "diverged"), put(4, "stopped")
+    lost, early, other = put(3, "diverged"), put(4, "stopped"), put(6, name="plain")
+    subset = dataclasses.replace(make_spec(), seeds=Seeds(subsample=1), data_hash="f" * 32)
+    drawn = study.write(dataclasses.replace(make_result(task, 7), spec=subset), task).run_id
     foreign = make_spec()
     model = dataclasses.replace(foreign.model, trust_remote_code=True)
     foreign = dataclasses.replace(foreign, model=model)
@@ -197,10 +199,10 @@ def test_what_makes_no_average_is_refused_before_training(
     for runs, message in (
         ([one], r"1 run was named; an average needs at least two runs"),
         ([one, two, one], rf"run {one} was named twice; an average needs different runs"),
-        (
-            [one, three],
-            r"differ in recipe\.batch_size=.* and 64: an average needs runs that differ",
-        ),
+        ([one, three], r"differ in batch_size=.* and 64: an average needs runs that differ"),
+        # Settings have the names of `seedlab status`: not two hashes of the data.
+        ([one, other], rf"runs {one} and {other} differ in recipe=devlin and plain: an average"),
+        ([one, drawn], rf"runs {one} and {drawn} differ in seed\.subsample=0 and 1: an average"),
         (
             [one, lost],
             rf"run {lost} diverged; an average needs runs that were trained to their end",
@@ -212,10 +214,7 @@ def test_what_makes_no_average_is_refused_before_training(
             soup.soup(study, runs)
     for pair, message in (
         ((one, one), r"named twice; a line needs the ends of two runs"),
-        (
-            (one, three),
-            r"differ in recipe\.batch_size.*a line needs two runs that differ in their s",
-        ),
+        ((one, three), r"differ in batch_size.*a line needs two runs that differ in their s"),
         ((lost, one), r"diverged; a line needs runs"),
         ((one, code), r"trust_remote_code=true.* add --trust"),
     ):

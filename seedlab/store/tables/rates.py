@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,22 @@ def setting_rates(setting: NamedSetting) -> npt.NDArray[np.float64] | None:
     if not len(sizes):
         freezing = recipe.freeze.is_on or recipe.features.is_on
         return None if freezing else rates
-    by_depth = np.where(sizes > 0, np.broadcast_to(rates, (len(rates), len(sizes))), 0.0)
+    return trained_rates(rates, sizes)
+
+
+def trained_rates(
+    rates: npt.NDArray[np.float64], sizes: Sequence[int] | npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Return the (step, depth) rates with 0 where a depth is frozen; one column where all are alike.
+
+    Parameters
+    ----------
+    rates : (step, depth) array of float64
+        A single depth if all have one rate.
+    sizes : (depth,) sequence of int
+        Trained numbers per depth.
+    """
+    shape = (len(rates), len(sizes))
+    by_depth = np.where(np.array(sizes) > 0, np.broadcast_to(rates, shape), 0.0)
     alike = bool((by_depth == by_depth[:, :1]).all())
     return by_depth[:, :1] if alike else by_depth

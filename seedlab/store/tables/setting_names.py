@@ -131,7 +131,7 @@ def _rank(value: Any) -> tuple[int, float, str]:
 
 def _shown(key: str) -> str:
     """Return the name of a key in a label; at the command line the section of seeds is seed."""
-    return column_of(key).replace("seeds.", "seed.")
+    return "recipe" if key == "recipe.name" else column_of(key).replace("seeds.", "seed.")
 
 
 def value_text(key: str, value: Any) -> str:
