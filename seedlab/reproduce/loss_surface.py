@@ -43,8 +43,8 @@ def surface(
 ) -> pd.DataFrame:
     """Return the training loss on the plane through a start and the ends of two runs.
 
-    f(a, b) = L(p + a (f - p) + b (s - p)). Here f and s are the final weights of the two runs,
-    and p are the initial weights of one of them. L is the mean over the examples of the
+    f(a, b) = L(p + a (f - p) + b (s - p)). Here f and s are the weights that the two runs keep
+    (`evaluation.keep`), and p are the initial weights of one of them. L is the mean over the examples of the
     cross-entropy (squared error for regression), without dropout, weight decay or mixout. Both
     runs are trained again from their records and must have the recorded bits.
 
@@ -167,7 +167,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 
 def _end(stored: StoredRun, trust: bool) -> Point:
-    """Train a run again and return its final weights."""
+    """Train a run again and return the weights that it keeps."""
     return weights_of(retrain(stored, trust=trust).model)
 
 

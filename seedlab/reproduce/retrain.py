@@ -136,7 +136,7 @@ def save(
 
 
 def intermediate_checkpoint(study: StudyFolder, record: Record, *, trust: bool = False) -> Path:
-    """Return the folder of a run's final model, which is made unless the cache has it.
+    """Return the folder of the model that a run keeps, which is made unless the cache has it.
 
     `trust` is that of `repeat`.
     """

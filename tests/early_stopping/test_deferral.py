@@ -122,6 +122,8 @@ def test_a_launch_ends_with_its_deferred_decisions_and_other_cohorts_continue(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     command = ["run", "study=s", *GRID, *HALF, "recipe.optimizer.learning_rate=1e-3,2e-3"]
+    # By default a launch is given up after three such failures, before both cohorts were tried.
+    command.append("hydra.launcher.give_up_after=null")
     study = StudyFolder(tmp_path / "studies" / "s")
     study.folder.mkdir(parents=True)
     # Where a folder is needed stands a file: no run can be written.

@@ -180,8 +180,11 @@ def test_all_commands_that_are_given_again_train_nothing(place, study, expected)
         pytest.skip("its start is a run that must be repeated bit for bit")
     folder = Path("studies") / study
     before = content(folder)
+    # Most words of this table are unknown to the embedded encoder, which 0.1 did not refuse. The key is
+    # no part of a run's name.
+    further = ["task.allow_unknown_tokens=true"] if study == "table" else []
     for command in expected["studies"][study]["commands"]:
-        assert main(command) == 0
+        assert main([*command, *further]) == 0
     after = content(folder)
     # A stopped folder whose run is over goes when the study is opened.
     assert {k: v for k, v in after.items() if k.startswith("runs/")} == {

@@ -190,7 +190,7 @@ class ColumnModel:
         return out
 
     def drop(self, slots: list[int]) -> None:
-        """Remove these slots and free their memory."""
+        """Remove these slots. A stack's memory is freed with its last run."""
         kept = [slot for slot in range(len(self.runs)) if slot not in slots]
         start, stacks = 0, []
         for stack in self.stacks:

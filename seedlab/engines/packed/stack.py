@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from seedlab.engines.packed.cuda_graphs import GraphStream
-from seedlab.engines.packed.encoder.adam import StackedAdam
+from seedlab.engines.packed.encoder.adam import StackedAdam, compacted
 from seedlab.engines.packed.encoder.context import ForwardContext, NamedTensors
 from seedlab.engines.packed.encoder.loss import losses_and_gradient
 from seedlab.engines.packed.encoder.ragged_batch import Ragged
@@ -219,14 +219,14 @@ class Stack:
         self._update_copies()
 
     def keep(self, runs: Sequence[int]) -> None:
-        """Keep only these runs; the memory of the others is freed."""
+        """Keep only these runs, given in their order. Their vectors move; none is copied."""
         self.optimizer.keep(runs)
         self.run_options = [self.run_options[run] for run in runs]
         if self.steps is not None:
             self.steps.keep(runs)
         if self.initial_weights is not None:
             self.initial_weights.keep(runs)
-        self.copies = None if self.copies is None else self.copies[list(runs)]
+        self.copies = None if self.copies is None else compacted(self.copies, runs)
         self.parameters = self.options.parameters(self.optimizer.weights, self.copies)
         if self.graph_stream is not None:
             self.graph_stream.graphs.clear()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from seedlab.engines.packed.encoder.adam import compacted
 from seedlab.engines.packed.encoder.context import NamedTensors
 from seedlab.engines.packed.encoder.flat_layout import FlatLayout
 from seedlab.engines.packed.initial_weights import InitialWeights
@@ -35,9 +36,11 @@ class RunBuffer:
     unused: torch.Tensor
     made: list[bool]
 
+    # A buffer that an update made is an inference tensor, which only this mode may change.
+    @torch.inference_mode()
     def keep(self, runs: Sequence[int]) -> None:
-        """Keep only these runs."""
-        self.flat, self.unused = self.flat[list(runs)], self.unused[list(runs)]
+        """Keep only these runs, given in their order."""
+        self.flat, self.unused = compacted(self.flat, runs), self.unused[list(runs)]
         self.made = [self.made[run] for run in runs]
 
 

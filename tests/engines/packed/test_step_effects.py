@@ -13,7 +13,7 @@ from seedlab.engines.packed.encoder.adam import AdamOptions
 from seedlab.engines.packed.encoder.flat_layout import FlatLayout, Piece
 from seedlab.engines.packed.initial_weights import InitialWeights
 from seedlab.engines.packed.options import RunOptions
-from seedlab.engines.packed.step_effects import StackSteps
+from seedlab.engines.packed.step_effects import RunBuffer, StackSteps
 from seedlab.training.parameter_plan import ParameterPlan
 from seedlab.training.techniques.step_effect import StepEffect, StepEffects
 
@@ -130,3 +130,19 @@ def test_unused_rows_move_as_used_ones_do() -> None:
     for _ in range(2):
         factor = (factor + (1 - factor) * 0.05) * 0.9
     assert stepped([Smoothed(0.5)] * 3, [0], (0.1,) * 3)[2] == [pytest.approx(factor, rel=1e-12)]
+
+
+@pytest.mark.parametrize("in_update", [True, False])
+def test_averages_of_dropped_runs_leave_without_a_copy_of_the_others(in_update: bool) -> None:
+    """Updates make inference tensors, and runs are dropped outside of updates."""
+    with torch.inference_mode(in_update):
+        flat = torch.arange(20.0).reshape(5, 4)
+    buffer = RunBuffer(
+        flat, torch.arange(5.0, dtype=torch.float64), [True, False, True, True, False]
+    )
+    place, expected = flat.data_ptr(), flat[[1, 2, 4]].clone()
+    buffer.keep([1, 2, 4])
+    assert torch.equal(buffer.flat, expected)
+    assert buffer.flat.data_ptr() == place
+    assert buffer.unused.tolist() == [1.0, 2.0, 4.0]
+    assert buffer.made == [False, True, False]
