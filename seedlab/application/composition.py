@@ -41,6 +41,7 @@ class Composition:
         self._only_asks = only_asks
         self._scratch: str | None = None
         self._new_study: Path | None = None
+        self._new_folders: list[Path] = []
 
     def __enter__(self) -> Self:
         return self
@@ -48,8 +49,8 @@ class Composition:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
-        if self._new_study is not None and kind is not None and issubclass(kind, SeedlabError):
-            _remove_unbegun(self._new_study)
+        if kind is not None and issubclass(kind, SeedlabError):
+            self._remove_unbegun()
 
     def check_file(self, root: str, name: str, config: Container) -> None:
         """Refuse what a foreign file may not set; see `seedlab.application.trust`."""
@@ -68,9 +69,13 @@ class Composition:
         if str(_text(config, "dry")).lower() == "true":
             self._redirect(config)
         elif studies is not None:
+            folder = Path(studies) / (study or "")
+            # The check makes the folder of studies, and can refuse it afterwards.
+            new = [place for place in (folder, *folder.parents) if not place.exists()]
+            self._new_folders = [*new, *self._new_folders]
+            if study is not None and new:
+                self._new_study = folder
             check_studies(Path(studies), study)
-            if study is not None and not (Path(studies) / study).exists():
-                self._new_study = Path(studies) / study
 
     def _redirect(self, config: DictConfig) -> None:
         """Have Hydra write the files of a dry run to a temporary folder."""
@@ -79,15 +84,15 @@ class Composition:
         config.hydra.run.dir = self._scratch
         config.hydra.sweep.dir = self._scratch
 
-
-def _remove_unbegun(study: Path) -> None:
-    """Remove the files that Hydra wrote for a study, unless runs were planned."""
-    if not is_study(study):
-        shutil.rmtree(study / "jobs", ignore_errors=True)
-        (study / "multirun.yaml").unlink(missing_ok=True)
-        with suppress(OSError):  # Somebody else's files keep their folder.
-            study.rmdir()
-            study.parent.rmdir()
+    def _remove_unbegun(self) -> None:
+        """Remove the files that Hydra wrote for a new study, unless runs were planned."""
+        study = self._new_study
+        if study is not None and not is_study(study):
+            shutil.rmtree(study / "jobs", ignore_errors=True)
+            (study / "multirun.yaml").unlink(missing_ok=True)
+        for folder in self._new_folders:
+            with suppress(OSError):  # It was never made, or somebody's files keep it.
+                folder.rmdir()
 
 
 def _text(config: DictConfig, key: str) -> str | None:

@@ -6,6 +6,7 @@ import re
 
 from seedlab.errors import SeedlabError
 
+UNNAMED = "the study has no name; give it one with study=NAME."
 _LONGEST = 255
 """Bytes of a folder's name that file systems allow."""
 
@@ -25,7 +26,7 @@ def check_study_name(name: str) -> None:
         a control character.
     """
     if not name.strip():
-        raise SeedlabError("the study has no name; give it one with study=NAME.")
+        raise SeedlabError(UNNAMED)
     _check_text("study", name)
     # Windows separates folders by backslashes as well.
     parts = re.split(r"[/\\]", name)

@@ -68,6 +68,20 @@ def test_a_refusal_leaves_nothing_of_a_study_that_never_began(place: Path, begun
     assert left == ([*whole, *files] if begun else [])
 
 
+def test_a_refusal_keeps_folders_that_were_there(place: Path) -> None:
+    (place / "studies").mkdir()
+
+    def refused() -> None:
+        with Composition(trust=False, only_asks=False) as checks:
+            checks.check_whole(composed(study="a/b/c"))
+            (place / "studies/a/b/c").mkdir(parents=True)
+            raise SeedlabError("no")
+
+    with pytest.raises(SeedlabError, match="no"):
+        refused()
+    assert [path.name for path in place.rglob("*")] == ["studies"]
+
+
 def test_a_command_that_asks_needs_no_folder(place: Path) -> None:
     with Composition(trust=False, only_asks=True) as checks:
         checks.check_whole(composed())

@@ -64,6 +64,18 @@ def test_a_file_of_the_working_directory_must_be_named_by_its_path(place: Path) 
     assert experiment_overrides("mine", "experiments") == ["+mine=study"]
 
 
+@pytest.mark.parametrize("words", [["dry=true"], ["-m", "seed.init=0,1"]])
+def test_a_file_without_a_study_is_answered_with_the_key_that_names_it(
+    place: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    (place / "plain.yaml").write_text("# @package _global_\nrecipe: {batch_size: 8}\n")
+    assert main(["run", "experiment=plain.yaml", *words]) == 2
+    assert capsys.readouterr().err == (
+        "seedlab: the study has no name; give it one with study=NAME.\n"
+    )
+    assert {path.name for path in place.iterdir()} == {"experiments", "plain.yaml"}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

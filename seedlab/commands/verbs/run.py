@@ -12,6 +12,7 @@ from pathlib import Path
 
 from seedlab.commands.verbs.rate_page import FLAG, check_place, write_page
 from seedlab.commands.verbs.verb import CommandVerb
+from seedlab.config.study_name import UNNAMED
 from seedlab.errors import SeedlabError
 
 
@@ -116,7 +117,10 @@ def _refusals() -> Iterator[None]:
         MissingMandatoryValue,
         ValidationError,
     ) as error:
-        raise SeedlabError(_one_line(str(error))) from error
+        # With a study's file no name is derived: the file has a task and a model of its own.
+        line = _one_line(str(error))
+        unnamed = "Missing mandatory value: study," in line
+        raise SeedlabError(UNNAMED if unnamed else line) from error
     except Exception as error:
         if isinstance(error, SeedlabError) or not _was_raised_at_a_file(error):
             raise
