@@ -65,6 +65,7 @@ def run(overrides: Sequence[str], *, trust: bool = False, rates: Path | None = N
                 collected_rates() as schedules,
                 _full_disk(studies),
                 checks,
+                _refusals(),  # The checks remove what a refusal leaves, Hydra's included.
                 checked_composition(checks),
                 quiet,
             ):
