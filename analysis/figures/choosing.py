@@ -22,20 +22,31 @@ from analysis.figures.theme import (
 DEV, TEST, MEAN = "on the validation set", "on the test set", "mean of all runs on the test set"
 
 
-def price_of_choosing(table: pd.DataFrame, *, metric: str = "score", title: str = "") -> Chart:
-    """Expected scores of the run that is best on the validation set among n.
+def price_of_choosing(
+    table: pd.DataFrame,
+    *,
+    metric: str = "score",
+    title: str = "",
+    unit: str = "runs",
+    mean: str = MEAN,
+) -> Chart:
+    """Expected scores of the best on the validation set among n.
 
     Parameters
     ----------
     table : DataFrame
-        Rows of one group of `choosing_table.choosing_table`.
+        Rows of one group of `choosing_table.choosing_table`, or of a table with its columns.
+    unit : str
+        Plural of what is chosen.
+    mean : str
+        Name of the line of column ``mean_test``: the test score without a choice.
 
     Returns
     -------
     altair chart
         The interval of the expected test score is shaded where it is known.
     """
-    names = [DEV, TEST, MEAN]
+    names = [DEV, TEST, mean]
     columns = dict(zip(("expected_dev", "expected_test", "mean_test"), names, strict=True))
     lines = table.rename(columns=columns).melt("n", names, var_name="series", value_name="score")
     lines = lines.merge(table[["n", "gap"]], on="n")
@@ -43,7 +54,7 @@ def price_of_choosing(table: pd.DataFrame, *, metric: str = "score", title: str 
     if len(band) < 2:
         band = band.iloc[:0]
     scale = score_axis([*lines["score"], *band["test_lower"], *band["test_upper"]])
-    x, y = runs_axis(table), f"{metric} of the chosen run"
+    x, y = runs_axis(table, f"number of {unit} n (logarithmic)"), f"{metric} of the choice"
     layers = []
     if len(band):
         layers.append(
@@ -65,7 +76,7 @@ def price_of_choosing(table: pd.DataFrame, *, metric: str = "score", title: str 
             strokeDash=alt.StrokeDash("series:N", scale=series_scale(names, DASHES)),
             tooltip=[
                 alt.Tooltip("series:N", title="score"),
-                alt.Tooltip("n:Q", title="runs to choose from"),
+                alt.Tooltip("n:Q", title=f"{unit} to choose from"),
                 alt.Tooltip("score:Q", title=metric, format=".4~f"),
                 alt.Tooltip("gap:Q", title="validation minus test", format="+.4~f"),
             ],

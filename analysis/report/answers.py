@@ -11,12 +11,14 @@ from analysis.data.early_stopped import at_the_decision, is_selected, selection_
 from analysis.data.frames import row_dict
 from analysis.data.study import Study
 from analysis.formatting import count, digits_for, number, percent, permutation_text
+from analysis.report.choosing_answer import choosing_cell, choosing_text
 from analysis.report.results.group_results import GroupResults
 from analysis.report.stopping_answer import stopping_text
 from analysis.rounding import spread
 
 # Deleting a seed, as the jackknife does, must leave two.
 LEAST_FOR_INTERVALS = 3
+PROMISED = "choosing promises, delivers on test"
 
 
 def answer_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
@@ -62,7 +64,7 @@ def answer_text(group: GroupResults, facts: dict[str, object]) -> list[str]:
             f"{count(int(get('runs_for_effect')), 'such run')} of each"
             f"{_grid_text(facts, 'grid_for_effect')}."
         )
-    return [*sentences, *stopping_text(group, facts, d)]
+    return [*sentences, *stopping_text(group, facts, d), *choosing_text(group, facts)]
 
 
 def _mean_text(facts: dict[str, object], d: int) -> str:
@@ -215,6 +217,7 @@ def overview(all_facts: list[dict[str, object]], labels: list[str]) -> pd.DataFr
             "order share": "–",
             "runs for the mean": "–",
             "saved by early stopping": "–",
+            PROMISED: choosing_cell(facts, d),
         }
         if isinstance(shares, dict) and _has_intervals(shares):
             row["init share"], row["order share"] = (
@@ -229,7 +232,8 @@ def overview(all_facts: list[dict[str, object]], labels: list[str]) -> pd.DataFr
                 f"{percent(1 - plan['budget_with_stopping'] / plan['budget'])} of {plan['budget']}"
             )
         rows.append(row)
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    return frame if (frame[PROMISED] != "–").any() else frame.drop(columns=PROMISED)
 
 
 def _selected_text(study: Study) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from analysis.report.panels.best_of import BestOfCompute, BestOfRecipes, ExpectedBest
 from analysis.report.panels.bias_correction import BiasCorrection
-from analysis.report.panels.choosing import PriceOfChoosing
+from analysis.report.panels.choosing import PriceOfBoth, PriceOfChoosing, PriceOfEvaluations
 from analysis.report.panels.comparison import Comparisons
 from analysis.report.panels.ensembles import Ensembles
 from analysis.report.panels.grids import GridHeatmap, ValidationCurves
@@ -80,6 +80,26 @@ CONTENTS: tuple[Outline, ...] = (
         narrow=True,
     ),
     Outline(
+        "comparison",
+        "Recipes and models compared",
+        "Runs are paired by seeds where both sides have the cell. On a common grid the test of a "
+        "difference knows that runs of a row or column share a seed; exchanging the recipes in whole rows "
+        "and columns gives a second p-value, without a normal distribution. An improvement is called meaningful "
+        "when one side beats the other in significantly more than half of the cases, and possibly in "
+        "more than three of four.",
+        (Comparisons(),),
+    ),
+    Outline(
+        "signal-to-noise",
+        "Signal to noise",
+        "All scores are those of the validation set. The signal is the standard deviation of the "
+        "recipes' mean last scores, without the error of these means. The noise of late evaluations is "
+        "the standard deviation of scores in the last third of training, around the trend of their run. "
+        "Where it is near the spread over seeds, the choice of the last step matters as much as the "
+        "seed.",
+        (SignalToNoise(),),
+    ),
+    Outline(
         "best-of-n",
         "The best of n runs",
         "The expected score of the best of n runs. Lines are the unbiased estimate (the plug-in "
@@ -90,10 +110,10 @@ CONTENTS: tuple[Outline, ...] = (
     Outline(
         "choosing",
         "The price of choosing",
-        "The best of n runs is chosen by its validation score, which therefore promises too much. The "
+        "The best of n is chosen by its validation score, which therefore promises too much. The "
         "expected test score of the chosen run is what the choice delivers. Both are exact averages "
-        "over all choices of n of the runs. The band is a bootstrap over seeds, for each n by itself.",
-        (PriceOfChoosing(),),
+        "over all choices. The band belongs to the test score: 95% for each n by itself, over seeds.",
+        (PriceOfChoosing(), PriceOfEvaluations(), PriceOfBoth()),
     ),
     Outline(
         "ensembles",
@@ -111,6 +131,19 @@ CONTENTS: tuple[Outline, ...] = (
         "figures show the exact expected best score over all draws from the recorded runs: for the "
         "best plan of every budget, and for the same budget without stopping.",
         (StoppingValue(), StoppingPlans(), RankCorrelations(), PrunerReplay()),
+    ),
+    Outline(
+        "tasks",
+        "Over several tasks",
+        "Rank correlation of the seeds' means between tasks, with a one-sided permutation test, and "
+        "the scores of recipes over all tasks.",
+        (SeedsAcrossTasks(), PerformanceProfiles()),
+    ),
+    Outline(
+        "predictions",
+        "Where predictions differ",
+        "Runs with the same score may predict differently. Averages over distinct pairs of runs.",
+        (Instability(), SharedSeeds(), Consistency(), PredictionBootstrap()),
     ),
     Outline(
         "losses",
@@ -176,38 +209,5 @@ CONTENTS: tuple[Outline, ...] = (
         (LossBarriers(),),
         narrow=True,
         optional=True,
-    ),
-    Outline(
-        "comparison",
-        "Recipes and models compared",
-        "Runs are paired by seeds where both sides have the cell. On a common grid the test of a "
-        "difference knows that runs of a row or column share a seed; exchanging the recipes in whole rows "
-        "and columns gives a second p-value, without a normal distribution. An improvement is called meaningful "
-        "when one side beats the other in significantly more than half of the cases, and possibly in "
-        "more than three of four.",
-        (Comparisons(),),
-    ),
-    Outline(
-        "signal-to-noise",
-        "Signal to noise",
-        "All scores are those of the validation set. The signal is the standard deviation of the "
-        "recipes' mean last scores, without the error of these means. The noise of late evaluations is "
-        "the standard deviation of scores in the last third of training, around the trend of their run. "
-        "Where it is near the spread over seeds, the choice of the last step matters as much as the "
-        "seed.",
-        (SignalToNoise(),),
-    ),
-    Outline(
-        "tasks",
-        "Over several tasks",
-        "Rank correlation of the seeds' means between tasks, with a one-sided permutation test, and "
-        "the scores of recipes over all tasks.",
-        (SeedsAcrossTasks(), PerformanceProfiles()),
-    ),
-    Outline(
-        "predictions",
-        "Where predictions differ",
-        "Runs with the same score may predict differently. Averages over distinct pairs of runs.",
-        (Instability(), SharedSeeds(), Consistency(), PredictionBootstrap()),
     ),
 )

@@ -18,6 +18,7 @@ from analysis.planning.grid_size import (
     seed_variances,
 )
 from analysis.planning.sample_size import runs_for_power, runs_for_width
+from analysis.report.choosing_answer import choosing_facts
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.stopping_results import REFERENCE
 from analysis.rounding import spread, varies
@@ -68,7 +69,7 @@ def answer_facts(group: GroupResults) -> dict[str, object]:
             "failures_judged": bool(row["judged"]),
             "failure_rate": [float(row[c]) for c in ("rate", "lower", "upper")],
         }
-    facts |= _shares(group) | _needed(sd, parts) | _saved(group)
+    facts |= _shares(group) | _needed(sd, parts) | _saved(group) | choosing_facts(group)
     return facts
 
 

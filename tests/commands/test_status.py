@@ -108,6 +108,20 @@ def test_the_status_is_readable(half_done):
 
 
 @pytest.mark.parametrize(
+    ("keep", "text"),
+    [
+        ("final", "final: median after training"),
+        ("best", "final: median of the weights that runs keep (evaluation.keep)"),
+    ],
+)
+def test_the_final_score_is_that_of_the_kept_weights(study, task, keep, text):
+    spec = make_spec()
+    evaluation = dataclasses.replace(spec.evaluation, keep=keep)
+    study.write(make_result(task, spec=dataclasses.replace(spec, evaluation=evaluation)), task)
+    assert format_status(status(study))[-1].endswith(f"; {text}")
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"),
     [
         (0, "0.0 s"),

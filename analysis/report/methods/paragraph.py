@@ -76,9 +76,13 @@ def methods(
         *_means(tables),
         *_variance(tables, permutations),
         *_best_of_n(tables),
+        *_budgets(tables),
         *_choosing(groups, tables),
+        *_ensembles(tables),
         *_stopping(tables),
         *_comparisons(tables),
+        *_sweeps(tables),
+        *_predictions(tables),
         *_training(groups, tables),
     ]
     text = " ".join(sentences)
@@ -173,6 +177,11 @@ def _best_of_n(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
         )
 
 
+def _budgets(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    if "best_of_compute" in tables:
+        yield "The cost of n runs is n times the mean cost of a run [dodge2019]."
+
+
 def _choosing(groups: Sequence[GroupResults], tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     table = tables.get("choosing")
     if table is not None:
@@ -196,12 +205,34 @@ def _choosing(groups: Sequence[GroupResults], tables: Mapping[str, pd.DataFrame]
         )
 
 
+def _ensembles(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    table = tables.get("ensembles")
+    if table is None or table.empty:
+        return
+    ways = set(table["method"])
+    names = {"average": "mean prediction", "vote": "majority vote", "ranks": "mean rank"}
+    used = " and ".join(name for way, name in names.items() if way in ways)
+    subsets = "all choices" if table["exact"].all() else "all or 1,000 random choices"
+    text = f"Expected scores of the {used} of k runs are averages over {subsets} of k runs"
+    if table["lower"].notna().any():
+        text += (
+            ", with intervals for seeds drawn anew from the effects of single runs [hoeffding1948]"
+        )
+    yield f"{text}."
+
+
 def _stopping(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    savings = tables.get("early_stopping_saving")
     table = tables.get("early_stopping")
     if table is not None and not table.empty:
         yield (
             "The value of starting many runs and continuing the best ones [dodge2020] is an exact "
             "expectation over draws from the recorded curves."
+        )
+    if savings is not None and not savings.empty:
+        yield (
+            "A saving is claimed where plans that are chosen on one half of the runs hold on the other "
+            "half with a margin, for the budget and for every larger one [maurer1995]."
         )
 
 
@@ -216,8 +247,33 @@ def _comparisons(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
         f"Mean scores are compared {', elsewhere '.join(ways)}. P-values are corrected for "
         f"{count(len(rows), 'comparison')} after [=holm1979]."
     )
+    if any(pd.notna(row.get("rowcol_p")) for row in rows):
+        yield (
+            "A second p-value comes from exchanging the recipes in whole rows and columns of the common "
+            "grid."
+        )
     yield "The probability that one side beats the other is judged by the rule of [=bouthillier2021]."
     yield "Stochastic dominance is measured by the violation ratio of [=dror2019]."
+
+
+def _sweeps(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    if "sweep" in tables and tables["sweep"]["p_holm"].notna().any():
+        yield "The best value of a sweep is tested against the others, corrected for all pairs [holm1979]."
+
+
+def _predictions(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    if "instability" in tables:
+        yield (
+            "The disagreement of two runs is the share of examples on which they predict different "
+            "classes [milanifard2016]; for predicted numbers it is their mean absolute difference."
+        )
+    found = [table for name, table in tables.items() if name.startswith("multi_bootstrap")]
+    if not found:
+        return
+    text = "Differences over seeds and examples have intervals by the multi-bootstrap [sellam2022]"
+    if any("n_clusters" in table and table["n_clusters"].notna().any() for table in found):
+        text += ", which resamples clusters of examples whole; clustered errors follow [=liang1986]"
+    yield f"{text}."
 
 
 def _training(groups: Sequence[GroupResults], tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
@@ -235,8 +291,6 @@ def _training(groups: Sequence[GroupResults], tables: Mapping[str, pd.DataFrame]
         )
     if "robust_means" in tables:
         yield "Interquartile means over tasks follow [=agarwal2021]."
-    if any(name.startswith("multi_bootstrap") for name in tables):
-        yield "Differences over seeds and examples have intervals by the multi-bootstrap [sellam2022]."
     if any(group.table("uncorrected") is not None for group in groups):
         yield (
             "The effect of a missing bias correction is the ratio of corrected to uncorrected updates "

@@ -97,6 +97,13 @@ SOURCES = {
             "arXiv:2103.03098",
         ),
         Publication(
+            "dodge2019",
+            ("Dodge, Jesse", "Gururangan, Suchin", "Card, Dallas", "others"),
+            2019,
+            "Show your work: improved reporting of experimental results",
+            "arXiv:1909.03004",
+        ),
+        Publication(
             "dodge2020",
             ("Dodge, Jesse", "Ilharco, Gabriel", "Schwartz, Roy", "others"),
             2020,
@@ -127,6 +134,14 @@ SOURCES = {
             "9, 226-252",
         ),
         Publication(
+            "hoeffding1948",
+            ("Hoeffding, Wassily",),
+            1948,
+            "A class of statistics with asymptotically normal distribution",
+            "Annals of Mathematical Statistics",
+            "19, 293-325",
+        ),
+        Publication(
             "holm1979",
             ("Holm, Sture",),
             1979,
@@ -151,11 +166,34 @@ SOURCES = {
             "24, 193-201",
         ),
         Publication(
+            "liang1986",
+            ("Liang, Kung-Yee", "Zeger, Scott L."),
+            1986,
+            "Longitudinal data analysis using generalized linear models",
+            "Biometrika",
+            "73, 13-22",
+        ),
+        Publication(
             "lourie2024",
             ("Lourie, Nicholas", "Cho, Kyunghyun", "He, He"),
             2024,
             "Show your work with confidence: confidence bands for tuning curves",
             "arXiv:2311.09480",
+        ),
+        Publication(
+            "maurer1995",
+            ("Maurer, Willi", "Hothorn, Ludwig A.", "Lehmacher, Walter"),
+            1995,
+            "Multiple comparisons in drug clinical trials and preclinical assays: a-priori ordered hypotheses",
+            "Biometrie in der chemisch-pharmazeutischen Industrie",
+            "6, 3-18",
+        ),
+        Publication(
+            "milanifard2016",
+            ("Milani Fard, Mahdi", "Cormier, Quentin", "Canini, Kevin", "Gupta, Maya"),
+            2016,
+            "Launch and iterate: reducing prediction churn",
+            "Advances in Neural Information Processing Systems",
         ),
         Publication(
             "mosbach2021",

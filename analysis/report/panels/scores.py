@@ -136,5 +136,8 @@ def failure_caption(table: pd.DataFrame, labels: list[str]) -> str:
     most = row_dict(shown, at)
     text = f"{most['label']} fails most, {int(most['n_failed'])} of {count(int(most['n_runs']), 'run')}"
     rest = shown.drop(index=shown.index[at])
-    apart = (rest["upper"] < most["lower"]).all()
-    return text + ("; its interval is above all others." if apart else "; the intervals overlap.")
+    near = rest.loc[rest["upper"] >= most["lower"], "label"].tolist()
+    if not near:
+        return f"{text}; its interval is above all others."
+    others = near[0] if len(near) == 1 else f"{len(near)} other groups"
+    return f"{text}; its interval overlaps that of {others}."

@@ -77,8 +77,9 @@ class RankCorrelations(GroupFigure):
     title = "do early scores predict late ones?"
 
     def applies(self, group: GroupResults) -> bool:
-        """Whether correlations are known."""
-        return group.table("rank_correlation") is not None
+        """Whether a correlation is known: equal scores have none."""
+        table = group.table("rank_correlation")
+        return table is not None and bool(table["spearman"].notna().any())
 
     def caption(self, group: GroupResults) -> str:
         """The correlation with the final score at three shares of training."""

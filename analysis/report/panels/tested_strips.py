@@ -43,12 +43,19 @@ class TestedStrips:
 
 def tested_caption(groups: list[GroupResults]) -> str:
     """Mean test and validation scores of the runs that have both."""
-    texts = []
+    texts, sizes = [], set()
     for group in groups[:MOST_DESCRIBED]:
         runs = group.runs.loc[group.runs["test_score"].notna()]
-        test, dev = (float(runs[name].mean()) for name in ("test_score", "score"))
-        means = f"{number(test, group.digits)} on the test set, {number(dev, group.digits)} on the"
-        texts.append(f"{group.label}: {count(len(runs), 'run')}, on average {means} validation set")
+        sizes.add(len(runs))
+        test, dev = (number(runs[name].mean(), group.digits) for name in ("test_score", "score"))
+        # The heading names the task.
+        name = group.label.removeprefix(f"{group.key.task}, ")
+        texts.append(f"{name} {test} ({dev})" if len(groups) > 1 else f"{test} ({dev})")
     if len(groups) > MOST_DESCRIBED:
-        texts.append(f"{len(groups) - MOST_DESCRIBED} more are in the tables")
-    return "; ".join(texts) + ". Crosses are runs that failed on the validation set."
+        texts.append(f"{len(groups) - MOST_DESCRIBED} more in the tables")
+    n = count(sizes.pop(), "run") if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)} runs"
+    each = " each" if len(groups) > 1 else ""
+    return (
+        f"Mean test scores, validation scores in parentheses: {', '.join(texts)}; {n}{each}. "
+        "Crosses are runs that failed on the validation set."
+    )

@@ -33,6 +33,8 @@ class ScoreSummary:
     """Median of the chosen scores."""
     median_final: float
     """Median of `Record.final_score`."""
+    keep: str
+    """``final`` or ``best``: weights that the runs keep (`evaluation.keep`)."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def summarise(runs: Iterable[ScoredRun]) -> tuple[ScoreSummary, ...]:
                 best=max(best) if like.direction == "max" else min(best),
                 median=median(best),
                 median_final=median(run.record.final_score for run in setting.runs),
+                keep=like.spec.get("evaluation", {}).get("keep", "final"),
             )
         )
     return tuple(summaries)
@@ -167,7 +170,11 @@ def _score_lines(scores: tuple[ScoreSummary, ...]) -> list[str]:
         ).rstrip()
         for row in (header, *rows)
     ]
+    kept = {s.keep for s in scores}
+    final = (
+        "after training" if kept == {"final"} else "of the weights that runs keep (evaluation.keep)"
+    )
     return [
         *table,
-        "best, median: of each run's best evaluation after step 0; final: median after training",
+        f"best, median: of each run's best evaluation after step 0; final: median {final}",
     ]

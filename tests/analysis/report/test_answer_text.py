@@ -13,7 +13,8 @@ from analysis.data.study import Study
 from analysis.report import write_report
 from analysis.report.answers import answer_text, overview, spread_text
 from analysis.report.facts import answer_facts
-from analysis.report.panels.scores import floor_caption
+from analysis.report.panels.scores import failure_caption, floor_caption
+from analysis.report.panels.stopping import RankCorrelations
 from analysis.report.panels.variance import tests_caption as caption_of_tests
 from analysis.report.panels.variance import variance_caption
 from analysis.report.results.group_results import analyse_group
@@ -56,6 +57,33 @@ def test_constant_scores_do_not_vary(tmp_path):
     assert "e-1" not in shown
     assert "differ more than chance" not in shown
     assert "beyond chance" not in shown
+
+
+def test_constant_scores_have_no_figure_of_rank_correlations():
+    """One init seed, three orders, four evaluations: every correlation is undefined."""
+    table = pd.concat([seeds(1, 3, 0.5, fraction=f, test_score=0.5) for f in (0.25, 0.5, 0.75, 1)])
+    table["run"] = table["order_seed"].map("r{}".format)
+    group = analysed(read_table(table, majority=0.5))
+    assert group.tables["rank_correlation"]["spearman"].isna().all()
+    assert not RankCorrelations().applies(group)
+
+
+def test_the_group_that_fails_most_is_set_beside_those_that_its_interval_meets():
+    table = pd.DataFrame(
+        {
+            "judged": True,
+            "n_runs": 50,
+            "n_failed": [34, 30, 0],
+            "rate": [0.68, 0.6, 0.0],
+            "lower": [0.54, 0.46, 0.0],
+            "upper": [0.79, 0.72, 0.07],
+        }
+    )
+    text = "a fails most, 34 of 50 runs; its interval "
+    assert failure_caption(table, ["a", "b", "c"]) == f"{text}overlaps that of b."
+    assert failure_caption(table.iloc[[0, 2]], ["a", "c"]) == f"{text}is above all others."
+    near = pd.concat([table, table.iloc[[1]]], ignore_index=True)
+    assert failure_caption(near, list("abcd")) == f"{text}overlaps that of 2 other groups."
 
 
 def test_without_curves_the_best_of_n_is_of_the_scores_in_the_answer():

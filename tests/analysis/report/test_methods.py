@@ -106,6 +106,39 @@ def test_choosing_on_a_grid_is_a_bootstrap_over_both_seeds() -> None:
     assert "evaluations on the validation" not in found.text
 
 
+def test_each_of_the_later_methods_is_named_where_its_table_is(grid: list[GroupResults]) -> None:
+    one = {"score": [0.5], "lower": [0.4]}
+    row = {"crossed_p": 0.1, "paired_p": 0.1, "welch_p": 0.1, "rowcol_p": 0.2}
+    boot = pd.DataFrame({"n_clusters": [20.0]})
+    cases: list[tuple[str, pd.DataFrame, str, set[str]]] = [
+        ("best_of_compute", pd.DataFrame({"n": [1]}), "n times the mean cost", {"dodge2019"}),
+        (
+            "ensembles",
+            pd.DataFrame(one | {"method": ["average"], "exact": [True]}),
+            "scores of the mean prediction of k runs are averages over all choices of k runs, with int",
+            {"hoeffding1948"},
+        ),
+        (
+            "early_stopping_saving",
+            pd.DataFrame({"saves": [False]}),
+            "A saving is claimed where",
+            {"maurer1995"},
+        ),
+        ("comparison_recipe", pd.DataFrame([row]), "exchanging the recipes in whole rows", set()),
+        ("sweep", pd.DataFrame({"p_holm": [0.1]}), "corrected for all pairs", {"holm1979"}),
+        ("instability", pd.DataFrame({"n": [1]}), "disagreement of two runs", {"milanifard2016"}),
+        ("multi_bootstrap_recipe", boot, "resamples clusters", {"sellam2022", "liang1986"}),
+    ]
+    bare = methods(grid, {}, 1)
+    for name, table, text, sources in cases:
+        found = methods(grid, {name: table}, 1)
+        assert text in found.text, name
+        assert text not in bare.text, name
+        assert sources <= set(keys(found)) - set(keys(bare)), name
+    without = methods(grid, {"comparison_recipe": pd.DataFrame([row | {"rowcol_p": None}])}, 1)
+    assert "exchanging" not in without.text
+
+
 def test_every_citation_has_its_reference_and_its_entry(grid: list[GroupResults]) -> None:
     found = methods(grid, report_tables(grid), 1)
     assert "[" not in found.text

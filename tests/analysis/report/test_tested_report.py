@@ -11,10 +11,15 @@ import pytest
 from analysis.data.score_table import read_table
 from analysis.data.study import Score
 from analysis.planning.answers import Questions, plan_answers
-from analysis.report.answers import answer_text
+from analysis.report.answers import answer_text, overview
+from analysis.report.choosing_answer import (
+    both_caption,
+    choosing_caption,
+    choosing_facts,
+    evaluations_caption,
+)
 from analysis.report.contents import CONTENTS
 from analysis.report.facts import answer_facts
-from analysis.report.panels.choosing import choosing_caption
 from analysis.report.results.choosing import choosing_tables
 from analysis.report.results.group_results import GroupResults, analyse_group
 from analysis.report.results.paper_tables import paper_tables
@@ -52,8 +57,13 @@ def test_test_scores_stand_beside_validation_scores() -> None:
     # The majority classifier is that of the validation set.
     assert "majority 0.527" in dev
     assert "majority" not in test
-    assert "rte: 9 runs, on average 0.650 on the test set" in sections["scores"].panels[1].caption
-    assert len(sections["choosing"].panels) == 1
+    text = "Mean test scores, validation scores in parentheses: 0.650 ("
+    assert sections["scores"].panels[1].caption.startswith(text)
+    choosing = sections["choosing"]
+    assert [panel.stem for panel in choosing.panels] == ["choosing-rte"]
+    # Once, whatever the number of groups.
+    (missing,) = choosing.missing
+    assert "no price of choosing an evaluation: no run has a test score at every" in missing
     assert "although" not in sections["grids"].lead + sections["early-stopping"].lead
 
 
@@ -69,23 +79,62 @@ def chosen(rows: pd.DataFrame) -> GroupResults:
 
 def test_choosing_among_evaluations_stands_beside_choosing_among_seeds() -> None:
     made = table()
-    without = choosing_caption(chosen(made))
-    assert "Choosing among evaluations: no run has a test score at every evaluation." in without
     group = chosen(made.assign(test_score=made["score"] - 0.01))
-    caption = choosing_caption(group)
     evaluations, both = (group.tables[f"choosing_{name}"] for name in ("evaluations", "both"))
     last, best = evaluations.iloc[0], evaluations.iloc[-1]
     gain = best["expected_dev"] - last["expected_dev"]
     assert len(evaluations) == 3
+    caption = evaluations_caption(group)
     assert (
-        f"best of 3 evaluations within a run, in place of the last, promises {gain:+.3f} and"
-        in caption
+        f"best of 3 evaluations within a run, in place of the last, promises {gain:+.3f}" in caption
     )
+    assert f": {best['expected_dev']:.3f} on the validation set and" in caption
     assert evaluations["gap"].to_numpy() == pytest.approx(0.01)
-    text = f"at their best evaluation promises {both['expected_dev'][4] - last['expected_dev']:+.3f} and"
-    assert text in caption
+    gain = both["expected_dev"][4] - last["expected_dev"]
+    text = f"in place of the mean run at its last, promises {gain:+.3f} and delivers {gain:+.3f} "
+    assert text in both_caption(group)
     tables = report_tables([group])
     assert len(tables["choosing_both"]) == len(tables["choosing"]) == 9
+
+
+def test_every_kind_of_choosing_has_a_figure_of_promise_and_delivery() -> None:
+    made = table()
+    group = chosen(made.assign(test_score=made["score"] - 0.01))
+    outlines = tuple(outline for outline in CONTENTS if outline.anchor == "choosing")
+    (section,) = fill_sections(outlines, ReportResults(group.study, [group]))
+    assert [p.stem for p in section.panels] == [
+        "choosing-rte",
+        "choosing-evaluations-rte",
+        "choosing-both-rte",
+    ]
+    assert section.missing == []
+    for panel, unit in zip(section.panels, ("runs", "evaluations", "runs"), strict=True):
+        text = json.dumps(panel.spec)
+        assert f"number of {unit} n" in text
+        assert "on the validation set" in text
+        assert ("at its last evaluation, on the test set" in text) == (panel != section.panels[0])
+
+
+def test_the_answer_and_the_table_of_answers_state_the_price_of_choosing() -> None:
+    _, group = filled("best")
+    facts = answer_facts(group)
+    rows = group.tables["choosing"].set_index("n")
+    promised = rows["expected_dev"][5] - rows["expected_dev"][1]
+    delivered = rows["expected_test"][5] - rows["mean_test"][1]
+    assert facts["choosing"] == pytest.approx(
+        {"n": 5, "promised": promised, "delivered": delivered}
+    )
+    sentence = answer_text(group, facts)[-1]
+    assert sentence == (
+        f"Choosing among 5 runs by the validation score promises {promised:+.3f} and delivers "
+        f"{delivered:+.3f} on the test set."
+    )
+    assert choosing_caption(group).startswith(sentence)
+    (cell,) = overview([facts], ["rte"])["choosing promises, delivers on test"]
+    assert cell == f"{promised:+.3f}, {delivered:+.3f} (n = 5)"
+    _, tested = filled("test")
+    assert choosing_facts(tested) == {}
+    assert "choosing promises, delivers on test" not in overview([answer_facts(tested)], ["rte"])
 
 
 def test_a_report_on_test_scores_says_what_is_about_the_validation_set() -> None:
