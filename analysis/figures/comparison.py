@@ -71,7 +71,9 @@ def improvement(table: pd.DataFrame, *, title: str = "") -> Chart:
         axis=alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2f"),
     )
     color = alt.Color(
-        "verdict:N", scale=alt.Scale(domain=names, range=[NAVY, TEAL, MUTED]), legend=alt.Legend()
+        "verdict:N",
+        scale=alt.Scale(domain=names, range=[NAVY, TEAL, MUTED]),
+        legend=alt.Legend(columns=1),
     )
     shape = alt.Shape(
         "verdict:N", scale=alt.Scale(domain=names, range=["circle", "triangle-up", "square"])

@@ -11,7 +11,7 @@ from analysis.data.early_stopped import at_the_decision, is_selected, selection_
 from analysis.data.frames import row_dict
 from analysis.data.study import Study
 from analysis.formatting import count, digits_for, number, percent, permutation_text
-from analysis.report.choosing_answer import choosing_cell, choosing_text
+from analysis.report.results.choosing_answer import choosing_cell, choosing_text
 from analysis.report.results.group_results import GroupResults
 from analysis.report.stopping_answer import stopping_text
 from analysis.rounding import spread

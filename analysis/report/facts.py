@@ -18,7 +18,7 @@ from analysis.planning.grid_size import (
     seed_variances,
 )
 from analysis.planning.sample_size import runs_for_power, runs_for_width
-from analysis.report.choosing_answer import choosing_facts
+from analysis.report.results.choosing_answer import choosing_facts
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.stopping_results import REFERENCE
 from analysis.rounding import spread, varies

@@ -26,12 +26,16 @@ from analysis.figures.theme import Chart
 from analysis.formatting import count, number
 from analysis.report.results.group_results import GroupResults, recipe_name
 from analysis.report.results.report_results import ReportResults
-from analysis.report.sections.part import Entry, GroupFigure, Missing, Per, TableFile, drawn
+from analysis.report.sections.part import Entry, GroupFigure, Lead, Missing, Per, TableFile, drawn
 
 AXES = ("updates", "gpu_hours", "seconds")
 """Costs that a figure may have as its axis; time only where GPU-hours are unknown."""
 BOUGHT = (10, 5, 2, 1)
 MOST_NAMED = 3
+CROSSING = (
+    "Bands end where they are no longer informative. Where lines of recipes cross, the better recipe "
+    "depends on the number of runs."
+)
 
 
 class ExpectedBest(GroupFigure):
@@ -72,14 +76,14 @@ class BestOfRecipes:
             f"best-of-{file_stem(task)}",
             f"{task}: best of n by recipe",
             (
-                "Bands end where they are no longer informative. "
+                ""
                 if len(known) <= MOST_BANDS
                 else f"Bands of more than {MOST_BANDS} recipes would hide each other; they are in the "
-                "figures of the recipes. "
-            )
-            + "Where lines cross, the better recipe depends on the number of runs.",
+                "figures of the recipes."
+            ),
             lambda: best_of_recipes(table, metric=known[0].metric),
         )
+        yield Lead(CROSSING)
 
 
 class BestOfCompute:

@@ -6,7 +6,11 @@ from typing import ClassVar
 
 from analysis.figures.choosing import price_of_choosing
 from analysis.figures.theme import Chart
-from analysis.report.choosing_answer import both_caption, choosing_caption, evaluations_caption
+from analysis.report.results.choosing_answer import (
+    both_caption,
+    choosing_caption,
+    evaluations_caption,
+)
 from analysis.report.results.group_results import GroupResults
 from analysis.report.results.report_results import ReportResults
 from analysis.report.sections.part import GroupFigure

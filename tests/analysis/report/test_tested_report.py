@@ -12,15 +12,15 @@ from analysis.data.score_table import read_table
 from analysis.data.study import Score
 from analysis.planning.answers import Questions, plan_answers
 from analysis.report.answers import answer_text, overview
-from analysis.report.choosing_answer import (
+from analysis.report.contents import CONTENTS
+from analysis.report.facts import answer_facts
+from analysis.report.results.choosing import choosing_tables
+from analysis.report.results.choosing_answer import (
     both_caption,
     choosing_caption,
     choosing_facts,
     evaluations_caption,
 )
-from analysis.report.contents import CONTENTS
-from analysis.report.facts import answer_facts
-from analysis.report.results.choosing import choosing_tables
 from analysis.report.results.group_results import GroupResults, analyse_group
 from analysis.report.results.paper_tables import paper_tables
 from analysis.report.results.report_results import ReportResults
@@ -116,7 +116,7 @@ def test_every_kind_of_choosing_has_a_figure_of_promise_and_delivery() -> None:
 
 
 def test_the_answer_and_the_table_of_answers_state_the_price_of_choosing() -> None:
-    _, group = filled("best")
+    group = chosen(table())
     facts = answer_facts(group)
     rows = group.tables["choosing"].set_index("n")
     promised = rows["expected_dev"][5] - rows["expected_dev"][1]
@@ -132,9 +132,9 @@ def test_the_answer_and_the_table_of_answers_state_the_price_of_choosing() -> No
     assert choosing_caption(group).startswith(sentence)
     (cell,) = overview([facts], ["rte"])["choosing promises, delivers on test"]
     assert cell == f"{promised:+.3f}, {delivered:+.3f} (n = 5)"
-    _, tested = filled("test")
-    assert choosing_facts(tested) == {}
-    assert "choosing promises, delivers on test" not in overview([answer_facts(tested)], ["rte"])
+    group.tables.clear()
+    assert choosing_facts(group) == {}
+    assert "choosing promises, delivers on test" not in overview([answer_facts(group)], ["rte"])
 
 
 def test_a_report_on_test_scores_says_what_is_about_the_validation_set() -> None:
