@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import altair as alt
 import numpy as np
@@ -170,16 +169,16 @@ def best_of_recipes(table: pd.DataFrame, *, metric: str = "score", title: str = 
 
 
 def best_of_compute(
-    table: pd.DataFrame, costs: Sequence[str], *, metric: str = "score", title: str = ""
+    table: pd.DataFrame, cost: str, *, metric: str = "score", title: str = ""
 ) -> Chart:
-    """Expected best score of several recipes against cumulative cost, one panel per cost.
+    """Expected best score of several recipes against cumulative cost.
 
     Parameters
     ----------
     table : DataFrame
         Rows of one task of `compute_table.best_of_compute`.
-    costs : sequence of {"updates", "seconds", "gpu_hours"}
-        Recipes without a cost are left out of its panel.
+    cost : {"updates", "seconds", "gpu_hours"}
+        Recipes without it are left out.
 
     Returns
     -------
@@ -192,15 +191,11 @@ def best_of_compute(
     shown = table.assign(recipe=table["recipe"].map(lines_of))
     shown = shown.loc[shown["n"].isin(_drawn_ns(int(shown["n"].max())))]
     scale = score_axis([*shown["expected_best"], *_finite_band(shown)[["lower", "upper"]].stack()])
-    panels = [
-        _cost_panel(shown.dropna(subset=[cost]), cost, names, scale, metric, first=cost == costs[0])
-        for cost in costs
-    ]
-    return styled(panels[0] if len(panels) == 1 else alt.vconcat(*panels, spacing=18), title)
+    return styled(_cost_panel(shown.dropna(subset=[cost]), cost, names, scale, metric), title)
 
 
 def _cost_panel(
-    part: pd.DataFrame, cost: str, names: list[str], scale: alt.Scale, metric: str, *, first: bool
+    part: pd.DataFrame, cost: str, names: list[str], scale: alt.Scale, metric: str
 ) -> Chart:
     low, high = float(part[cost].min()), float(part[cost].max())
     divisor, unit = next((u for u in UNITS if high >= 3 * u[0]), UNITS[-1])
@@ -218,7 +213,7 @@ def _cost_panel(
         ),
     )
     y = alt.Y("expected_best:Q", title=f"best {metric} of the runs", scale=scale)
-    legend = name_legend(names, symbolType="stroke", symbolOpacity=1) if first else None
+    legend = name_legend(names, symbolType="stroke", symbolOpacity=1)
     color = alt.Color("recipe:N", scale=series_scale(names, SERIES), legend=legend)
     dash = alt.StrokeDash("recipe:N", scale=series_scale(names, DASHES), legend=legend)
     tooltip = [

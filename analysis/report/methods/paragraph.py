@@ -271,7 +271,7 @@ def _predictions(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     if not found:
         return
     text = "Differences over seeds and examples have intervals by the multi-bootstrap [sellam2022]"
-    if any("n_clusters" in table and table["n_clusters"].notna().any() for table in found):
+    if any("n_clusters" in table and (table["n_clusters"] > 0).any() for table in found):
         text += ", which resamples clusters of examples whole; clustered errors follow [=liang1986]"
     yield f"{text}."
 

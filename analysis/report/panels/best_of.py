@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Hashable, Iterator
 from typing import Any, ClassVar
@@ -103,15 +104,15 @@ class BestOfCompute:
             known.remove("seconds")
         if table[[*AXES]].notna().any(axis=None):
             yield TableFile("best_of_compute", table)
-        if known:
-            digits = max(group.digits for group in groups)
+        digits = max(group.digits for group in groups)
+        for cost in known:
             yield drawn(
-                f"best-of-compute-{file_stem(task)}",
+                f"best-of-compute-{file_stem(task)}{'' if cost == known[0] else f'-{cost}'}",
                 f"{task}: best of the runs that a budget pays for",
-                compute_caption(table, known, digits, lower_is_better=not up),
-                lambda: figures.best_of_compute(table, known, metric=metric),
+                compute_caption(table, cost, digits, lower_is_better=not up),
+                functools.partial(figures.best_of_compute, table, cost, metric=metric),
             )
-        elif table["recipe"].nunique() > 1:
+        if not known and table["recipe"].nunique() > 1:
             yield Missing(
                 "the cost of the runs is unknown, so recipes are compared at equal numbers of runs "
                 "alone. Studies of seedlab record it. A table gives it in the columns 'steps' "
@@ -130,10 +131,9 @@ def compute_table(group: GroupResults) -> pd.DataFrame:
 
 
 def compute_caption(
-    table: pd.DataFrame, costs: list[str], digits: int, *, lower_is_better: bool = False
+    table: pd.DataFrame, cost: str, digits: int, *, lower_is_better: bool = False
 ) -> str:
     """What the cost of some runs of the dearest recipe buys with the others, and sure crossings."""
-    cost = costs[-1]
     curves = {
         str(name): part.reset_index(drop=True)
         for name, part in table.loc[table["schedule"] != STOPPED].groupby("recipe", sort=False)

@@ -84,7 +84,7 @@ def all_figures():
         "extremes": densities.best_worst_densities(best_and_worst_seeds(one)),
         "expected": expected_best(best_table(one)),
         "recipes": best_of_recipes(best_table(study).query("schedule == 'every'")),
-        "budgets": best_of_compute(budgets.assign(updates=100 * budgets["n"]), ["updates"]),
+        "budgets": best_of_compute(budgets.assign(updates=100 * budgets["n"]), "updates"),
         "signal": signal_and_noise(pd.DataFrame(noise).assign(noise_seeds=0.05)),
         "value": stopping.stopping_value(early_table(one)),
         "plans": stopping.stopping_plans(early_table(one)),

@@ -137,6 +137,8 @@ def test_each_of_the_later_methods_is_named_where_its_table_is(grid: list[GroupR
         assert sources <= set(keys(found)) - set(keys(bare)), name
     without = methods(grid, {"comparison_recipe": pd.DataFrame([row | {"rowcol_p": None}])}, 1)
     assert "exchanging" not in without.text
+    apart = methods(grid, {"multi_bootstrap_recipe": boot * 0}, 1)
+    assert "liang1986" not in keys(apart)
 
 
 def test_every_citation_has_its_reference_and_its_entry(grid: list[GroupResults]) -> None:
