@@ -89,7 +89,8 @@ class Composition:
         study = self._new_study
         if study is not None and not is_study(study):
             shutil.rmtree(study / "jobs", ignore_errors=True)
-            (study / "multirun.yaml").unlink(missing_ok=True)
+            with suppress(OSError):  # There is none, or a file is in the place of a folder.
+                (study / "multirun.yaml").unlink()
         for folder in self._new_folders:
             with suppress(OSError):  # It was never made, or somebody's files keep it.
                 folder.rmdir()
