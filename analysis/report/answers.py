@@ -195,7 +195,7 @@ def spread_text(all_facts: list[dict[str, object]]) -> str:
     over = f"{len(shares)} groups" if every else f"{len(shares)} of {len(all_facts)} groups"
     return (
         f"Over {over}, init accounts for {parts[0]} of the variance of scores and order for "
-        f"{parts[1]}."
+        f"{parts[1]}. These are estimates; each group has its intervals."
     )
 
 

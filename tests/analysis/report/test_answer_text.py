@@ -118,7 +118,8 @@ def test_several_groups_have_a_headline_with_a_verb():
         {"shares": {"init": [low, 0.0, 0.9], "order": [0.0, 0.0, 0.4]}} for low in (0.1, 0.3)
     )
     assert spread_text([one, other]) == (
-        "Over 2 groups, init accounts for 10% to 30% of the variance of scores and order for 0%."
+        "Over 2 groups, init accounts for 10% to 30% of the variance of scores and order for 0%. "
+        "These are estimates; each group has its intervals."
     )
     without = {"shares": {"init": [0.5, math.nan, math.nan], "order": [0.5, math.nan, math.nan]}}
     assert spread_text([one, other, without]).startswith("Over 2 of 3 groups, init accounts for")
