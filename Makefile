@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup hooks demo test test-all test-gpu soak lint format docs tutorial-images bench bench-gpu clean
+.PHONY: setup hooks demo test test-all test-gpu soak lint format docs tutorial-images bench fake-gpu bench-gpu clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -54,6 +54,9 @@ tutorial-images: $(READY) ## run the tutorial and keep two figures of its report
 
 bench: $(READY) ## benchmarks, side by side with what one would use instead
 	for script in experiments/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+fake-gpu: $(READY) ## kernels, bytes, memory and predicted time on a GPU that is not there
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python experiments/benchmarks/fake_gpu.py
 
 bench-gpu: ## the engines on a GPU, at most nine minutes; installs nothing, uses $(PYTHON) as it is
 	PYTHONPATH=. $(PYTHON) experiments/benchmarks/gpu_engines.py

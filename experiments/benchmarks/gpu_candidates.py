@@ -15,6 +15,7 @@ from seedlab.engines.packed.cuda_graphs import CudaGraphCapturer
 from seedlab.engines.packed.memory import fitting_width, free_bytes
 from seedlab.engines.packed.options import ComputeOptions
 from seedlab.engines.packed.partition import partition_model
+from seedlab.engines.packed.planning.batch_sizes import BatchSizes
 from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.models.keyed_dropout import install
 from seedlab.models.pretrained import Weights
@@ -86,7 +87,9 @@ def widest(shape: str, task: EncodedTask, device: torch.device) -> int:
     partition = partition_model(
         weights, task, run, plan_parameters(run, plan, weights.model, weights.new)
     )
-    planned = partition.shape(run, room=0, buffers=0, initial_weights=False)
+    splits = [task.splits["train"], task.splits["dev"]]
+    batches = BatchSizes.of(run, plan.total_steps, splits, device.type == "cpu")
+    planned = partition.shape([run], batches, stacked=device.type != "cpu")
     taken = 2 * sum(tensor.nbytes for tensor in weights.pretrained.values())
     free = max(0, free_bytes(device) - taken)
     return fitting_width(planned, free, 1 if device.type == "cpu" else None)

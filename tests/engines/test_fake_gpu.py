@@ -12,6 +12,8 @@ import torch
 from torch._subclasses.fake_tensor import DynamicOutputShapeException
 
 from seedlab.engines.choose import unpackable
+from seedlab.engines.packed.encoder import ragged_dropout
+from seedlab.randomness.philox import kept_on_device
 from seedlab.spec.recipe import ClipSpec
 from seedlab.spec.run import DiagnosticsSpec, EvaluationSpec, ModelSpec, RunSpec, Seeds
 from tests.suites.fake_gpu.mode import FakeCapturer, FakeGpu
@@ -49,6 +51,13 @@ def test_a_training_is_what_a_gpu_allows(engine: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name != "bert"])
 def test_every_architecture_is_captured(architecture: str, tmp_path: Path) -> None:
     check("graphs", tmp_path, runs_of(), architecture=architecture)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name != "bert"])
+@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "graphs"])
+def test_every_architecture_in_every_mode(engine: str, architecture: str, tmp_path: Path) -> None:
+    check(engine, tmp_path, runs_of(), architecture=architecture)
 
 
 def test_masks_are_drawn_on_the_device(tmp_path: Path) -> None:
@@ -143,3 +152,21 @@ class TestPlantedFaults:
             del kept
             torch.zeros(256, device="cuda:0")
         assert (gpu.accounts.peak, gpu.accounts.live) == (4096, 0)
+
+
+def test_a_mask_of_a_known_shape_is_counted_as_if_it_were_drawn() -> None:
+    """Repeated draws are not run, or the masks would take most of these tests' time."""
+    gpu, found = FakeGpu(), []
+    with fake_cuda(gpu):
+        elements = torch.arange(512, device="cuda:0")[:, None] * torch.ones(
+            1, 64, dtype=torch.long, device="cuda:0"
+        )
+        rows = torch.zeros(1, 1, dtype=torch.long, device="cuda:0")
+        for site, draw in enumerate((kept_on_device, *2 * [ragged_dropout.kept_on_device])):
+            gpu.accounts.reset()
+            mask = draw(elements, rows, site, 3, (1, 2), 7)
+            counts = sum(gpu.accounts.kernels.values()), sum(gpu.accounts.bytes.values())
+            found.append((mask.shape, mask.dtype, gpu.accounts.peak, *counts))
+            del mask
+    assert found[0] == found[1] == found[2]
+    assert found[0][3] > 90

@@ -14,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from seedlab.engines.packed import column
-from seedlab.engines.packed.memory import Shape, check_fits
+from seedlab.engines.packed.memory import check_fits
+from seedlab.engines.packed.planning.shape import Shape
 from seedlab.errors import SeedlabError
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "benchmarks"

@@ -18,6 +18,7 @@ from seedlab.engines.packed.initial_weights import InitialWeights
 from seedlab.engines.packed.memory import check_fits, free_bytes
 from seedlab.engines.packed.options import ComputeOptions, StackOptions, run_options_of
 from seedlab.engines.packed.partition import partition_model
+from seedlab.engines.packed.planning.batch_sizes import BatchSizes
 from seedlab.engines.packed.shared_batch import SharedBatch, SharedBatchBuilder
 from seedlab.engines.packed.stack import Stack
 from seedlab.engines.packed.thread_pool import ThreadPool, WorkBuffers
@@ -73,7 +74,16 @@ class ColumnModel:
         if partition.keeps_features:
             room = sum(map(len, task.splits.values())) * partition.hidden * partition.dtype.itemsize
         buffers = max(len(plan.steps.buffers) for plan in self.parameter_plans)
-        shape = partition.shape(runs[0], room, buffers, self._needs_initial_weights)
+        splits = [task.splits["train"], *(s for n, s in task.splits.items() if n != "train")]
+        shape = partition.shape(
+            runs,
+            BatchSizes.of(runs[0], plans[0].total_steps, splits, not options.buckets),
+            room=room,
+            buffers=buffers,
+            initial_weights=self._needs_initial_weights,
+            stacked=min(options.stack, len(runs)) > 1,
+            captured=options.capturer is not None,
+        )
         by_turns = options.stack < len(runs) and options.capturer is None
         check_fits(shape, len(runs), free, options.stack * thread_pool.size if by_turns else None)
         frozen_vector = partition.vector(partition.frozen)

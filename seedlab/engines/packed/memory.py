@@ -1,13 +1,14 @@
-"""Estimates of a pack's memory, the memory that is free, and the widest pack that fits."""
+"""The memory that is free, and the widest pack that fits into it."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from bisect import bisect_right
 from pathlib import Path
 
 import torch
 
+from seedlab.engines.packed.planning.shape import Shape
 from seedlab.errors import SeedlabError
 
 _SHARE = 0.9
@@ -21,80 +22,6 @@ class PackMemoryError(MemoryError):
     """
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Sizes that decide how much memory training takes.
-
-    Parameters
-    ----------
-    size : int
-        Trained parameters per run, including trimmed embedding tables.
-    hidden, feed_forward, heads, layers : int
-        Widths, attention heads and layers of the encoder.
-    rows, longest : int
-        Examples of the largest training batch, and tokens of the longest example. Every example
-        counts as the longest.
-    evaluation_rows : int
-        Examples per forward pass in evaluation.
-    itemsize : int
-        Bytes per element.
-    vectors : int
-        Vectors of `size` elements per run: weights, two moments, and an average if any. Weights
-        that `evaluation.keep` best keeps lie in the memory of the host. On a CPU they are one more.
-    scratch : int
-        Elements of effective weights and their gradients, per computed run.
-    shared : int
-        Bytes that the pack needs once, whatever its width.
-    copy_itemsize : int
-        Bytes per element of a low-precision copy of the weights; 0 without a copy.
-    """
-
-    size: int
-    hidden: int
-    feed_forward: int
-    heads: int
-    layers: int
-    rows: int
-    longest: int
-    evaluation_rows: int
-    itemsize: int
-    vectors: int = 3
-    scratch: int = 0
-    shared: int = 0
-    copy_itemsize: int = 0
-
-    @property
-    def weights(self) -> int:
-        """Bytes of a run's weights, their two moments, and their average or copies if any."""
-        return self.size * (self.vectors * self.itemsize + self.copy_itemsize)
-
-    @property
-    def gradients(self) -> int:
-        """Bytes of a run's gradients, and of its effective weights if any."""
-        return (self.size + self.scratch) * self.itemsize
-
-    @property
-    def activations(self) -> int:
-        """Bytes of a run's largest pass, including the buffers' reserve of a quarter.
-
-        Per token and layer, a training pass keeps 9 hidden vectors: input, query, key, value,
-        context, two sums, two norms. It also keeps 2 vectors of the feed-forward width, and 2
-        rows of the attention matrix per head. Temporary results add about 12 hidden vectors, 2 of
-        the feed-forward width and 3 attention rows, once. Evaluation keeps a single layer.
-        """
-        kept = 9 * self.hidden + 2 * self.feed_forward + 2 * self.heads * self.longest
-        passing = 12 * self.hidden + 2 * self.feed_forward + 3 * self.heads * self.longest
-        training = self.rows * self.longest * (self.layers * kept + passing)
-        scoring = self.evaluation_rows * self.longest * (kept + passing)
-        return max(training, scoring) * self.itemsize * 5 // 4
-
-
-def needed(shape: Shape, width: int, at_once: int) -> int:
-    """Return the bytes of a pack of `width` runs that computes `at_once` runs concurrently."""
-    per_pass = shape.gradients + shape.activations
-    return shape.shared + width * shape.weights + min(width, at_once) * per_pass
-
-
 def fitting_width(shape: Shape, free: int, at_once: int | None) -> int:
     """Return the widest pack that fits into `free` bytes; 0 if not even one run does.
 
@@ -106,14 +33,10 @@ def fitting_width(shape: Shape, free: int, at_once: int | None) -> int:
     at_once : int or None
         Runs that are computed concurrently; None: all of them.
     """
-    free = max(0, int(free * _SHARE) - shape.shared)
-    per_run = shape.gradients + shape.activations
-    if at_once is None:
-        return free // (shape.weights + per_run)
-    if free < shape.weights + per_run:
-        return 0
-    few = free // (shape.weights + per_run)
-    return few if few < at_once else max(at_once, (free - at_once * per_run) // shape.weights)
+    budget = int(free * _SHARE)
+    # Every run takes at least its weights, so no more fit than these alone would.
+    widths = range(1, max(0, budget) // shape.weights + 1)
+    return bisect_right(widths, budget, key=lambda width: shape.needed(width, at_once))
 
 
 def check_fits(shape: Shape, width: int, free: int, at_once: int | None) -> None:
@@ -127,7 +50,7 @@ def check_fits(shape: Shape, width: int, free: int, at_once: int | None) -> None
     widest = fitting_width(shape, free, at_once)
     if width <= widest:
         return
-    need = needed(shape, width, width if at_once is None else at_once)
+    need = shape.needed(width, at_once)
     remedy = (
         f"at most {widest} fit: use engine.width={widest}"
         if widest

@@ -69,7 +69,10 @@ class StackOptions:
     copy_dtype: torch.dtype | None = None
 
     def parameters(
-        self, flat: torch.Tensor, copies: torch.Tensor | None = None
+        self,
+        flat: torch.Tensor,
+        copies: torch.Tensor | None = None,
+        exempt: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """Return all parameters by name.
 
@@ -79,13 +82,15 @@ class StackOptions:
             Trained parameters.
         copies : (run, size) tensor, optional
             Copies in low precision; weights of linear maps are views of them.
+        exempt : (run, size - decayed) tensor, optional
+            Copies of biases and norms for several runs; these are views of them.
         """
         runs = flat.shape[0]
         frozen = self.frozen
         if runs > 1:
             frozen = {name: tensor.expand(runs, *tensor.shape) for name, tensor in frozen.items()}
         copies = None if copies is None else drop_single_run_axis(copies)
-        return {**frozen, **self.layout.views(drop_single_run_axis(flat), copies)}
+        return {**frozen, **self.layout.views(drop_single_run_axis(flat), copies, exempt)}
 
 
 @dataclass(frozen=True)

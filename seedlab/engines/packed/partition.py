@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +15,13 @@ from seedlab.engines.packed.encoder.flat_layout import FlatLayout, make_layout
 from seedlab.engines.packed.encoder.parametrizations import Parametrization, parametrize
 from seedlab.engines.packed.encoder.ragged_batch import make_tables
 from seedlab.engines.packed.encoder.ragged_dropout import Site, sites_of
-from seedlab.engines.packed.memory import Shape
+from seedlab.engines.packed.planning.batch_sizes import BatchSizes
+from seedlab.engines.packed.planning.shape import Shape
 from seedlab.models.pretrained import Weights
-from seedlab.spec.recipe import RecipeSpec
 from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask
 from seedlab.training.effects import effects_of
-from seedlab.training.parameter_plan import ParameterPlan
+from seedlab.training.parameter_plan import ParameterPlan, stream_key
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class ModelPartition:
         Layout of the vector of frozen parameters, which all runs share.
     sites : tuple of Site
         Dropout sites in training.
-    hidden, feed_forward, longest : int
-        Widths of the model, and tokens of the longest example.
+    hidden, feed_forward : int
+        Widths of the model.
     dtype : torch.dtype
         Type of the weights.
     product_dtype : torch.dtype
@@ -56,7 +56,6 @@ class ModelPartition:
     sites: tuple[Site, ...]
     hidden: int
     feed_forward: int
-    longest: int
     dtype: torch.dtype
     product_dtype: torch.dtype
     device: torch.device
@@ -89,24 +88,43 @@ class ModelPartition:
             table = pretrained[name]
             unused = torch.ones(len(table), dtype=torch.bool)
             unused[rows] = False
-            total += float(table[unused.to(table.device)].double().square().sum())
+            # The host knows the rows: a mask on the device would make it wait for their number.
+            rows_left = unused.nonzero()[:, 0].to(table.device)
+            total += float(table[rows_left].double().square().sum())
         return total
 
-    def shape(self, run: RunSpec, room: int, buffers: int, initial_weights: bool) -> Shape:
+    def shape(
+        self,
+        runs: Sequence[RunSpec],
+        batches: BatchSizes,
+        *,
+        room: int = 0,
+        buffers: int = 0,
+        initial_weights: bool = False,
+        stacked: bool = True,
+        captured: bool = False,
+    ) -> Shape:
         """Return the sizes that decide how much memory a column takes.
 
         Parameters
         ----------
-        run : RunSpec
-            A run of the column.
+        runs : sequence of RunSpec
+            The runs of the column.
+        batches : BatchSizes
         room : int
             Bytes available for cached outputs of the frozen trunk.
         buffers : int
             Vectors of the weights' size that a run keeps for its techniques.
         initial_weights : bool
             Whether initial weights are kept.
+        stacked : bool
+            Whether a stack has several runs.
+        captured : bool
+            Whether CUDA graphs draw the masks, into buffers with a reserve.
         """
-        recipe, itemsize = run.recipe, self.dtype.itemsize
+        itemsize, run = self.dtype.itemsize, runs[0]
+        keys = {stream_key(own, "dropout") for own in runs}
+        masks = sum(_elements(site, batches) for site in self.sites)
         layers, first = len(self.architecture.layers), self.encoder.first
         copy_itemsize = 0 if self.copy_dtype is None else self.copy_dtype.itemsize
         shared = self.frozen.size + (self.trained.size if initial_weights else 0)
@@ -125,14 +143,16 @@ class ModelPartition:
             heads=self.architecture.heads,
             # All frozen layers together keep a single layer's activations.
             layers=layers - max(first - 1, 0) + (first > 1),
-            rows=_rows(recipe),
-            longest=self.longest,
-            evaluation_rows=run.evaluation.batch_size,
+            batches=batches,
             itemsize=itemsize,
             vectors=3 + buffers + kept,
             scratch=scratch,
             shared=shared * itemsize + self.frozen.size * copy_itemsize + room,
             copy_itemsize=copy_itemsize,
+            product_itemsize=0 if self.product_dtype == self.dtype else self.product_dtype.itemsize,
+            mask_elements=masks + (masks // 4 if captured else 0),
+            own_masks=len(keys) > 1,
+            stacked=stacked,
         )
 
 
@@ -178,7 +198,6 @@ def partition_model(
         sites=_sites(model, architecture, parameter_plan.without_dropout),
         hidden=up.shape[1],
         feed_forward=up.shape[0],
-        longest=longest,
         dtype=table.dtype,
         product_dtype=torch.bfloat16 if run.model.dtype == "bfloat16" else table.dtype,
         device=table.device,
@@ -200,6 +219,12 @@ def _sites(
     return tuple(site for site in sites if not f"{site.name}.".startswith(prefixes))
 
 
-def _rows(recipe: RecipeSpec) -> int:
-    """Return the examples of the largest part of a batch."""
-    return -(-recipe.batch_size // recipe.accumulation)
+def _elements(site: Site, batches: BatchSizes) -> int:
+    """Return the elements of a site's mask for the largest batch."""
+    by_kind = {
+        "tokens": batches.tokens,
+        "first": batches.rows,
+        "attention": batches.rows * batches.places**2,
+        "first_attention": batches.rows * batches.places,
+    }
+    return site.size * by_kind[site.kind]

@@ -57,7 +57,8 @@ class Stack:
         self.steps = StackSteps(layout, run_options) if active else None
         dtype = options.copy_dtype
         self.copies = None if dtype is None else weights.to(dtype)
-        self.parameters = options.parameters(weights, self.copies)
+        self.exempt = self._exempt_copies()
+        self.parameters = options.parameters(weights, self.copies, self.exempt)
 
     def __len__(self) -> int:
         return len(self.run_options)
@@ -120,6 +121,7 @@ class Stack:
             options.parametrization.backward(
                 self.parameters, effective_grads, grads, mixout, memory.work
             )
+        memory.gather(runs)
         return torch.as_tensor(total).reshape(-1)
 
     def logits(
@@ -227,14 +229,29 @@ class Stack:
         if self.initial_weights is not None:
             self.initial_weights.keep(runs)
         self.copies = None if self.copies is None else compacted(self.copies, runs)
-        self.parameters = self.options.parameters(self.optimizer.weights, self.copies)
+        self.exempt = self._exempt_copies()
+        self.parameters = self.options.parameters(self.optimizer.weights, self.copies, self.exempt)
         if self.graph_stream is not None:
             self.graph_stream.graphs.clear()
 
     def _update_copies(self) -> None:
-        """Update the low-precision copies."""
+        """Update the low-precision copies, and those of biases and norms."""
         if self.copies is not None:
             self.copies.copy_(self.optimizer.weights)
+        if self.exempt is not None:
+            self.exempt.copy_(self.optimizer.weights[:, self.options.layout.decayed :])
+
+    def _exempt_copies(self) -> torch.Tensor | None:
+        """Return (run, size - decayed) copies of biases and norms; None for one run.
+
+        The biases of several runs are as far apart as the runs' vectors. Beyond 2**31 bytes a GPU computes
+        every operation that reads them in as many kernels as there are runs.
+        """
+        if len(self) == 1:
+            return None
+        return self.optimizer.weights[:, self.options.layout.decayed :].clone(
+            memory_format=torch.contiguous_format
+        )
 
     def _scoring(self, memory: WorkBuffers, averaged: bool) -> NamedTensors:
         """Return the parameters for evaluation, by name."""

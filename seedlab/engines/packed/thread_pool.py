@@ -113,6 +113,7 @@ class WorkBuffers:
         parametrization: Parametrization | None = None,
     ) -> None:
         self.flat = like.new_zeros(runs, layout.size)
+        self._exempt = like.new_zeros(runs, layout.size - layout.decayed if runs > 1 else 0)
         self.layout = layout
         self.parametrization = parametrization
         self._weights = self._weight_grads = like.new_empty(0)
@@ -124,10 +125,20 @@ class WorkBuffers:
         self._views: dict[int, dict[str, torch.Tensor]] = {}
 
     def views(self, runs: int) -> dict[str, torch.Tensor]:
-        """Return the gradients of a stack of `runs` runs, by name."""
+        """Return the gradients of a stack of `runs` runs, by name; call `gather` when they are written."""
         if runs not in self._views:
-            self._views[runs] = self.layout.views(drop_single_run_axis(self.flat[:runs]))
+            exempt = self._exempt[:runs] if runs > 1 else None
+            flat = drop_single_run_axis(self.flat[:runs])
+            self._views[runs] = self.layout.views(flat, exempt=exempt)
         return self._views[runs]
+
+    def gather(self, runs: int) -> None:
+        """Copy the gradients of biases and norms into `flat`.
+
+        For several runs they are written elsewhere; see `Stack`.
+        """
+        if runs > 1:
+            self.flat[:runs, self.layout.decayed :].copy_(self._exempt[:runs])
 
     def effective_weights(self, runs: int) -> dict[str, torch.Tensor]:
         """Return the buffers of the effective weights of a stack of `runs` runs, by name."""

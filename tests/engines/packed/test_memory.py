@@ -14,14 +14,14 @@ from seedlab.engines.packed.column import ColumnModel
 from seedlab.engines.packed.engine import PackedEngine
 from seedlab.engines.packed.memory import (
     PackMemoryError,
-    Shape,
     check_fits,
     fitting_width,
     free_bytes,
-    needed,
 )
 from seedlab.engines.packed.options import ComputeOptions
 from seedlab.engines.packed.partition import partition_model
+from seedlab.engines.packed.planning.batch_sizes import BatchSizes
+from seedlab.engines.packed.planning.shape import Shape
 from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.errors import SeedlabError, is_out_of_memory
 from seedlab.spec.run import EvaluationSpec
@@ -33,8 +33,8 @@ from tests.suites.techniques import TECHNIQUES, model_options
 from tests.suites.tiny import tiny_task, tiny_weights
 
 SHAPE = Shape(
-    size=110_000_000, hidden=768, feed_forward=3072, heads=12, layers=12, rows=16, longest=64,
-    evaluation_rows=64, itemsize=4,
+    size=110_000_000, hidden=768, feed_forward=3072, heads=12, layers=12, itemsize=4,
+    batches=BatchSizes(16, 1024, 1280, 64, 64, 4096, 64, 5120, 5120, 327680),
 )  # fmt: skip
 GIB = 2**30
 
@@ -44,8 +44,8 @@ GIB = 2**30
 def test_the_fitting_width_fits_and_one_more_does_not(gib: int, at_once: int | None) -> None:
     width = fitting_width(SHAPE, gib * GIB, at_once)
     budget = 0.9 * gib * GIB
-    assert width == 0 or needed(SHAPE, width, at_once or width) <= budget
-    assert needed(SHAPE, width + 1, at_once or width + 1) > budget
+    assert width == 0 or SHAPE.needed(width, at_once) <= budget
+    assert SHAPE.needed(width + 1, at_once) > budget
 
 
 def test_a_pack_that_can_not_fit_is_refused_with_the_width_that_would() -> None:
@@ -165,7 +165,8 @@ def test_kept_weights_are_planned_where_the_host_computes(tmp_path: Path) -> Non
         partition = partition_model(weights, task, run, plan)
         for device in ("cpu", "cuda"):
             there = dataclasses.replace(partition, device=torch.device(device))
-            vectors[keep, device] = there.shape(run, 0, 0, False).vectors
+            batches = BatchSizes.of(run, 3, [task.splits["train"]], device == "cpu")
+            vectors[keep, device] = there.shape([run], batches).vectors
     assert vectors == {
         ("final", "cpu"): 3, ("final", "cuda"): 3, ("best", "cpu"): 4, ("best", "cuda"): 3,
     }  # fmt: skip

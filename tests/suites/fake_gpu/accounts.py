@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +53,25 @@ _ADAM_CHUNK = 65536 * 320
 
 
 @dataclass
+class Totals:
+    """Counts of some work.
+
+    Attributes
+    ----------
+    kernels, bytes : Counter of str
+        See `Accounts`.
+    flops : float
+    transient : int
+        Bytes in use at most, above those in use before.
+    """
+
+    kernels: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
+    flops: float = 0.0
+    transient: int = 0
+
+
+@dataclass
 class Accounts:
     """Counts of everything that ran on a fake GPU.
 
@@ -78,6 +99,26 @@ class Accounts:
         self.kernels.clear()
         self.bytes.clear()
         self.flops, self.peak = 0.0, self.live
+
+    @contextmanager
+    def measure(self) -> Iterator[Totals]:
+        """Yield totals that the block's work is counted into, besides being counted here."""
+        kernels, moved, flops, peak = self.kernels, self.bytes, self.flops, self.peak
+        live, totals = self.live, Totals()
+        self.kernels, self.bytes, self.flops, self.peak = totals.kernels, totals.bytes, 0.0, live
+        try:
+            yield totals
+        finally:
+            totals.flops, totals.transient = self.flops, self.peak - live
+            self.kernels, self.bytes = kernels + totals.kernels, moved + totals.bytes
+            self.flops, self.peak = flops + totals.flops, max(peak, self.peak)
+
+    def add(self, totals: Totals) -> None:
+        """Count work again whose totals are known."""
+        self.kernels.update(totals.kernels)
+        self.bytes.update(totals.bytes)
+        self.flops += totals.flops
+        self.peak = max(self.peak, self.live + totals.transient)
 
     def count(self, func: Any, ins: list[torch.Tensor], outs: list[torch.Tensor]) -> None:
         """Count an operation, given its device tensors."""

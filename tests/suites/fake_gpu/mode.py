@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -106,7 +107,7 @@ class FakeGpu(TorchDispatchMode):
         if func.namespace == "prim":
             with self._fake:
                 return func(*args, **kwargs)
-        if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+        if _is_composite(func.name()):
             # In inference mode composite operations arrive whole.
             with self:
                 return func.decompose(*args, **kwargs)
@@ -116,12 +117,16 @@ class FakeGpu(TorchDispatchMode):
         if name == "_local_scalar_dense":
             return self._read(args[0])
         self._check(func, name, args, kwargs, given)
-        fake_args, fake_kwargs = tree_map(self._as_fake, (args, kwargs))
+        fake_args, fake_kwargs = args, kwargs
+        if not all(isinstance(t, FakeTensor) for t in given):
+            fake_args, fake_kwargs = tree_map(self._as_fake, (args, kwargs))
         with self._fake:
             out = func(*fake_args, **fake_kwargs)
-        self._follow(func, args, kwargs, out)
-        self.accounts.count(func, _on_device(given), _on_device(_tensors(out)))
-        return tree_map(_as_real, out)
+        made = _tensors(out)
+        self._follow(func, args, kwargs, given, made)
+        there = _on_device(made)
+        self.accounts.count(func, _on_device(given), there)
+        return out if len(there) == len(made) else tree_map(_as_real, out)
 
     def _read(self, tensor: torch.Tensor) -> Any:
         """Return the value that the host asks for; 1 where it is not known."""
@@ -180,13 +185,18 @@ class FakeGpu(TorchDispatchMode):
                 return self._fake.from_tensor(x)
         return x
 
-    def _follow(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+    def _follow(
+        self,
+        func: Any,
+        args: Any,
+        kwargs: Any,
+        given: list[torch.Tensor],
+        outs: list[torch.Tensor],
+    ) -> None:
         """Compute small integer results on the host as well: shapes depend on some of them."""
-        outs = _tensors(out)
-        if not outs or any(t.numel() > _SMALL or t.is_floating_point() for t in outs):
+        if not outs or any(t.is_floating_point() or t.numel() > _SMALL for t in outs):
             return
-        leaves = [x for x in tree_leaves((args, kwargs)) if isinstance(x, FakeTensor)]
-        if any(self._values.get(x) is None for x in leaves):
+        if any(isinstance(x, FakeTensor) and self._values.get(x) is None for x in given):
             return
 
         def value(x: Any) -> Any:
@@ -224,7 +234,15 @@ class FakeCapturer:
         return result, lambda: None
 
 
+@cache
+def _is_composite(name: str) -> bool:
+    key = "CompositeImplicitAutograd"
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name, key))
+
+
 def _tensors(tree: Any) -> list[torch.Tensor]:
+    if isinstance(tree, torch.Tensor):
+        return [tree]
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
 
 
@@ -242,5 +260,9 @@ def _as_real(x: Any) -> Any:
 
 def _place() -> str:
     """Return the innermost place of seedlab's code on the stack."""
-    frames = [f for f in traceback.extract_stack() if "/seedlab/" in f.filename]
-    return f"{frames[-1].filename.split('/seedlab/')[-1]}:{frames[-1].lineno}" if frames else "?"
+    frame = sys._getframe()
+    while frame is not None and "/seedlab/" not in frame.f_code.co_filename:
+        frame = frame.f_back  # type: ignore[assignment]
+    if frame is None:
+        return "?"
+    return f"{frame.f_code.co_filename.split('/seedlab/')[-1]}:{frame.f_lineno}"

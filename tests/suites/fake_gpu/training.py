@@ -12,13 +12,17 @@ import torch
 
 from seedlab.engines.packed import column as column_module
 from seedlab.engines.packed import engine as engine_module
+from seedlab.engines.packed.encoder import ragged_dropout
 from seedlab.engines.packed.engine import PackedEngine
 from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.engines.serial.engine import SerialEngine
+from seedlab.models import keyed_dropout
 from seedlab.spec.run import RunSpec
 from seedlab.tasks.encoded import EncodedTask
 from seedlab.training.checkpoint import CheckpointManager
 from seedlab.training.result import RunResult
+from seedlab.training.techniques import mixout
+from tests.suites.fake_gpu.masks import CountedMasks
 from tests.suites.fake_gpu.mode import FakeCapturer, FakeGpu
 from tests.suites.runs import callbacks
 from tests.suites.tiny import tiny_weights
@@ -93,6 +97,7 @@ def train_on_fake_gpu(
 @contextmanager
 def fake_cuda(gpu: FakeGpu, free: int = FREE) -> Iterator[None]:
     """Run the block on a fake GPU with `free` bytes of memory; torch's settings are restored after it."""
+    masks = CountedMasks(gpu.accounts)
     deterministic = torch.are_deterministic_algorithms_enabled()
     overwrite = torch.__future__.get_overwrite_module_params_on_conversion()
     with ExitStack() as stack:
@@ -106,6 +111,10 @@ def fake_cuda(gpu: FakeGpu, free: int = FREE) -> Iterator[None]:
             # Autocast asks the driver.
             (torch.cuda, "is_bf16_supported", lambda: True),
             (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
+            *(
+                (module, "kept_on_device", masks)
+                for module in (ragged_dropout, keyed_dropout, mixout)
+            ),
         ):
             stack.enter_context(mock.patch.object(module, name, value))
         stack.enter_context(gpu)

@@ -82,17 +82,31 @@ class FlatLayout:
     maps: frozenset[str] = frozenset()
 
     def views(
-        self, flat: torch.Tensor, copies: torch.Tensor | None = None
+        self,
+        flat: torch.Tensor,
+        copies: torch.Tensor | None = None,
+        exempt: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """Return the tensors of a (..., size) buffer by name, as (..., *shape) views.
 
-        Weights of linear maps are views of `copies`, a buffer of low precision, if given.
+        Parameters
+        ----------
+        flat : (..., size) tensor
+        copies : (..., size) tensor, optional
+            Buffer of low precision; weights of linear maps are views of it.
+        exempt : (..., size - decayed) tensor, optional
+            Biases and norms, which weight decay exempts, are views of it.
         """
-        return {
-            name: buffer[..., piece.start : piece.stop].view(*flat.shape[:-1], *piece.shape)
-            for name, piece in (*self.pieces.items(), *self.fused.items())
-            for buffer in [copies if copies is not None and name in self.maps else flat]
-        }
+        found = {}
+        for name, piece in (*self.pieces.items(), *self.fused.items()):
+            buffer, start = flat, 0
+            if copies is not None and name in self.maps:
+                buffer = copies
+            elif exempt is not None and piece.start >= self.decayed:
+                buffer, start = exempt, self.decayed
+            part = buffer[..., piece.start - start : piece.stop - start]
+            found[name] = part.view(*flat.shape[:-1], *piece.shape)
+        return found
 
     def tensors(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the parameters of a (..., size) buffer by name, without those seen as one."""

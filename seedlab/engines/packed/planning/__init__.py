@@ -1,0 +1,1 @@
+"""Sizes that decide how much memory a pack takes."""
