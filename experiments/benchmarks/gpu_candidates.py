@@ -87,8 +87,7 @@ def widest(shape: str, task: EncodedTask, device: torch.device) -> int:
     partition = partition_model(
         weights, task, run, plan_parameters(run, plan, weights.model, weights.new)
     )
-    splits = [task.splits["train"], task.splits["dev"]]
-    batches = BatchSizes.of(run, plan.total_steps, splits, device.type == "cpu")
+    batches = BatchSizes.of(run, plan.total_steps, task, device.type == "cpu")
     planned = partition.shape([run], batches, stacked=device.type != "cpu")
     taken = 2 * sum(tensor.nbytes for tensor in weights.pretrained.values())
     free = max(0, free_bytes(device) - taken)

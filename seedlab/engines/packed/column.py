@@ -66,24 +66,17 @@ class ColumnModel:
             plan_parameters(run, plan, weights.model, weights.new)
             for run, plan in zip(runs, plans, strict=True)
         ]
-        partition = self.partition = partition_model(
-            weights, task, runs[0], self.parameter_plans[0]
-        )
+        partition = partition_model(weights, task, runs[0], self.parameter_plans[0])
+        self.partition = partition
         free = free_bytes(partition.device)
         room = int(free * _ROOM) if partition.encoder.first else 0
         if partition.keeps_features:
             room = sum(map(len, task.splits.values())) * partition.hidden * partition.dtype.itemsize
         buffers = max(len(plan.steps.buffers) for plan in self.parameter_plans)
-        splits = [task.splits["train"], *(s for n, s in task.splits.items() if n != "train")]
-        shape = partition.shape(
-            runs,
-            BatchSizes.of(runs[0], plans[0].total_steps, splits, not options.buckets),
-            room=room,
-            buffers=buffers,
-            initial_weights=self._needs_initial_weights,
-            stacked=min(options.stack, len(runs)) > 1,
-            captured=options.capturer is not None,
-        )
+        sizes = BatchSizes.of(runs[0], plans[0].total_steps, task, not options.buckets)
+        needs, stacked = self._needs_initial_weights, min(options.stack, len(runs)) > 1
+        captured = options.capturer is not None
+        shape = partition.shape(runs, sizes, room, buffers, needs, stacked, captured)
         by_turns = options.stack < len(runs) and options.capturer is None
         check_fits(shape, len(runs), free, options.stack * thread_pool.size if by_turns else None)
         frozen_vector = partition.vector(partition.frozen)
@@ -92,17 +85,15 @@ class ColumnModel:
             frozen_vector,
             None if partition.copy_dtype is None else frozen_vector.to(partition.copy_dtype),
         )
-        masks = Masks(
-            partition.sites, task.max_length, partition.dtype, partition.device, thread_pool
-        )
-        frozen_trunk = FrozenTrunk(
-            partition.encoder, frozen, partition.trunk_has_dropout, thread_pool
-        )
+        sites, device = partition.sites, partition.device
+        masks = Masks(sites, task.max_length, partition.dtype, device, thread_pool)
+        dropout = partition.trunk_has_dropout
+        frozen_trunk = FrozenTrunk(partition.encoder, frozen, dropout, thread_pool)
         self.evaluation_batches = EvaluationBatches(
             partition.encoder.tables,
             task.pad_id,
             runs[0].evaluation.batch_size,
-            partition.device,
+            device,
             frozen_trunk,
             partition.hidden,
             room,

@@ -97,7 +97,6 @@ class ModelPartition:
         self,
         runs: Sequence[RunSpec],
         batches: BatchSizes,
-        *,
         room: int = 0,
         buffers: int = 0,
         initial_weights: bool = False,

@@ -165,7 +165,7 @@ def test_kept_weights_are_planned_where_the_host_computes(tmp_path: Path) -> Non
         partition = partition_model(weights, task, run, plan)
         for device in ("cpu", "cuda"):
             there = dataclasses.replace(partition, device=torch.device(device))
-            batches = BatchSizes.of(run, 3, [task.splits["train"]], device == "cpu")
+            batches = BatchSizes.of(run, 3, task, device == "cpu")
             vectors[keep, device] = there.shape([run], batches).vectors
     assert vectors == {
         ("final", "cpu"): 3, ("final", "cuda"): 3, ("best", "cpu"): 4, ("best", "cuda"): 3,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -239,11 +239,19 @@ def pack_on_fake_gpu(
         yield FakePack(gpu, column, task, shapes[0], before)
 
 
+class _Unchanged(Weights):
+    """Weights without values, which need not be reset for every run."""
+
+    def start(self, init_seed: int, fresh: Sequence[str] = ()) -> PreTrainedModel:
+        """See `Weights`."""
+        return self.model
+
+
 def _weights(model: PreTrainedModel) -> Weights:
     state = install(model, LONGEST)
     pretrained = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     new = tuple(name for name, _ in model.named_parameters() if name.startswith("classifier"))
-    return Weights(model, pretrained, new, state)
+    return _Unchanged(model, pretrained, new, state)
 
 
 def _runs(width: int, rows: int, own_dropout: bool, steps: int) -> list[RunSpec]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
 from seedlab.engines.packed.encoder.device_split import PLACES, TOKENS
 from seedlab.spec.run import RunSpec
-from seedlab.tasks.encoded import Split
+from seedlab.tasks.encoded import EncodedTask
 from seedlab.training.batches import evaluation_batches, training_batches
 
 _BATCHES = 1000
@@ -49,7 +49,7 @@ class BatchSizes:
     evaluation_pairs: int
 
     @classmethod
-    def of(cls, run: RunSpec, steps: int, splits: Sequence[Split], on_host: bool) -> BatchSizes:
+    def of(cls, run: RunSpec, steps: int, task: EncodedTask, on_host: bool) -> BatchSizes:
         """Return the sizes of a column's batches.
 
         Parameters
@@ -58,13 +58,13 @@ class BatchSizes:
             A run of the column.
         steps : int
             Updates of the run.
-        splits : sequence of Split
-            The training split, then all others.
+        task : EncodedTask
         on_host : bool
             Batches are built on the host. Every one then counts as the longest examples together.
             On a device the order of training decides.
         """
-        train, size = splits[0].lengths, run.recipe.batch_size
+        train, size = task.splits["train"].lengths, run.recipe.batch_size
+        others = [split for name, split in task.splits.items() if name != "train"]
         rows = -(-size // run.recipe.accumulation)
         places = int(train.max()) + 1
         if on_host:
@@ -81,9 +81,7 @@ class BatchSizes:
             tokens, room = max(parts), with_reserve(parts)
         scored = run.evaluation.batch_size
         lengths = [
-            split.lengths[batch]
-            for split in splits[1:]
-            for batch in evaluation_batches(split, scored)
+            split.lengths[batch] for split in others for batch in evaluation_batches(split, scored)
         ] or [train[:1]]
         return cls(
             rows,

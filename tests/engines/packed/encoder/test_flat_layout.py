@@ -34,3 +34,16 @@ def test_parameters_do_not_overlap(tmp_path: Path) -> None:
     for name, piece in layout.pieces.items():
         exempt = name.endswith("bias") or "LayerNorm" in name
         assert (piece.start >= layout.decayed) == exempt, name
+
+
+def test_biases_and_norms_of_a_stack_lie_close_together(tmp_path: Path) -> None:
+    """As far apart as the runs' vectors, a GPU reads them in one kernel per run beyond 2**31 bytes."""
+    layout = Case(tiny_weights(tmp_path), [0]).layout
+    flat = torch.arange(2 * layout.size).view(2, layout.size)
+    copied = flat[:, layout.decayed :].clone()
+    plain, close = layout.views(flat), layout.views(flat, exempt=copied)
+    for name, view in close.items():
+        assert torch.equal(view, plain[name]), name
+        exempt = name.endswith("bias") or "LayerNorm" in name
+        small = layout.size - layout.decayed
+        assert view.stride(0) == (small if exempt else layout.size), name
