@@ -29,7 +29,7 @@ LAYERS = (
     ("seedlab.allowed", "seedlab.fields", "seedlab.lock_files"),
     (
         *("seedlab.errors", "seedlab.paths", "seedlab.durations", "seedlab.printable"),
-        *("seedlab.compat", "seedlab"),
+        *("seedlab.gpu_use", "seedlab.compat", "seedlab"),
     ),
 )
 ANALYSIS_LAYERS = (

@@ -28,12 +28,12 @@ class SeedlabLauncherConf:
     seedlab (docs/extending.md)."""
 
     slots: int | None = None
-    """Worker processes at a time. null: one per GPU; without GPUs the CPU cores divided by
-    engine.threads."""
+    """Worker processes at a time. null: engine.workers_per_gpu for every GPU; without GPUs the
+    CPU cores divided by engine.threads."""
 
     gpus: list[Any] | None = None
-    """GPUs to use, as CUDA_VISIBLE_DEVICES names them, one worker each. null: all that are
-    visible; []: none."""
+    """GPUs to use, as CUDA_VISIBLE_DEVICES names them: numbers as nvidia-smi has them, or UUIDs
+    (GPU-..., and MIG-... for an instance). null: all that are visible; []: none."""
 
     retries: int = 1
     """Further tries of a run whose worker dies (out of memory, a crash, a kill) while it trains

@@ -48,6 +48,7 @@ _OF_ENGINE: Mapping[str, Allowed] = {
     "width": AT_LEAST_1,
     "threads": AT_LEAST_1,
     "stack": AT_LEAST_1,
+    "workers_per_gpu": AT_LEAST_1,
 }
 
 

@@ -40,6 +40,16 @@ def resolve_engine(run: RunSpec, task: EncodedTask, engine: EngineSpec) -> Engin
     return dataclasses.replace(engine, name=chosen)
 
 
+def gpu_of(device: str) -> dict[str, str]:
+    """Return what records say of a GPU: its product name and its UUID; nothing of a CPU."""
+    import torch
+
+    if device == "cpu":
+        return {}
+    found = torch.cuda.get_device_properties(device)
+    return {"device_name": str(found.name), "device_uuid": str(getattr(found, "uuid", ""))}
+
+
 def make_engine(engine: EngineSpec) -> Engine:
     """Return the engine that the settings name."""
     return ENGINES[engine.name]().of(engine)
@@ -61,7 +71,8 @@ def train(
     from seedlab.training.trained_sizes import trained_sizes
 
     engine = resolve_engine(runs[0], task, engine)
-    weights = load_weights_of(runs[0], task, prepare(engine))
+    device = prepare(engine)
+    weights = load_weights_of(runs[0], task, device)
     metrics = [METRICS[name] for name in task.metrics]
     specs = {run.run_id: run for run in runs}
     last, reported = -math.inf, -1
@@ -104,5 +115,5 @@ def train(
             sizes[run.recipe] = trained_sizes(run, plan, weights)
     for result in make_engine(engine).train(runs, task, weights, callbacks):
         # With the depths that were trained, the rates of all depths follow from the recipe.
-        origin = {**result.provenance, "trained": sizes[result.spec.recipe]}
+        origin = {**result.provenance, "trained": sizes[result.spec.recipe], **gpu_of(device)}
         yield dataclasses.replace(result, provenance=origin)

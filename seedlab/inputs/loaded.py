@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from seedlab.models.pretrained import Weights
     from seedlab.tasks.encoded import EncodedTask
     from seedlab.training.techniques.effect import ModelOptions
+
+log = logging.getLogger(__name__)
 
 
 def load_task_of(run: RunSpec) -> EncodedTask:
@@ -62,7 +66,7 @@ def _weights(
 
 
 def prepare(engine: EngineSpec) -> str:
-    """Set the number of CPU threads and return the device of the engine's settings.
+    """Set the number of CPU threads and the share of a GPU, and return the device.
 
     Raises
     ------
@@ -79,10 +83,27 @@ def prepare(engine: EngineSpec) -> str:
                 "engine.graphs=true records CUDA graphs, but torch sees no CUDA device; use "
                 "engine.graphs=false, or install a CUDA build of torch."
             )
+        if engine.device == "auto":
+            _warn_of_cpu(os.environ.get("CUDA_VISIBLE_DEVICES", ""), torch.__version__)
         return "cpu"
     if not torch.cuda.is_available():
         raise SeedlabError(
             "engine.device=cuda, but torch sees no CUDA device; use engine.device=auto or cpu, or "
             "install a CUDA build of torch."
         )
+    if engine.workers_per_gpu > 1:
+        torch.cuda.set_per_process_memory_fraction(1 / engine.workers_per_gpu, "cuda:0")
     return "cuda:0"
+
+
+@lru_cache(maxsize=1)
+def _warn_of_cpu(gpu: str, version: str) -> None:
+    """Say once that runs of a GPU's worker are trained on the CPU."""
+    if gpu.strip() and not gpu.strip().startswith("-"):
+        log.warning(
+            "this process has GPU %s (CUDA_VISIBLE_DEVICES), but torch %s sees no CUDA device: its "
+            "runs are trained on the CPU. Install a CUDA build of torch, or set "
+            "engine.device=cpu to use all cores.",
+            gpu,
+            version,
+        )

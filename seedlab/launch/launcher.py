@@ -207,16 +207,18 @@ def _refuse_batches(config: DictConfig) -> None:
 
 
 def _resources(plan: BatchPlan) -> Resources:
-    """Return the requirements of a batch; its engines have to agree on threads and device."""
-    wanted = {(engine.threads, engine.device) for engine in plan.engines} or {(None, "auto")}
+    """Return the requirements of a batch; its engines have to agree on those of a worker."""
+    wanted = {(e.threads, e.device, e.workers_per_gpu) for e in plan.engines}
     if len(wanted) > 1:
         raise SeedlabError(
-            "engine.threads and engine.device apply to a worker as a whole, so they can't differ "
-            f"between the jobs of one launch; got (threads, device): "
-            f"{', '.join(map(str, sorted(wanted, key=str)))}. Issue one command for each."
+            "engine.threads, engine.device and engine.workers_per_gpu apply to a worker as a whole, "
+            "so they can't differ between the jobs of one launch; got (threads, device, "
+            f"workers_per_gpu): {', '.join(map(str, sorted(wanted, key=str)))}. Issue one command "
+            "for each."
         )
-    [(threads, device)] = wanted
-    return Resources(threads, device, any(engine.graphs for engine in plan.engines))
+    [(threads, device, workers_per_gpu)] = wanted or {(None, "auto", 1)}
+    graphs = any(engine.graphs for engine in plan.engines)
+    return Resources(threads, device, graphs, workers_per_gpu)
 
 
 def _not_started(cohorts: Sequence[StagedRuns]) -> set[tuple[Path, str]]:

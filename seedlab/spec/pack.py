@@ -37,6 +37,9 @@ class EngineSpec:
     constant_width: bool = False
     """packed, on a GPU: always compute `width` runs, so that a run's bits do not change when
     another run of its stack ends; an empty slot costs as much as a run"""
+    workers_per_gpu: int = 1
+    """workers that share a GPU, where packs are small; each plans with its share of the GPU's
+    memory and gets no more"""
     score: str = "best"
     """best (after step 0) | final: the validation score that a job reports to Hydra"""
 

@@ -110,6 +110,7 @@ def make_record(result: RunResult, task: EncodedTask) -> Record:
         slot=int(provenance.get("slot", 0)),
         threads=None if threads is None else int(threads),
         device=str(provenance.get("device", "unknown")),
+        device_name=str(provenance.get("device_name", "")),
         versions=versions(),
         hostname=socket.gethostname(),
         started=_iso(finished - timedelta(seconds=float(result.seconds))),

@@ -98,6 +98,8 @@ class Record:
     """index of the run among them, counted from 0"""
     threads: int | None = None
     device: str = "unknown"
+    device_name: str = ""
+    """product name of the GPU, with the profile of a MIG instance; empty on a CPU, or if unknown"""
     versions: dict[str, str] = field(default_factory=dict)
     hostname: str = ""
     started: str = ""

@@ -5,12 +5,15 @@ It reads records, the plan and claims, and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import socket
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import median
 
 from seedlab.commands.study.settings import settings_of
 from seedlab.durations import duration
+from seedlab.gpu_use import gpu_uses
 from seedlab.store.chosen import ScoredRun, scored_runs
 from seedlab.store.study import StudyFolder
 
@@ -62,6 +65,11 @@ class StudyStatus:
     seconds_left: float | None
     """Cells that are not done, times seconds per run, divided by the workers (one if none runs)."""
     scores: tuple[ScoreSummary, ...]
+    devices: tuple[tuple[str, int], ...] = ()
+    """Product names of GPUs, and the done cells that each has trained; those of a CPU are left
+    out."""
+    gpus: tuple[str, ...] = ()
+    """Use of this machine's GPUs, one line each, while a worker of this machine trains."""
 
 
 def status(study: StudyFolder) -> StudyStatus:
@@ -94,7 +102,24 @@ def status(study: StudyFolder) -> StudyStatus:
         seconds_per_run=typical,
         seconds_left=None if typical is None else undone * typical / max(workers, 1),
         scores=summarise(runs),
+        devices=tuple(
+            Counter(
+                record.device_name for record in records.values() if record.device_name
+            ).most_common()
+        ),
+        gpus=tuple(_gpu_lines({owners[run_id] for run_id in running})),
     )
+
+
+def _gpu_lines(owners: Iterable[str]) -> Iterator[str]:
+    """Yield the use of every GPU of this machine, if one of the workers, ``"host pid"``, is here."""
+    host = socket.gethostname()
+    here = {pid for at, _, pid in (owner.partition(" ") for owner in owners) if at == host}
+    for use in gpu_uses() if here else ():
+        name = use.uuid if use.is_instance else use.index
+        mine = sum(str(pid) in here for pid in use.processes)
+        workers = f", {mine} {'worker' if mine == 1 else 'workers'} of this study" if mine else ""
+        yield f"gpu {name}: {use.name}{', ' if str(use) else ''}{use}{workers}"
 
 
 def summarise(runs: Iterable[ScoredRun]) -> tuple[ScoreSummary, ...]:
@@ -138,6 +163,9 @@ def format_status(state: StudyStatus) -> list[str]:
             workers = "one worker" if state.workers < 2 else f"{state.workers} workers"
             line += f", about {duration(state.seconds_left)} left with {workers}"
         lines.append(line)
+    if state.devices:
+        lines.append(f"trained on: {', '.join(f'{name} ({n})' for name, n in state.devices)}")
+    lines += state.gpus
     if state.corrupt:
         left = " (their runs count as left and are trained again)" if state.left else ""
         lines.append(f"folders of damaged runs, set aside in corrupt/: {state.corrupt}{left}")

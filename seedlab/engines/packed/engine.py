@@ -18,7 +18,7 @@ import torch
 from seedlab.engines.packed.column import ColumnModel
 from seedlab.engines.packed.cuda_graphs import CudaGraphCapturer, GraphCapturer
 from seedlab.engines.packed.fixed_width import FixedWidth
-from seedlab.engines.packed.memory import PackMemoryError
+from seedlab.engines.packed.memory import PackMemoryError, ran_out
 from seedlab.engines.packed.options import ComputeOptions
 from seedlab.engines.packed.thread_pool import ThreadPool
 from seedlab.errors import is_out_of_memory
@@ -136,10 +136,7 @@ class PackedEngine:
                 except (MemoryError, RuntimeError) as error:
                     if not is_out_of_memory(error):
                         raise
-                    raise PackMemoryError(
-                        f"a pack of {len(column)} runs ran out of memory ({error}); use a smaller "
-                        "engine.width."
-                    ) from error
+                    raise PackMemoryError(ran_out(len(column), error)) from error
                 if len(runs) == 1:
                     pack_model.restore(weights, 0)
                 shared = {

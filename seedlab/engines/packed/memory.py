@@ -62,12 +62,39 @@ def check_fits(shape: Shape, width: int, free: int, at_once: int | None) -> None
     )
 
 
+def ran_out(width: int, error: BaseException) -> str:
+    """Return the message of a `PackMemoryError`, with what torch said and a remedy.
+
+    Parameters
+    ----------
+    width : int
+        Runs of the pack.
+    error : BaseException
+        Error of the allocation.
+    """
+    # torch's advice on its allocator follows the first line or sentence.
+    said = str(error).partition("\n")[0].partition(" If reserved but")[0].strip()
+    if width > 1:
+        remedy = f"use an engine.width below {width}"
+    else:
+        remedy = (
+            "use a smaller task.max_length, a larger recipe.accumulation (smaller parts of a "
+            "batch) or, on a shared GPU, fewer engine.workers_per_gpu"
+        )
+    runs = f"{width} runs" if width > 1 else "1 run"
+    return f"a pack of {runs} ran out of memory ({said}); {remedy}."
+
+
 def free_bytes(device: torch.device) -> int:
-    """Return the free memory of a device in bytes; a container's limit counts."""
+    """Return the free memory of a device in bytes; limits of a container and of a share count."""
     if device.type == "cuda":
+        allocated = torch.cuda.memory_allocated(device)
         # CUDA counts torch's unused reserve as taken, but this process can use it.
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + unused
+        unused = torch.cuda.memory_reserved(device) - allocated
+        there, total = torch.cuda.mem_get_info(device)
+        # A worker that shares the GPU gets no more than its share, whatever is free now.
+        share = int(torch.cuda.get_per_process_memory_fraction(device) * total) - allocated
+        return max(0, min(int(there) + unused, share))
     free = [_available()]
     limit, used = _read("/sys/fs/cgroup/memory.max"), _read("/sys/fs/cgroup/memory.current")
     if limit is not None and used is not None:

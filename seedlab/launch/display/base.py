@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn, Task
 
 from seedlab.execution.events import Event
+from seedlab.launch.display.gpu_monitor import GpuMonitor
 from seedlab.launch.display.progress import ProgressState
 from seedlab.launch.jobs.slots import Slot
 from seedlab.launch.jobs.work import WorkItem
@@ -37,6 +38,7 @@ class Display(ABC):
         clock: Callable[[], float],
     ) -> None:
         self.progress, self.clock = progress, clock
+        self.gpus = GpuMonitor(clock)
         # Redrawn from `tick` alone: a drawing thread would mix with the workers' output.
         self.bars = Progress(
             *columns,

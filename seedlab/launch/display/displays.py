@@ -124,6 +124,8 @@ class LineDisplay(Display):
             pause = min(self._pause or self._heartbeat, self._heartbeat)
             self._next, self._pause = now + pause, self._pause and 2 * pause
             self._say(summary(self.progress, self.launch))
+            if not self._quiet and (used := self.gpus.line(self.progress.packs)):
+                self._say(used)
 
     def _say(self, text: str) -> None:
         if not self._quiet:
@@ -220,4 +222,6 @@ class LiveDisplay(Display):
         description = f"{self.progress.done}/{self.progress.total} done"
         self.bars.update(self.launch.id, description=description, text=text)
         for slot, pack in self.progress.packs.items():
-            self.bars.update(self._slots[slot], completed=pack.done, text=pack_text(pack))
+            used = self.gpus.text(slot)
+            text = f"{used} | {pack_text(pack)}" if used else pack_text(pack)
+            self.bars.update(self._slots[slot], completed=pack.done, text=text)

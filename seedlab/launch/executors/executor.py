@@ -27,11 +27,14 @@ class Resources:
         ``auto``, ``cpu`` or ``cuda``.
     graphs : bool
         Whether CUDA graphs are recorded, which needs a GPU.
+    workers_per_gpu : int
+        Workers that share a GPU, at least 1; each plans with its share of the memory.
     """
 
     threads: int | None = None
     device: str = "auto"
     graphs: bool = False
+    workers_per_gpu: int = 1
 
 
 class Executor(Protocol):

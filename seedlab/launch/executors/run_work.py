@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from hydra.core.utils import JobReturn, JobStatus, run_job
 from omegaconf import DictConfig
 
 from seedlab.compat.hydra_private import returned_value
-from seedlab.errors import RunFailedError, SeedlabError
+from seedlab.errors import RunFailedError, SeedlabError, is_out_of_memory
 from seedlab.execution.events import Event, Outcome
 from seedlab.launch.executors.session import Session
 from seedlab.launch.jobs.application import TaskAdapter, adapter_of
@@ -52,9 +53,12 @@ class PackFailed:
     ----------
     error : str
         The traceback.
+    out_of_memory : bool
+        Whether memory ran out, which fewer runs may avoid.
     """
 
     error: str
+    out_of_memory: bool = False
 
 
 class _PackRaisedError(BaseException):
@@ -91,7 +95,12 @@ def run_work(work: WorkItem, session: Session, emit: Callable[[Event], None]) ->
             adapter.missing(work.study, ())
     except SeedlabError as error:
         return Done({job.position: _portable(failed_return(job, error)) for job in work.jobs})
-    return _PackRun(work, work.pack, session, adapter).run(emit)
+    result = _PackRun(work, work.pack, session, adapter).run(emit)
+    if isinstance(result, PackFailed):
+        # The error's traceback and its frames hold one another, and with them the pack's memory.
+        # This process plans the halves by the memory that is free.
+        gc.collect()
+    return result
 
 
 class _PackRun:
@@ -115,7 +124,8 @@ class _PackRun:
         except _PackRaisedError as raised:
             error = _refusal(raised.error, self._work.study)
             if len(jobs) > 1 and not isinstance(error, SeedlabError):
-                return PackFailed("".join(traceback.format_exception(error)))
+                text = "".join(traceback.format_exception(error))
+                return PackFailed(text, is_out_of_memory(error))
             return Done({job.position: _portable(failed_return(job, error)) for job in jobs})
         finally:
             sys.setrecursionlimit(limit)

@@ -40,6 +40,8 @@ class Attempt:
         Runs whose results are in the store.
     begun : bool
         Whether the training of a run has begun.
+    halved_from : int
+        Runs of the pack that ran out of memory, of which this is a part; 0: there was none.
     """
 
     work: WorkItem
@@ -48,6 +50,7 @@ class Attempt:
     slot: Slot | None = None
     announced: dict[str, float | None] = field(default_factory=dict)
     begun: bool = False
+    halved_from: int = 0
 
 
 class WorkQueue:
@@ -91,6 +94,7 @@ class WorkQueue:
         self._retries = retries
         self._task_name = task_name
         self._series = FailureSeries(give_up_after)
+        self._fits = 0
         self.returns: dict[int, JobReturn] = {}
 
     @property
@@ -124,8 +128,12 @@ class WorkQueue:
         """End an attempt with the result of `run_work`; a pack that raised is split."""
         if isinstance(result, PackFailed):
             last_line = result.error.rstrip().splitlines()[-1]
-            self._display.note(f"a pack failed as a whole and is split ({last_line})")
-            self._split(attempt, result.error)
+            if result.out_of_memory:
+                text = f"memory ran out: a pack of {len(attempt.work.jobs)} runs is halved"
+            else:
+                text = "a pack failed as a whole and is split"
+            self._display.note(f"{text} ({last_line})")
+            self._split(attempt, result.error, result.out_of_memory)
             return
         refused: SeedlabError | None = None
         for job in attempt.work.jobs:
@@ -144,6 +152,8 @@ class WorkQueue:
                 self._series.end()
             elif isinstance(value, SeedlabError) and not isinstance(value, RunFailedError):
                 refused = value
+        if attempt.halved_from and refused is None and not result.skipped:
+            self._say_what_fits(attempt, result)
         if result.skipped:
             later = time.monotonic() + CLAIM_SECONDS
             self._waiting.append(Attempt(attempt.work.only(result.skipped), not_before=later))
@@ -166,7 +176,7 @@ class WorkQueue:
         if given_up or not attempt.begun:
             self._series.add(reason, exit_code=WorkerDiedError.exit_code)
 
-    def _split(self, attempt: Attempt, reason: str) -> bool:
+    def _split(self, attempt: Attempt, reason: str, out_of_memory: bool = False) -> bool:
         """End an attempt without all results; return whether its one run was given up."""
         work, announced = attempt.work, attempt.announced
         given_up = False
@@ -175,7 +185,10 @@ class WorkQueue:
                 self.returns[job.position] = self._recorded(job, attempt)
         left = work.only([job.run_id for job in work.jobs if job.run_id not in announced])
         if len(left.jobs) > 1:
-            self._waiting.extendleft(Attempt(half) for half in reversed(left.split()))
+            # What ran out of memory once is known by the widest pack that did.
+            tried = attempt.halved_from or (len(work.jobs) if out_of_memory else 0)
+            halves = [Attempt(half, halved_from=tried) for half in left.split()]
+            self._waiting.extendleft(reversed(halves))
         elif left.jobs:
             # The last run of a pack need not be the guilty one: its tries count from here.
             tries = attempt.tries + 1 if len(work.jobs) == 1 else 0
@@ -186,6 +199,18 @@ class WorkQueue:
                 given_up = True
         self._end(attempt)
         return given_up
+
+    def _say_what_fits(self, attempt: Attempt, result: Done) -> None:
+        """Name the width of a part that was trained after its pack had run out of memory."""
+        width = len(attempt.work.jobs)
+        returns = [result.returns[job.position] for job in attempt.work.jobs]
+        if width <= self._fits or any(r.status is JobStatus.FAILED for r in returns):
+            return
+        self._fits = width
+        self._display.note(
+            f"a pack of {attempt.halved_from} runs does not fit into memory, one of {width} does: "
+            f"set engine.width={width} to train without halving"
+        )
 
     def _recorded(self, job: Job, attempt: Attempt) -> JobReturn:
         return completed_return(job, attempt.announced[job.run_id], self._task_name)

@@ -17,13 +17,25 @@ class Slot:
         CPU threads of the worker.
     gpu : str or None
         The GPU as ``CUDA_VISIBLE_DEVICES`` names it; None: the worker sees no GPU.
+    worker : int or None
+        Its number among the workers of the GPU, from 0; None: it has the GPU for itself.
     """
 
     index: int
     threads: int
     gpu: str | None = None
+    worker: int | None = None
+
+    @property
+    def gpu_label(self) -> str:
+        """The GPU's name in displays and messages; of a UUID it has the first eight digits."""
+        gpu = self.gpu or ""
+        short = gpu.startswith(("GPU-", "MIG-")) and not gpu.startswith("MIG-GPU-")
+        return f"gpu {gpu[:12] if short else gpu}"
 
     @property
     def label(self) -> str:
         """The slot's name in displays and messages."""
-        return f"slot {self.index}" if self.gpu is None else f"gpu {self.gpu}"
+        if self.gpu is None:
+            return f"slot {self.index}"
+        return self.gpu_label if self.worker is None else f"{self.gpu_label} worker {self.worker}"

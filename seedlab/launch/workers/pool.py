@@ -27,7 +27,8 @@ from seedlab.launch.executors.work_queue import Attempt, WorkQueue
 from seedlab.launch.jobs.application import adapter_of
 from seedlab.launch.jobs.slots import Slot
 from seedlab.launch.jobs.work import WorkItem
-from seedlab.launch.workers.machine_slots import make_slots, usable_cores, visible_gpus
+from seedlab.launch.workers.gpu_names import GpuNames, gpu_names
+from seedlab.launch.workers.machine_slots import make_slots, usable_cores
 from seedlab.launch.workers.messages import Broken, Hello, Message, Ready
 from seedlab.launch.workers.process import Output, WorkerProcess
 
@@ -72,8 +73,9 @@ class LocalExecutor:
             gpus=settings.gpus,
             threads=resources.threads,
             device=resources.device,
-            visible=[] if resources.device == "cpu" else visible_gpus(os.environ),
+            names=GpuNames() if resources.device == "cpu" else gpu_names(os.environ),
             cores=usable_cores(),
+            workers_per_gpu=resources.workers_per_gpu,
         )
         if resources.graphs and self.slots[0].gpu is None:
             raise SeedlabError(

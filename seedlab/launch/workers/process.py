@@ -17,7 +17,7 @@ import cloudpickle
 
 from seedlab.launch.jobs.slots import Slot
 from seedlab.launch.workers.exit_status import describe_exit
-from seedlab.launch.workers.machine_slots import environment
+from seedlab.launch.workers.machine_slots import DEFAULTS, environment
 from seedlab.launch.workers.messages import Message
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
@@ -48,7 +48,7 @@ class WorkerProcess:
             self._process = subprocess.Popen(
                 # -P: the working directory is not searched for modules; -u: output comes at once.
                 [sys.executable, "-P", "-u", "-c", _START, *map(str, arguments)],
-                env={**os.environ, **environment(slot)},
+                env={**DEFAULTS, **os.environ, **environment(slot)},
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

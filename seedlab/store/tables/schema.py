@@ -120,6 +120,7 @@ RUNS: Columns = {
         "string",
         "the recipe, and what differs between settings of the same task, model, recipe and metric",
     ),
+    "device_name": ("string", "product name of the GPU; empty on a CPU, or if unknown"),
 }
 
 EVALUATIONS: Columns = {
