@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import pytest
 
 from seedlab.commands.study.status import format_status, status
 from seedlab.durations import duration
+from seedlab.gpu_use import GpuUse
 from seedlab.store.study import StudyFolder
 from tests.suites.store_cases import make_result, make_spec, make_task
 
@@ -83,6 +85,27 @@ def test_a_stopped_run_that_is_trained_on_is_running(study, task):
     with claim:
         state = status(study)
         assert (state.planned, state.done, state.stopped, state.running) == (1, 0, 0, 1)
+
+
+def test_gpus_are_shown_while_a_worker_of_this_machine_trains(half_done, monkeypatch):
+    uses = (
+        GpuUse("0", "GPU-aa11", "NVIDIA H200", 97, 61 * 2**30, 140 * 2**30, (os.getpid(), 1)),
+        GpuUse("1", "MIG-cc33", "NVIDIA A100 MIG 3g.40gb", None, 2**30, 40 * 2**30),
+    )
+    monkeypatch.setattr("seedlab.commands.study.status.gpu_uses", lambda: uses)
+    task = make_task()
+    for init, name in ((5, "NVIDIA H200"), (6, "NVIDIA H200"), (7, "NVIDIA A100")):
+        result = make_result(task, init)
+        origin = {**result.provenance, "device": "cuda:0", "device_name": name}
+        half_done.write(dataclasses.replace(result, provenance=origin), task)
+    assert status(half_done).gpus == ()
+    with half_done.claim(make_spec(4).run_id):
+        lines = format_status(status(half_done))
+    assert lines[2:5] == [
+        "trained on: NVIDIA H200 (2), NVIDIA A100 (1)",
+        "gpu 0: NVIDIA H200, 97 % busy, 61.0 of 140.0 GiB, 1 worker of this study",
+        "gpu MIG-cc33: NVIDIA A100 MIG 3g.40gb, 1.0 of 40.0 GiB",
+    ]
 
 
 def test_the_status_is_readable(half_done):

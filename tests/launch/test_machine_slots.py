@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import stat
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seedlab.errors import SeedlabError
 from seedlab.launch.jobs.slots import Slot
-from seedlab.launch.workers.machine_slots import environment, make_slots, visible_gpus
+from seedlab.launch.workers.gpu_names import GpuNames
+from seedlab.launch.workers.machine_slots import environment, make_slots
 
 
 def slots(**changed: Any) -> list[Slot]:
@@ -22,7 +21,8 @@ def slots(**changed: Any) -> list[Slot]:
         "visible": [],
         "cores": 8,
     }
-    return make_slots(**(defaults | changed))
+    values = defaults | changed
+    return make_slots(names=GpuNames(tuple(values.pop("visible"))), **values)
 
 
 def test_one_slot_per_visible_gpu_which_share_the_cores() -> None:
@@ -71,7 +71,12 @@ def test_cpu_slots_and_threads_divide_the_cores(
         ({"slots": 0}, r"slots is 0, but at least 1 worker is needed; set 1 or more, or null"),
         (
             {"slots": 3, "visible": ["0", "1"]},
-            r"slots is 3, but there are 2 GPUs to use and every slot.*slots=2",
+            r"slots is 3, but there are 2 GPUs to use with 1 worker each .*slots=2, or "
+            r"engine\.workers_per_gpu=2 where packs are small, or .*gpus=\[\]",
+        ),
+        (
+            {"slots": 5, "visible": ["0", "1"], "workers_per_gpu": 2},
+            r"slots is 5, but .* with 2 workers each .*slots=4, or engine\.workers_per_gpu=3",
         ),
         (
             {"gpus": [0, 7], "visible": ["0", "1"]},
@@ -92,30 +97,14 @@ def test_what_is_not_there_is_refused(changed: dict[str, Any], message: str) -> 
         slots(**changed)
 
 
-@pytest.mark.parametrize(
-    ("listed", "expected"),
-    [("", []), ("0", ["0"]), ("2, GPU-3f", ["2", "GPU-3f"]), ("-1", []), ("1,-1,2", ["1"])],
-)
-def test_the_environment_decides_which_gpus_are_visible(listed: str, expected: list[str]) -> None:
-    assert visible_gpus({"CUDA_VISIBLE_DEVICES": listed}) == expected
-
-
-@pytest.mark.parametrize(
-    ("script", "expected"),
-    [("echo 0; echo 1", ["0", "1"]), ("echo no driver; exit 9", []), ("echo No devices", [])],
-)
-def test_without_it_the_driver_is_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, expected: list[str]
-) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text(f"#!/bin/sh\n{script}\n")
-    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert visible_gpus({}) == expected
-
-
-def test_a_machine_without_the_driver_has_no_gpus(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert visible_gpus({}) == []
+def test_workers_of_one_gpu_share_its_cores_and_every_gpu_is_used_before_it_is_shared() -> None:
+    made = slots(visible=["0", "MIG-7a01c2d3-x"], workers_per_gpu=2)
+    assert [(s.gpu, s.worker, s.threads) for s in made] == [
+        ("0", 0, 2), ("MIG-7a01c2d3-x", 0, 2), ("0", 1, 2), ("MIG-7a01c2d3-x", 1, 2),
+    ]  # fmt: skip
+    assert [s.label for s in made] == [
+        "gpu 0 worker 0", "gpu MIG-7a01c2d3 worker 0", "gpu 0 worker 1", "gpu MIG-7a01c2d3 worker 1",
+    ]  # fmt: skip
+    assert [s.gpu for s in slots(visible=["0", "1"], workers_per_gpu=2, slots=3)] == ["0", "1", "0"]
+    # Without a GPU there is none to share.
+    assert slots(workers_per_gpu=2) == slots()

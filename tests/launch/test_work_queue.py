@@ -10,9 +10,9 @@ from seedlab.errors import SeedlabError
 from seedlab.execution.events import Event, Kind
 from seedlab.launch.display.displays import make_display
 from seedlab.launch.executors.failure_series import GivenUpError
-from seedlab.launch.executors.run_work import Done
+from seedlab.launch.executors.run_work import Done, PackFailed
 from seedlab.launch.executors.work_queue import Attempt, WorkQueue
-from seedlab.launch.jobs.returns import failed_return
+from seedlab.launch.jobs.returns import completed_return, failed_return
 from seedlab.launch.jobs.slots import Slot
 from seedlab.launch.jobs.work import Job, WorkItem
 from seedlab.spec.pack import EngineSpec, Pack
@@ -148,3 +148,50 @@ def test_a_pack_that_is_refused_late_keeps_the_runs_on_record(queue: WorkQueue) 
     queue.completed(attempt, refused(attempt, "no space left"))
     assert queue.returns[0].return_value == 0.75
     assert [queue.returns[at].status for at in (1, 2)] == [JobStatus.FAILED] * 2
+
+
+def test_a_pack_that_runs_out_of_memory_is_halved_and_the_width_that_fits_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Eight runs, of which two fit at a time; what was given up is said once, at its width."""
+    display = make_display("lines", 8, 0, 60.0)
+    queue = WorkQueue(packs(8, 1), display, 1, "test", 3)
+    trained = []
+    while queue.open:
+        attempt = next_attempt(queue, begun=True)
+        jobs = attempt.work.jobs
+        if len(jobs) > 2:
+            error = f"Traceback\nPackMemoryError: a pack of {len(jobs)} runs ran out of memory"
+            queue.completed(attempt, PackFailed(error, out_of_memory=True))
+        else:
+            trained.append(len(jobs))
+            queue.completed(
+                attempt, Done({job.position: completed_return(job, 0.5, "test") for job in jobs})
+            )
+    assert trained == [2, 2, 2, 2]
+    assert sorted(queue.returns) == list(range(8))
+    notes = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("[")]
+    assert notes == [
+        "memory ran out: a pack of 8 runs is halved (PackMemoryError: a pack of 8 runs ran out of "
+        "memory)",
+        "memory ran out: a pack of 4 runs is halved (PackMemoryError: a pack of 4 runs ran out of "
+        "memory)",
+        "a pack of 8 runs does not fit into memory, one of 2 does: set engine.width=2 to train "
+        "without halving",
+        "memory ran out: a pack of 4 runs is halved (PackMemoryError: a pack of 4 runs ran out of "
+        "memory)",
+    ]
+
+
+def test_another_error_of_a_pack_is_not_taken_for_lack_of_memory(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    queue = WorkQueue(packs(2, 1), make_display("lines", 2, 0, 60.0), 1, "test", 3)
+    queue.completed(next_attempt(queue), PackFailed("ValueError: no"))
+    for _ in range(2):
+        attempt = next_attempt(queue)
+        done = {job.position: completed_return(job, 0.5, "test") for job in attempt.work.jobs}
+        queue.completed(attempt, Done(done))
+    out = capsys.readouterr().out
+    assert "a pack failed as a whole and is split (ValueError: no)" in out
+    assert "memory" not in out

@@ -126,10 +126,11 @@ class GpuNames:
         """Return the problem of two names that mean one device; empty without such."""
         first: dict[str, str] = {}
         for name in names:
-            other = first.setdefault(self.device(name), name)
-            if other is not name:
+            device = self.device(name)
+            if device in first:
+                other = first[device]
                 return "one is named twice" if other == name else f"{other} and {name} are one GPU"
-            first[self.device(name)] = name
+            first[device] = name
         return ""
 
     def _list(self) -> str:

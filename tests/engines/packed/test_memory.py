@@ -17,6 +17,7 @@ from seedlab.engines.packed.memory import (
     check_fits,
     fitting_width,
     free_bytes,
+    ran_out,
 )
 from seedlab.engines.packed.options import ComputeOptions
 from seedlab.engines.packed.partition import partition_model
@@ -89,7 +90,7 @@ def test_running_out_of_memory_is_no_refusal(
         callbacks(tiny_task()),
     )
     with pytest.raises(
-        PackMemoryError, match=r"pack of 2 runs ran out.*smaller engine\.width"
+        PackMemoryError, match=r"pack of 2 runs ran out.*; use an engine\.width below 2\.$"
     ) as e:
         next(results)
     assert not isinstance(e.value, SeedlabError)
@@ -174,3 +175,43 @@ def test_kept_weights_are_planned_where_the_host_computes(tmp_path: Path) -> Non
 
 def test_there_is_free_memory() -> None:
     assert 10_000_000 < free_bytes(torch.device("cpu")) < 2**50
+
+
+def test_the_message_keeps_what_was_asked_for_and_names_a_remedy() -> None:
+    torchs = torch.OutOfMemoryError(
+        "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB. "
+        "If reserved but unallocated memory is large try setting PYTORCH_CUDA_ALLOC_CONF"
+    )
+    assert ran_out(8, torchs) == (
+        "a pack of 8 runs ran out of memory (CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 "
+        "has a total capacity of 79.10 GiB.); use an engine.width below 8."
+    )
+    alone = ran_out(1, RuntimeError("can't allocate memory\nException raised from"))
+    assert alone.startswith(
+        "a pack of 1 run ran out of memory (can't allocate memory); use a smaller"
+    )
+    assert "engine.workers_per_gpu" in alone
+    assert "engine.width" not in alone
+
+
+@pytest.mark.parametrize(
+    ("share", "free", "expected"),
+    [
+        (1.0, 60, 65),  # all that is free, and torch's unused reserve
+        (0.5, 60, 40 - 10),  # the half of 80, less what this process holds
+        (0.5, 12, 17),  # the other worker took more than its half
+        (0.1, 60, 0),
+    ],
+)
+def test_a_worker_plans_with_its_share_of_the_gpu(
+    monkeypatch: pytest.MonkeyPatch, share: float, free: int, expected: int
+) -> None:
+    facts = {
+        "memory_allocated": 10 * GIB,
+        "memory_reserved": 15 * GIB,
+        "mem_get_info": (free * GIB, 80 * GIB),
+        "get_per_process_memory_fraction": share,
+    }
+    for name, fact in facts.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, fact=fact: fact)
+    assert free_bytes(torch.device("cuda:0")) == expected * GIB
