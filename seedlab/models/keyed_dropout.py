@@ -49,6 +49,20 @@ class DropoutState:
     row: int = 0
     active: bool = True
 
+    def begin(self, step: int, active: bool) -> None:
+        """Set the update and whether its masks are drawn; a step in a tensor keeps its memory."""
+        self.active = active
+        if isinstance(self.step, torch.Tensor):
+            self.step.fill_(step)
+        else:
+            self.step = step
+
+    def in_tensors(self, device: torch.device) -> None:
+        """Put key and step into tensors, so that a recording reads them anew when it is replayed."""
+        first, second = (torch.tensor(int(word), device=device) for word in self.key)
+        self.key = first, second
+        self.step = torch.tensor(int(self.step), device=device)
+
 
 @dataclass(frozen=True)
 class DropoutSite:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
 from seedlab.compat.hydra_private import returned_value
+from seedlab.engines.packed.memory import PackMemoryError
 from seedlab.errors import LostError, SeedlabError
 from seedlab.launch.executors.failure_series import GivenUpError
+from seedlab.spec.pack import Pack
 from tests.suites import launch_toy
 from tests.suites.toy_bench import Toy, grid
 
@@ -102,3 +107,46 @@ def test_a_study_that_is_lost_ends_the_launch_at_once(
         inline.launch(grid(2, 1), "engine.width=1")
     assert inline.packs() == []
     assert not (inline.study / "jobs").exists()
+
+
+def test_memory_of_a_pack_that_ran_out_is_free_when_its_halves_are_planned(
+    inline: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The traceback of the error holds the frames of the engine, and they hold its tensors."""
+
+    class Tensors:
+        pass
+
+    held: list[weakref.ref[Tensors]] = []
+    alive: list[int] = []
+    train = launch_toy.ToyAdapter.execute
+
+    def execute(adapter: launch_toy.ToyAdapter, pack: Pack, *rest: Any) -> Any:
+        alive.append(sum(ref() is not None for ref in held))
+        if len(pack.runs) > 1:
+            tensors = Tensors()
+            held.append(weakref.ref(tensors))
+            raise PackMemoryError(f"a pack of {len(pack.runs)} runs ran out of memory")
+        return train(adapter, pack, *rest)
+
+    monkeypatch.setattr(launch_toy.ToyAdapter, "execute", execute)
+    gc.disable()
+    try:
+        returns = inline.launch(
+            grid(4, 1), "engine.width=4", "hydra.launcher.progress=lines", task=launch_toy.run
+        )
+    finally:
+        gc.enable()
+    assert [job.status for job in returns] == [JobStatus.COMPLETED] * 4
+    assert alive == [0] * 7
+    told = [line for line in capsys.readouterr().out.splitlines() if "memory" in line]
+    assert told == [
+        "memory ran out: a pack of 4 runs is halved (seedlab.engines.packed.memory."
+        "PackMemoryError: a pack of 4 runs ran out of memory)",
+        "memory ran out: a pack of 2 runs is halved (seedlab.engines.packed.memory."
+        "PackMemoryError: a pack of 2 runs ran out of memory)",
+        "a pack of 4 runs does not fit into memory, one of 1 does: set engine.width=1 to train "
+        "without halving",
+        "memory ran out: a pack of 2 runs is halved (seedlab.engines.packed.memory."
+        "PackMemoryError: a pack of 2 runs ran out of memory)",
+    ]

@@ -88,29 +88,55 @@ class SerialModel:
 
     def update(self, batch: Batch, step: int, by_depth: bool) -> tuple[Floats, Floats]:
         """Make one update; an accumulated batch gives the update of the whole batch."""
-        recipe = self.run.recipe
-        state = self.weights.dropout
-        state.step = step
-        state.active = recipe.dropout_active == "always" or step % self.plan.steps_per_epoch == 0
-        self.model.train()
-        for name in self.parameter_plan.without_dropout:
-            self.model.get_submodule(name).eval()
+        self.begin(step)
         self.optimizer.zero_grad(set_to_none=True)
-        masks = {} if self.substitute is None else self.substitute.masks(step)
         rows = len(batch.labels)
-        size = -(-rows // recipe.accumulation)
+        size = -(-rows // self.run.recipe.accumulation)
         total = 0.0
         for start in range(0, rows, size):
             part = batch.part(start, start + size).to(self.device)
-            state.row = start
-            mixed = {} if self.substitute is None else self.substitute.mixed(masks)
-            logits = self.forward.logits(part, self.task.splits["train"], mixed)
-            loss = self._loss(logits, part.labels, rows)
-            torch.autograd.backward(loss)
-            total += float(loss.detach())
+            total += float(self.add_gradients(part, start, rows))
+        norms = self.apply_gradients(step, by_depth)
+        return np.array([total]), norms
+
+    def begin(self, step: int) -> None:
+        """Set the model's mode, and the masks of an update."""
+        self.weights.dropout.begin(
+            step,
+            self.run.recipe.dropout_active == "always" or step % self.plan.steps_per_epoch == 0,
+        )
+        self.model.train()
+        for name in self.parameter_plan.without_dropout:
+            self.model.get_submodule(name).eval()
+        self.masks = {} if self.substitute is None else self.substitute.masks(step)
+
+    def add_gradients(self, part: Batch, start: int, rows: int) -> torch.Tensor:
+        """Add the gradients of a part of a batch, and return its share of the loss.
+
+        Without a technique that mixes weights, nothing here waits for the device. With key and step
+        in tensors (`DropoutState`) a recording draws new masks whenever it is replayed.
+
+        Parameters
+        ----------
+        part : Batch
+            On the model's device.
+        start : int
+            Index in the batch of the part's first example.
+        rows : int
+            Examples of the whole batch.
+        """
+        self.weights.dropout.row = start
+        mixed = {} if self.substitute is None else self.substitute.mixed(self.masks)
+        logits = self.forward.logits(part, self.task.splits["train"], mixed)
+        loss = self._loss(logits, part.labels, rows)
+        torch.autograd.backward(loss)
+        return loss.detach()
+
+    def apply_gradients(self, step: int, by_depth: bool) -> Floats:
+        """Make the update with the gradients that were added, and return their norms."""
         self._change_gradients(step)
         norms = self._norms_by_depth() if by_depth else None
-        clip = recipe.clip
+        clip = self.run.recipe.clip
         norm = clip_gradients(list(self.parameters.values()), clip.mode, clip.norm)
         rates = self.parameter_plan.rates[step].tolist()
         for group, options in zip(self.groups, self.optimizer.param_groups, strict=True):
@@ -118,7 +144,7 @@ class SerialModel:
         self._before_update(step, rates)
         self.optimizer.step()
         self._after_update(step)
-        return np.array([total]), np.array([norm]) if norms is None else norms
+        return np.array([norm]) if norms is None else norms
 
     def logits(self, split: Split, averaged: bool = False) -> npt.NDArray[np.float32]:
         """Return (1, example, class) logits; mode, weights and streams stay as they were."""
