@@ -141,3 +141,10 @@ def test_displays_show_the_gpus_at_work_each_once() -> None:
     shown = console.export_text()
     assert "gpu GPU-aa11 worker 1" in shown
     assert "50 % busy, 1.0 of 4.0 GiB | step 1/100" in shown
+
+
+def test_the_library_has_what_is_asked_of_it() -> None:
+    """Where it is installed; it needs no driver for that."""
+    nvml = pytest.importorskip("pynvml")
+    asked = {name for name in vars(FakeNvml) if name.startswith("nvml")}
+    assert {name for name in asked if callable(getattr(nvml, name, None))} == asked
