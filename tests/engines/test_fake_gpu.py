@@ -48,14 +48,9 @@ def test_a_training_is_what_a_gpu_allows(engine: str, tmp_path: Path) -> None:
     assert gpu.accounts.flops > 0
 
 
-@pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name != "bert"])
-def test_every_architecture_is_captured(architecture: str, tmp_path: Path) -> None:
-    check("graphs", tmp_path, runs_of(), architecture=architecture)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name != "bert"])
-@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "graphs"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_every_architecture_in_every_mode(engine: str, architecture: str, tmp_path: Path) -> None:
     check(engine, tmp_path, runs_of(), architecture=architecture)
 
