@@ -16,7 +16,6 @@ pytestmark = pytest.mark.slow
     ("model", "width", "rows", "kernels", "gigabytes", "peak"),
     [
         ("BERT-base", 5, 16, 1400, 30.0, 24),
-        ("BERT-base", 5, 32, 1400, 50.0, 34),
         ("BERT-large", 13, 16, 1100, 75.0, 138),
     ],
 )
