@@ -38,8 +38,8 @@ def test_compiled_masks_are_the_same(
         return draw_mask(site, batch, (11, 12), step, MAX_LENGTH, torch.float32)
 
     plain = [draw(torch.tensor(step)) for step in (0, 5)]
-    compiled = torch.compile(ragged_dropout._draw_with_torch, fullgraph=True)
-    monkeypatch.setattr(ragged_dropout, "_draw_with_torch", compiled)
+    compiled = torch.compile(ragged_dropout.kept_on_device, fullgraph=True)
+    monkeypatch.setattr(ragged_dropout, "kept_on_device", compiled)
     for step, eager in zip((0, 5), plain, strict=True):
         assert torch.equal(draw(torch.tensor(step)), eager)
         by_numpy = draw_mask(site, batch, (11, 12), step, MAX_LENGTH, torch.float32)
