@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seedlab.application.collected_rates import collect, collected_rates, labelled
-from seedlab.commands.verbs.rate_page import MARK, write_page
+from seedlab.commands.study.rate_page import MARK, write_page
 from seedlab.commands.verbs.run import VERB
 from seedlab.errors import SeedlabError
 from seedlab.spec.recipe import OptimizerSpec, RecipeSpec

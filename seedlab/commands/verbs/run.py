@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from seedlab.commands.verbs.rate_page import FLAG, check_place, write_page
+from seedlab.commands.study.rate_page import FLAG, check_place, write_page
 from seedlab.commands.verbs.verb import CommandVerb
 from seedlab.config.study_name import UNNAMED
 from seedlab.errors import SeedlabError
